@@ -1,0 +1,1 @@
+"""Ways to run Yurt: a local cluster, systemd, containers."""

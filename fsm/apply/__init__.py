@@ -1,0 +1,1 @@
+"""Handlers of the log's commands, by area."""

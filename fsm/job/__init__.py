@@ -1,0 +1,1 @@
+"""What a submitted job goes through before it becomes a command."""

@@ -1,0 +1,1 @@
+"""Small languages without I/O."""

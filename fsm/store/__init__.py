@@ -1,0 +1,1 @@
+"""Tables, transactions, views, watches and snapshots."""

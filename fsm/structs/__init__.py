@@ -1,0 +1,1 @@
+"""Every record that the API shows, one family a file."""

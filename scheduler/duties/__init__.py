@@ -1,0 +1,1 @@
+"""The leader's duties as state machines with an injected clock."""

@@ -1,0 +1,1 @@
+"""What a job's allocations should be, compared with what they are."""

@@ -1,0 +1,1 @@
+"""The yurt command, one noun a file."""

@@ -1,0 +1,1 @@
+"""HCL: scanner, parser and source ranges."""

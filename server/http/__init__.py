@@ -1,0 +1,1 @@
+"""The HTTP API: one route table, Starlette under uvicorn."""

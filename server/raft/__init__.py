@@ -1,0 +1,1 @@
+"""The Raft engine on pysyncobj's frame, and its storage and transport."""
