@@ -1,0 +1,82 @@
+"""One server with an example job on it: `python -m yurt.deploy.quickstart`, Ctrl-C ends it.
+
+The state stays in the data directory (yurt-data/quickstart), so that the next start finds the job again.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+START_SECONDS_MAX = 20.0
+
+EXAMPLE = {
+    "Job": {
+        "ID": "example",
+        "Type": "batch",
+        "Meta": {"owner": "quickstart"},
+        "ParameterizedJob": {"Payload": "optional", "MetaOptional": ["who"]},
+        "TaskGroups": [
+            {"Name": "main", "Tasks": [{"Name": "hello", "Driver": "raw_exec", "Config": {"command": "/bin/echo"}}]}
+        ],
+    }
+}
+
+
+def yurt(*arguments: str, address: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run the command line against the server; its output is kept."""
+    command = [sys.executable, "-m", "yurt.server.cli", *arguments, "-address", address]
+    return subprocess.run(command, input=given, capture_output=True, timeout=30, check=False)
+
+
+def wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
+    """Return when the server answers; end with its exit code if it stopped instead."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while yurt("job", "status", address=address).returncode != 0:
+        if server.poll() is not None:
+            raise SystemExit(server.returncode or 1)
+        if time.monotonic() > deadline:
+            server.terminate()
+            raise click.ClickException(f"no answer from {address} after {START_SECONDS_MAX:.0f} s")
+        time.sleep(0.1)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), default=Path("yurt-data/quickstart"))
+@click.option("--http-port", type=int, default=4646, help="Port of the HTTP API.")
+@click.option("--rpc-port", type=int, default=4647, help="Port for other servers.")
+def main(directory: Path, http_port: int, rpc_port: int) -> None:
+    """Run one server with its state in DIRECTORY and an example job registered, until Ctrl-C."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / "config.json"
+    file.write_text(json.dumps({"name": "quickstart", "ports": {"http": http_port, "rpc": rpc_port}}))
+    data = str((directory / "data").resolve())
+    command = [sys.executable, "-m", "yurt.server.cli", "agent", "-config", str(file), "-dev", "-data-dir", data]
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    address = f"http://127.0.0.1:{http_port}"
+    try:
+        wait_until_ready(server, address)
+        registered = yurt("job", "run", "-detach", "-", address=address, given=json.dumps(EXAMPLE).encode())
+        if registered.returncode != 0:
+            raise click.ClickException(registered.stderr.decode())
+        click.echo(yurt("job", "status", address=address).stdout.decode())
+        click.echo(
+            f"Yurt serves {address}; try: curl {address}/v1/jobs?pretty\nCtrl-C stops it; the state stays in {data}"
+        )
+        server.wait()
+    except KeyboardInterrupt:
+        click.echo("\nstopping")
+    finally:
+        server.terminate()
+        raise SystemExit(server.wait())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""A small client of the HTTP API for the command line (standard library only, so that it starts quickly)."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import ssl
+from typing import Any, NoReturn
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+
+DEFAULT_ADDRESS = "http://127.0.0.1:4646"
+TIMEOUT_SECONDS = 330.0  # longer than the longest blocking query
+
+
+class ApiError(Exception):
+    """The server refused, or could not be reached; the text is what a user reads.
+
+    `status` is the HTTP status, or 0 if there was no answer.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def environment(name: str, default: str = "") -> str:
+    """The value of YURT_<name>, else of NOMAD_<name>, else `default`."""
+    return os.environ.get(f"YURT_{name}") or os.environ.get(f"NOMAD_{name}") or default
+
+
+class Client:
+    """One server, spoken to over HTTP.
+
+    Address, region, namespace and token come from flags, else from YURT_* or NOMAD_* variables (spec cluster §16).
+    """
+
+    def __init__(self, *, address: str = "", region: str = "", namespace: str = "", token: str = "") -> None:
+        self.address = address or environment("ADDR", DEFAULT_ADDRESS)
+        self.region = region or environment("REGION")
+        self.namespace = namespace or environment("NAMESPACE")
+        self.token = token or environment("TOKEN")
+
+    def get(self, path: str, **query: str) -> Any:
+        """The decoded body of a GET; raises `ApiError`."""
+        return self.request("GET", path, query=query)[0]
+
+    def put(self, path: str, body: Any = None, **query: str) -> Any:
+        """The decoded body of a PUT; raises `ApiError`."""
+        return self.request("PUT", path, query=query, body=body)[0]
+
+    def delete(self, path: str, **query: str) -> Any:
+        """The decoded body of a DELETE; raises `ApiError`."""
+        return self.request("DELETE", path, query=query)[0]
+
+    def request(
+        self, method: str, path: str, *, query: dict[str, str] | None = None, body: Any = None
+    ) -> tuple[Any, dict[str, str]]:
+        """Send one request; return its decoded body (None if empty) and its headers in lower case."""
+        parameters = {k: v for k, v in (query or {}).items() if v != ""}
+        for name in ("region", "namespace"):
+            if value := getattr(self, name):
+                parameters.setdefault(name, value)
+        target = path + ("?" + urlencode(parameters) if parameters else "")
+        connection = self._connect()
+        try:
+            payload = None if body is None else orjson.dumps(body)
+            connection.request(method, target, payload, self._headers())
+            answer = connection.getresponse()
+            data = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiError(0, f'{method} "{self.address}{target}": {error}') from error
+        finally:
+            connection.close()
+        if answer.status >= 300:
+            raise ApiError(
+                answer.status, f"Unexpected response code: {answer.status} ({data.decode(errors='replace')})"
+            )
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return (orjson.loads(data) if data else None), headers
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["X-Nomad-Token"] = self.token
+        if credentials := environment("HTTP_AUTH"):
+            headers["Authorization"] = "Basic " + base64.b64encode(credentials.encode()).decode()
+        return headers
+
+    def _connect(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.address if "://" in self.address else f"http://{self.address}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            self._refuse_address()
+        if parts.scheme == "http":
+            return http.client.HTTPConnection(parts.hostname, parts.port or 4646, timeout=TIMEOUT_SECONDS)
+        return http.client.HTTPSConnection(
+            parts.hostname, parts.port or 4646, timeout=TIMEOUT_SECONDS, context=_tls_context()
+        )
+
+    def _refuse_address(self) -> NoReturn:
+        raise ApiError(0, f'Invalid address "{self.address}": want http://HOST:PORT or https://HOST:PORT')
+
+
+def _tls_context() -> ssl.SSLContext:
+    """TLS as the CACERT, CAPATH, CLIENT_CERT, CLIENT_KEY and SKIP_VERIFY variables ask for."""
+    context = ssl.create_default_context(cafile=environment("CACERT") or None, capath=environment("CAPATH") or None)
+    if environment("SKIP_VERIFY").lower() in ("1", "true", "t"):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate := environment("CLIENT_CERT"):
+        context.load_cert_chain(certificate, environment("CLIENT_KEY") or None)
+    return context
+
+
+def job_path(job_id: str, *rest: str) -> str:
+    """The path of a job's endpoint, with the ID quoted."""
+    return "/".join(["/v1/job", quote(job_id, safe=""), *rest])

@@ -1,0 +1,27 @@
+"""`yurt job`: the verbs of jobs."""
+
+from __future__ import annotations
+
+import click
+
+from yurt.server.cli import job_init, job_read, job_write
+
+
+@click.group()
+def job() -> None:
+    """Register, look at and change jobs."""
+
+
+for command in (
+    job_init.init,
+    job_read.status,
+    job_read.inspect,
+    job_read.history,
+    job_write.run,
+    job_write.stop,
+    job_write.revert,
+    job_write.scale,
+    job_write.dispatch,
+    job_write.evaluate,
+):
+    job.add_command(command)

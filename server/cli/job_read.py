@@ -1,0 +1,172 @@
+"""`yurt job status|inspect|history`: looking at jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from yurt.server.cli.client import Client, job_path
+from yurt.server.cli.options import api, as_json, verbose
+from yurt.server.cli.output import ago, date, fail, paint, pairs, print_json, short, table
+
+
+def resolve(client: Client, given: str) -> str:
+    """The ID of the one job that `given` names: the whole ID or a prefix that only one job has."""
+    stubs = client.get("/v1/jobs", prefix=given)
+    if any(stub["ID"] == given for stub in stubs):
+        return given
+    if len(stubs) == 1:
+        found: str = stubs[0]["ID"]
+        return found
+    if not stubs:
+        fail(f'No job(s) with prefix or ID "{given}" found')
+    fail(f'Prefix "{given}" matched multiple jobs\n\n{_listing(stubs)}')
+
+
+def _listing(stubs: list[dict[str, Any]]) -> str:
+    rows = []
+    for stub in stubs:
+        kind = stub["Type"] + (
+            "/periodic" if stub["Periodic"] else "/parameterized" if stub["ParameterizedJob"] else ""
+        )
+        status = stub["Status"] + (" (stopped)" if stub["Stop"] else "")
+        rows.append((stub["ID"], kind, stub["Priority"], status, date(stub["SubmitTime"])))
+    return table(("ID", "Type", "Priority", "Status", "Submit Date"), rows)
+
+
+@click.command()
+@click.argument("job_id", required=False)
+@as_json
+@verbose
+@api
+def status(client: Client, job_id: str | None, as_json: bool, verbose: bool) -> None:
+    """Show all jobs, or one of them with its summary, deployment and allocations."""
+    if job_id is None:
+        stubs = client.get("/v1/jobs")
+        if as_json:
+            print_json(stubs)
+        else:
+            click.echo(_listing(stubs) if stubs else "No running jobs")
+        return
+    found = resolve(client, job_id)
+    job = client.get(job_path(found))
+    summary = client.get(job_path(found, "summary"))
+    deployment = client.get(job_path(found, "deployment"))
+    allocations = client.get(job_path(found, "allocations"))
+    if as_json:
+        print_json({"Job": job, "Summary": summary, "LatestDeployment": deployment, "Allocations": allocations})
+        return
+    click.echo(_overview(job))
+    click.echo("\n" + paint("Summary", "white", bold=True) + "\n" + _summary(summary))
+    if deployment:
+        click.echo("\n" + paint("Latest Deployment", "white", bold=True) + "\n" + _deployment(deployment, verbose))
+    click.echo("\n" + paint("Allocations", "white", bold=True) + "\n" + _allocations(allocations, verbose))
+
+
+def _overview(job: dict[str, Any]) -> str:
+    return pairs(
+        [
+            ("ID", job["ID"]),
+            ("Name", job["Name"]),
+            ("Submit Date", date(job["SubmitTime"])),
+            ("Type", job["Type"]),
+            ("Priority", job["Priority"]),
+            ("Datacenters", ",".join(job["Datacenters"] or ())),
+            ("Namespace", job["Namespace"]),
+            ("Node Pool", job["NodePool"]),
+            ("Status", job["Status"] + (" (stopped)" if job["Stop"] else "")),
+            ("Version", job["Version"]),
+            ("Periodic", bool(job["Periodic"])),
+            ("Parameterized", bool(job["ParameterizedJob"])),
+        ]
+    )
+
+
+def _summary(summary: dict[str, Any]) -> str:
+    columns = ("Queued", "Starting", "Running", "Failed", "Complete", "Lost", "Unknown")
+    groups = sorted((summary["Summary"] or {}).items())
+    text = table(("Task Group", *columns), [(name, *(counts[c] for c in columns)) for name, counts in groups])
+    children = summary.get("Children") or {}
+    if any(children.values()):
+        states = ("Pending", "Running", "Dead")
+        text += "\n\nChildren Job Summary\n" + table(states, [[children[s] for s in states]])
+    return text
+
+
+def _deployment(deployment: dict[str, Any], verbose: bool) -> str:
+    head = pairs(
+        [
+            ("ID", short(deployment["ID"], verbose)),
+            ("Status", deployment["Status"]),
+            ("Description", deployment["StatusDescription"]),
+        ]
+    )
+    columns = ("DesiredTotal", "PlacedAllocs", "HealthyAllocs", "UnhealthyAllocs")
+    rows = [(name, *(state[c] for c in columns)) for name, state in sorted(deployment["TaskGroups"].items())]
+    return head + "\n\nDeployed\n" + table(("Task Group", "Desired", "Placed", "Healthy", "Unhealthy"), rows)
+
+
+def _allocations(allocations: list[dict[str, Any]], verbose: bool) -> str:
+    if not allocations:
+        return "No allocations placed"
+    rows = [
+        (
+            short(one["ID"], verbose),
+            short(one["NodeID"], verbose),
+            one["TaskGroup"],
+            one["JobVersion"],
+            one["DesiredStatus"],
+            one["ClientStatus"],
+            ago(one["CreateTime"]),
+            ago(one["ModifyTime"]),
+        )
+        for one in sorted(allocations, key=lambda one: -one["CreateIndex"])
+    ]
+    return table(("ID", "Node ID", "Task Group", "Version", "Desired", "Status", "Created", "Modified"), rows)
+
+
+@click.command()
+@click.argument("job_id")
+@click.option("--version", "version", type=int, help="Show this version.")
+@as_json
+@api
+def inspect(client: Client, job_id: str, version: int | None, as_json: bool) -> None:
+    """Print the stored job, ready to be registered again."""
+    found = resolve(client, job_id)
+    if version is None:
+        print_json({"Job": client.get(job_path(found))})
+        return
+    for job in client.get(job_path(found, "versions"))["Versions"]:
+        if job["Version"] == version:
+            print_json({"Job": job})
+            return
+    fail(f'job "{found}" has no version {version}')
+
+
+@click.command()
+@click.argument("job_id")
+@click.option("--version", "version", type=int, help="Show this version only.")
+@as_json
+@api
+def history(client: Client, job_id: str, version: int | None, as_json: bool) -> None:
+    """Show the kept versions of a job, newest first."""
+    versions = client.get(job_path(resolve(client, job_id), "versions"))["Versions"]
+    if version is not None:
+        versions = [job for job in versions if job["Version"] == version]
+        if not versions:
+            fail(f"version {version} not found")
+    if as_json:
+        print_json(versions)
+        return
+    blocks = []
+    for job in versions:
+        rows = [
+            ("Version", job["Version"]),
+            ("Stable", str(job["Stable"]).lower()),
+            ("Submit Date", date(job["SubmitTime"])),
+        ]
+        if tag := job["VersionTag"]:
+            rows += [("Tag Name", tag["Name"]), ("Tag Description", tag["Description"])]
+        blocks.append(pairs(rows))
+    click.echo("\n\n".join(blocks))

@@ -1,0 +1,54 @@
+"""`yurt server members`: the servers of the cluster."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from yurt.server.cli.client import ApiError, Client
+from yurt.server.cli.options import api, as_json
+from yurt.server.cli.output import fail, print_json, table
+
+
+@click.group()
+def server() -> None:
+    """Look at the servers."""
+
+
+@server.command()
+@as_json
+@api
+def members(client: Client, as_json: bool) -> None:
+    """List the servers, with the leader marked."""
+    body = client.get("/v1/agent/members")
+    if as_json:
+        print_json(body["Members"])
+        return
+    problem = ""
+    try:
+        leader = client.get("/v1/status/leader")
+    except ApiError as error:
+        leader, problem = "", str(error)
+    rows = []
+    for member in sorted(body["Members"], key=lambda member: member["Name"]):
+        tags = member["Tags"]
+        is_leader = f"{tags['rpc_addr']}:{tags['port']}" == leader
+        rows.append(
+            (
+                member["Name"],
+                member["Addr"],
+                member["Port"],
+                member["Status"],
+                str(is_leader).lower(),
+                tags["raft_vsn"],
+                tags["build"],
+                tags["dc"],
+                tags["region"],
+            )
+        )
+    header = ("Name", "Address", "Port", "Status", "Leader", "Raft Version", "Build", "Datacenter", "Region")
+    click.echo(table(header, rows))
+    if problem:
+        sys.stdout.flush()
+        fail(f'\nError determining leaders: 1 error occurred:\n\t* Region "{body["ServerRegion"]}": {problem}')

@@ -1,0 +1,170 @@
+"""The code's own order: who may import whom, what pure rooms may touch, how long things may be, what docs must say."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("fsm", "scheduler", "server", "deploy")
+LINES_PER_FILE_MAX = 400
+LINES_PER_FUNCTION_MAX = 60
+TOP_LEVEL = {
+    "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "deploy", "docs", "fsm", "pyproject.toml", "scheduler",
+    "server", "src", "tests",
+}  # fmt: skip
+
+PURE_STANDARD_LIBRARY = {
+    "__future__", "abc", "base64", "bisect", "calendar", "collections", "copy", "dataclasses", "datetime", "enum",
+    "fnmatch", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "string", "struct",
+    "traceback", "types", "typing", "unicodedata", "zlib", "zoneinfo",
+}  # fmt: skip
+PURE_PACKAGES = {"msgspec", "msgpack", "orjson", "sortedcontainers", "immutables", "re2"}
+MAY_IMPORT = {
+    "fsm": PURE_STANDARD_LIBRARY | PURE_PACKAGES | {"yurt.fsm"},
+    "scheduler": PURE_STANDARD_LIBRARY | PURE_PACKAGES | {"yurt.fsm", "yurt.scheduler", "numpy"},
+}
+ONLY_IN = {  # a package → the places that may import it
+    "pysyncobj": ("server/raft/",),
+    "starlette": ("server/http/", "server/agent.py"),
+    "uvicorn": ("server/http/", "server/agent.py"),
+    "click": ("server/cli/", "deploy/"),
+}
+BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
+BANNED_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml"}
+BANNED_PURE_CALLS = {"open", "print", "input", "hash", "id"}
+
+
+def files(*rooms: str) -> list[Path]:
+    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module or ""
+
+
+def within(module: str, allowed: set[str]) -> bool:
+    return any(module == one or module.startswith(one + ".") for one in allowed)
+
+
+@pytest.mark.parametrize("path", files(*ROOMS), ids=relative)
+def test_imports_follow_the_arrows(path: Path) -> None:
+    room, name = path.relative_to(ROOT).parts[0], relative(path)
+    for module in imports(ast.parse(path.read_text())):
+        top = module.split(".")[0]
+        assert top not in BANNED_MODULES, f"{name} imports {module}: data must never become code"
+        assert not module.startswith("tests"), f"{name} imports the tests"
+        if room in MAY_IMPORT:
+            assert within(module, MAY_IMPORT[room]), f"{name} may not import {module}: {room} is pure"
+        if room == "deploy":
+            assert not module.startswith(("yurt.fsm", "yurt.scheduler", "yurt.server")), (
+                f"{name} reaches behind the API"
+            )
+        if top in ONLY_IN:
+            assert name.startswith(ONLY_IN[top]), f"{name} may not import {top}"
+
+
+@pytest.mark.parametrize("path", files("fsm", "scheduler"), ids=relative)
+def test_pure_rooms_call_nothing_impure(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in BANNED_PURE_CALLS | BANNED_CALLS, (
+                f"{relative(path)}:{node.lineno} {node.func.id}()"
+            )
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in {"now", "utcnow", "today"}, f"{relative(path)}:{node.lineno} reads the clock"
+        if isinstance(node, ast.For | ast.comprehension):
+            assert not isinstance(node.iter, ast.Set | ast.SetComp), f"{relative(path)} iterates over a set"
+
+
+@pytest.mark.parametrize("path", files("server", "deploy"), ids=relative)
+def test_nothing_runs_code_from_data_or_a_shell(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name):
+                assert node.func.id not in BANNED_CALLS, f"{relative(path)}:{node.lineno}"
+            assert not any(
+                keyword.arg == "shell" and getattr(keyword.value, "value", None) for keyword in node.keywords
+            ), f"{relative(path)}:{node.lineno} uses a shell"
+
+
+@pytest.mark.parametrize("path", files(*ROOMS), ids=relative)
+def test_files_and_functions_stay_short_and_documented(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert text.count("\n") <= LINES_PER_FILE_MAX, f"{relative(path)} has {text.count(chr(10))} lines"
+    assert ast.get_docstring(tree), f"{relative(path)} has no docstring"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= LINES_PER_FUNCTION_MAX, f"{relative(path)}:{node.lineno} {node.name} has {length} lines"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{relative(path)}:{node.lineno} catches everything without saying so"
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{relative(path)}:{node.lineno} {node.name} has no docstring"
+
+
+def test_every_file_is_imported_by_another() -> None:
+    """A module that nobody imports is dead, unless it is an entry point."""
+    entries = {
+        "yurt.server.cli.main",
+        "yurt.deploy.local_cluster",
+        "yurt.deploy.quickstart",
+        "yurt.server.cli.__main__",
+    }
+    used: set[str] = set()
+    for path in files(*ROOMS):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                used.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                used.add(node.module)
+                used.update(f"{node.module}.{alias.name}" for alias in node.names)
+    lazy = re.findall(r'": \("(\w+)", "', (ROOT / "server/cli/main.py").read_text())
+    used.update(f"yurt.server.cli.{name}" for name in lazy)
+    for path in files(*ROOMS):
+        if path.name == "__init__.py":
+            continue
+        module = "yurt." + ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        assert module in used | entries, f"{relative(path)} is used by nobody"
+
+
+def test_test_folders_are_packages() -> None:
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert (path.parent / "__init__.py").exists(), f"{relative(path.parent)} has no __init__.py"
+
+
+def test_the_top_level_holds_nothing_else() -> None:
+    found = {p.name for p in ROOT.iterdir() if not p.name.startswith(".") and not p.name.endswith(".egg-info")}
+    assert found - {"build", "dist", "yurt-data"} <= TOP_LEVEL
+
+
+def test_every_dependency_has_a_reason() -> None:
+    text = (ROOT / "docs/dependencies.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [one for extra in project["optional-dependencies"].values() for one in extra]
+    for requirement in wanted:
+        name = re.split(r"[<>=\[~! ]", requirement)[0]
+        assert f"`{name}`" in text, f"docs/dependencies.md says nothing about {name}"
+    assert "pysyncobj==0.3.17" in project["dependencies"]
+
+
+def test_the_changelog_knows_the_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f'__version__ = "{version}"' in (ROOT / "src/yurt/__init__.py").read_text()
