@@ -1,0 +1,1 @@
+"""Benchmarks: modules that print tables, never timed tests."""

@@ -1,0 +1,1 @@
+"""The recordings of the kit, run against a freshly started server."""

@@ -1,0 +1,89 @@
+"""Run the conformance kit on a fresh server and hold the ratchet: `python -m tests.conformance.check KIT [--update]`.
+
+`ratchet.txt` lists the scenarios that pass (exact or soft). One that no longer passes fails the check; `--update`
+writes the list and the table of `docs/conformance.md` anew.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from tests.process.servers import ServerProcess, free_ports
+
+HERE = Path(__file__).resolve().parent
+RATCHET = HERE / "ratchet.txt"
+REPORT = HERE.parent.parent / "docs/conformance.md"
+PASSES = ("exact", "soft")
+LEVELS = ("exact", "soft", "fail", "error")
+
+
+def run_kit(kit: Path) -> dict[str, str]:
+    """Scenario → level, from a `yurt agent -dev` started for this run."""
+    http_port, rpc_port = free_ports(2)
+    with tempfile.TemporaryDirectory() as directory:
+        server = ServerProcess(Path(directory), "conformance", http_port, rpc_port)
+        out = Path(directory) / "out.json"
+        try:
+            server.start("-dev").wait_ready()
+            command = [sys.executable, str(kit / "conform"), "check", "--have", "", "--against", server.address]
+            subprocess.run([*command, "--json", str(out)], check=False, stdout=subprocess.DEVNULL, timeout=1800)
+            outcomes = json.loads(out.read_text())
+        finally:
+            server.end()
+    return {name: level for name, level in levels(outcomes).items() if level in LEVELS}
+
+
+def levels(outcomes: object) -> dict[str, str]:
+    """The kit's JSON, reduced to scenario → level."""
+    rows = outcomes if isinstance(outcomes, list) else outcomes["scenarios"] if isinstance(outcomes, dict) else []
+    return {row.get("scenario") or row["name"]: row["level"] for row in rows}
+
+
+def report(found: dict[str, str]) -> str:
+    """A table: area, then how many scenarios are exact, soft, failing and broken off."""
+    areas: dict[str, Counter[str]] = {}
+    for name, level in found.items():
+        areas.setdefault(name.split(".")[0], Counter())[level] += 1
+    lines = [
+        "# Agreement with the recorded API",
+        "",
+        "How a server without nodes answers the recorded scenarios: *exact*, *soft* (only a library's wording or",
+        "an empty value differs), *fail*, *error* (an earlier answer was missing).",
+        "Made by `python -m tests.conformance.check KIT --update`.",
+        "",
+        "| area | exact | soft | fail | error |",
+        "|---|---|---|---|---|",
+    ]
+    for area, counts in sorted(areas.items()):
+        lines.append(f"| {area} | " + " | ".join(str(counts[level]) for level in LEVELS) + " |")
+    total = Counter(found.values())
+    lines.append("| **all** | " + " | ".join(f"**{total[level]}**" for level in LEVELS) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Check, print, and say which scenarios fell or rose."""
+    found = run_kit(Path(sys.argv[1]))
+    passing = sorted(name for name, level in found.items() if level in PASSES)
+    if "--update" in sys.argv:
+        RATCHET.write_text("".join(f"{name}\n" for name in passing))
+        REPORT.write_text(report(found))
+    held = set(RATCHET.read_text().split())
+    fallen = sorted((held & set(found)) - set(passing)) + sorted(held - set(found))
+    risen = sorted(set(passing) - held)
+    for name in fallen:
+        print(f"fell: {name} ({found.get(name, 'not run')})")
+    if risen:
+        print(f"{len(risen)} more pass than ratchet.txt knows: run with --update")
+    counts = Counter(found.values())
+    print("conformance:", ", ".join(f"{level} {counts[level]}" for level in LEVELS))
+    return 1 if fallen or not passing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

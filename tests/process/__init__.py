@@ -1,0 +1,1 @@
+"""Real servers as real processes on loopback."""
