@@ -1,0 +1,38 @@
+"""What a task asks of its node (spec job-model §5.9)."""
+
+from __future__ import annotations
+
+from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.constraint import Affinity, Constraint
+from yurt.fsm.structs.network import Network
+
+
+class Device(Record, frozen=True):
+    """A device such as a GPU."""
+
+    name: str = ""
+    count: int = 1
+    constraints: tuple[Constraint, ...] | None = None
+    affinities: tuple[Affinity, ...] | None = None
+
+
+class NUMA(Record, frozen=True):
+    """NUMA wishes; anything but `none` needs what this edition does not have."""
+
+    affinity: str = "none"
+    devices: tuple[str, ...] | None = None
+
+
+class Resources(Record, frozen=True):
+    """CPU in MHz or whole cores, memory and disk in MB."""
+
+    cpu: int = 100
+    cores: int = 0
+    memory_mb: int = 300
+    memory_max_mb: int = 0
+    disk_mb: int = 0
+    iops: int = 0
+    secrets_mb: int = 0
+    networks: tuple[Network, ...] | None = None
+    devices: tuple[Device, ...] | None = None
+    numa: NUMA | None = None
