@@ -1,4 +1,4 @@
-"""Policies of a group: updates, restarts, rescheduling, disk, disconnects, scaling (spec job-model §5.2, §5.3, §5.12)."""
+"""Policies of a group: updates, restarts, rescheduling, disk, disconnects, scaling (spec job-model §5.2, §5.3)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,114 @@
+"""The tables of the state, as data: their names, keys and secondary indexes.
+
+A table's name is also the name of the index that answers `X-Nomad-Index` for its lists (spec cluster §0.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from yurt.fsm.structs.allocation import Allocation
+from yurt.fsm.structs.deployment import Deployment
+from yurt.fsm.structs.evaluation import Evaluation
+from yurt.fsm.structs.job import Job, JobSubmission, JobSummary, PeriodicLaunch
+from yurt.fsm.structs.namespace import Namespace
+from yurt.fsm.structs.node import Node, NodePool
+from yurt.fsm.structs.operator import SchedulerConfiguration
+from yurt.fsm.structs.registration import ServiceRegistration
+from yurt.fsm.structs.scaling import JobScalingEvents
+
+K = TypeVar("K", bound=Hashable)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Generic[K, R]):
+    """One table: how to find a row's key and the values of its secondary indexes (None: not in that index).
+
+    `floor` is the table's index in a new state (spec cluster §0.4: 1 where something built in is listed).
+    """
+
+    name: str
+    record: type[R]
+    key: Callable[[R], K]
+    indexes: Mapping[str, Callable[[R], Any]] = field(default_factory=dict)
+    floor: int = 0
+
+
+JobKey = tuple[str, str]
+VersionKey = tuple[str, str, int]
+
+JOBS: Table[JobKey, Job] = Table(
+    "jobs",
+    Job,
+    lambda j: (j.namespace, j.id),
+    {"parent": lambda j: (j.namespace, j.parent_id) if j.parent_id else None},
+)
+JOB_VERSIONS: Table[VersionKey, Job] = Table(
+    "job_version", Job, lambda j: (j.namespace, j.id, j.version), {"job": lambda j: (j.namespace, j.id)}
+)
+JOB_SUBMISSIONS: Table[VersionKey, JobSubmission] = Table(
+    "job_submission", JobSubmission, lambda s: (s.namespace, s.job_id, s.version),
+    {"job": lambda s: (s.namespace, s.job_id)},
+)  # fmt: skip
+JOB_SUMMARIES: Table[JobKey, JobSummary] = Table("job_summary", JobSummary, lambda s: (s.namespace, s.job_id))
+SCALING_EVENTS: Table[JobKey, JobScalingEvents] = Table(
+    "scaling_event", JobScalingEvents, lambda s: (s.namespace, s.job_id)
+)
+PERIODIC_LAUNCHES: Table[JobKey, PeriodicLaunch] = Table(
+    "periodic_launch", PeriodicLaunch, lambda p: (p.namespace, p.id)
+)
+EVALUATIONS: Table[str, Evaluation] = Table(
+    "evals", Evaluation, lambda e: e.id,
+    {
+        "job": lambda e: (e.namespace, e.job_id),
+        "live": lambda e: None if e.is_terminal else (e.namespace, e.job_id),
+        "status": lambda e: None if e.is_terminal else e.status,
+    },
+)  # fmt: skip
+ALLOCATIONS: Table[str, Allocation] = Table(
+    "allocs", Allocation, lambda a: a.id,
+    {
+        "job": lambda a: (a.namespace, a.job_id),
+        "live": lambda a: None if a.is_terminal else (a.namespace, a.job_id),
+        "eval": lambda a: a.eval_id or None,
+        "node": lambda a: a.node_id or None,
+        "deployment": lambda a: a.deployment_id or None,
+    },
+)  # fmt: skip
+DEPLOYMENTS: Table[str, Deployment] = Table(
+    "deployment", Deployment, lambda d: d.id,
+    {
+        "job": lambda d: (d.namespace, d.job_id),
+        "active": lambda d: (d.namespace, d.job_id) if d.is_active else None,
+    },
+)  # fmt: skip
+NODES: Table[str, Node] = Table("nodes", Node, lambda n: n.id)
+NODE_POOLS: Table[str, NodePool] = Table("node_pools", NodePool, lambda p: p.name, floor=1)
+NAMESPACES: Table[str, Namespace] = Table("namespaces", Namespace, lambda n: n.name, floor=1)
+SCHEDULER_CONFIG: Table[str, SchedulerConfiguration] = Table("scheduler_config", SchedulerConfiguration, lambda _: "")
+SERVICE_REGISTRATIONS: Table[str, ServiceRegistration] = Table(
+    "service_registrations", ServiceRegistration, lambda s: s.id,
+    {"job": lambda s: (s.namespace, s.job_id), "service": lambda s: (s.namespace, s.service_name)}, floor=1,
+)  # fmt: skip
+
+# The order is that of snapshots: versions stand before the jobs that refer to them.
+TABLES: tuple[Table[Any, Any], ...] = (
+    NAMESPACES,
+    NODE_POOLS,
+    SCHEDULER_CONFIG,
+    JOB_VERSIONS,
+    JOBS,
+    JOB_SUBMISSIONS,
+    JOB_SUMMARIES,
+    SCALING_EVENTS,
+    PERIODIC_LAUNCHES,
+    EVALUATIONS,
+    ALLOCATIONS,
+    DEPLOYMENTS,
+    NODES,
+    SERVICE_REGISTRATIONS,
+)
+BY_NAME = {table.name: table for table in TABLES}
