@@ -103,20 +103,20 @@ def _read_tables(bodies: Iterator[bytes], index: int, tables: list[tuple[Table[A
 def _read_rows(bodies: Iterator[bytes], table: Table[Any, Any], count: int, state: State) -> Map[Any, Any]:
     decoder = msgspec.msgpack.Decoder(table.record)
     found = 0
-    with Map().mutate() as rows:
-        while found < count:
-            unpacker = msgpack.Unpacker(raw=False, max_buffer_size=FRAME_BYTES_MAX)
-            unpacker.feed(next(bodies))
-            for packed in unpacker:
-                if isinstance(packed, list):
-                    row = state.rows[JOB_VERSIONS.name][tuple(packed)]
-                else:
-                    row = decoder.decode(packed)
-                rows[table.key(row)] = row
-                found += 1
-        if found != count or len(rows) != count:
-            raise BadSnapshot(f"the snapshot is damaged: {table.name} has {found} rows, not {count}")
-        return rows.finish()
+    rows: dict[Any, Any] = {}
+    while found < count:
+        unpacker = msgpack.Unpacker(raw=False, max_buffer_size=FRAME_BYTES_MAX)
+        unpacker.feed(next(bodies))
+        for packed in unpacker:
+            if isinstance(packed, list):
+                row = state.rows[JOB_VERSIONS.name][tuple(packed)]
+            else:
+                row = decoder.decode(packed)
+            rows[table.key(row)] = row
+            found += 1
+    if found != count or len(rows) != count:
+        raise BadSnapshot(f"the snapshot is damaged: {table.name} has {found} rows, not {count}")
+    return Map(rows)
 
 
 def _index_of(rows: Map[Any, Any], value_of: Any) -> Map[Any, Map[Any, bool]]:

@@ -15,7 +15,7 @@ Index = Map[Any, Map[Any, bool]]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Rows and secondary indexes by table name, the index of the last write to each table, and the state's own index."""
+    """Rows and secondary indexes by table name, the index of the last write to each table, and its own index."""
 
     index: int
     rows: dict[str, Rows]

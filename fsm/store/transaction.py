@@ -29,7 +29,7 @@ class Change(NamedTuple):
 class Transaction(Reader):
     """The work of one command. Rows are never changed in place: `put` stores a new row under its key."""
 
-    __slots__ = ("_at", "_rows_by_table", "_indexes", "_table_indexes", "changes")
+    __slots__ = ("_at", "_indexes", "_rows_by_table", "_table_indexes", "changes")
 
     def __init__(self, state: State, index: int) -> None:
         assert index > state.index, "an index never goes back"

@@ -85,7 +85,9 @@ class Watches:
     def wake_all(self, index: int) -> None:
         """Call back everyone (the whole state was replaced)."""
         everyone: dict[Watch, None] = {}
-        for group in (*self._by_key.values(), *self._by_table.values(), *self._below.values()):
-            everyone.update((watch, None) for watch in group)
+        for watches in (*self._by_key.values(), *self._by_table.values()):
+            everyone.update(watches)
+        for below in self._below.values():
+            everyone.update((watch, None) for watch in below)
         for watch in everyone:
             watch.callback(index)

@@ -1,0 +1,295 @@
+"""The log's vocabulary: one struct a command, and what applying it answers.
+
+Whatever is not deterministic (times, IDs, chance) is in the command. A command carries the tag it is decoded by and the
+version of the vocabulary that knows it first; a server that meets a newer one stops before it applies it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from yurt.fsm.errors import YurtError
+from yurt.fsm.structs.deployment import Deployment
+from yurt.fsm.structs.evaluation import Evaluation
+from yurt.fsm.structs.job import Job, JobSubmission
+from yurt.fsm.structs.namespace import Namespace
+from yurt.fsm.structs.operator import SchedulerConfiguration
+
+COMMAND_VERSION = 1
+
+
+class UnknownCommand(YurtError):
+    """The log holds a command that this version does not know: the server must be upgraded before it goes on."""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """A command. `now_ns` is the proposer's clock, nanoseconds since 1970."""
+
+    since: ClassVar[int] = 1
+    now_ns: int = 0
+
+
+class RegisterJob(Command, frozen=True, kw_only=True):
+    """Store an admitted job as a new job or version, with its evaluation (spec jobs-api §3.2).
+
+    `eval_id` is used unless the job is a parent; `scaling_policy_ids` has a fresh UUID a group, used for new policies.
+    """
+
+    job: Job
+    submission: JobSubmission | None = None
+    enforce_index: bool = False
+    job_modify_index: int = 0
+    preserve_counts: bool = False
+    preserve_resources: bool = False
+    eval_id: str = ""
+    eval_priority: int = 0
+    scaling_policy_ids: tuple[str, ...] = ()
+    versions_kept: int = 6
+
+
+class DeregisterJob(Command, frozen=True, kw_only=True):
+    """Stop or purge a job (spec jobs-api §3.5)."""
+
+    namespace: str
+    job_id: str
+    purge: bool = False
+    no_shutdown_delay: bool = False
+    eval_id: str = ""
+    eval_priority: int = 0
+    versions_kept: int = 6
+
+
+class RevertJob(Command, frozen=True, kw_only=True):
+    """Make the content of an older version, given by number or tag, the newest version (spec jobs-api §3.11)."""
+
+    namespace: str
+    job_id: str
+    version: int = 0
+    tag: str = ""
+    enforce_prior_version: int | None = None
+    eval_id: str = ""
+    versions_kept: int = 6
+
+
+class SetJobStability(Command, frozen=True, kw_only=True):
+    """Mark a version stable or not (spec jobs-api §3.12, deviation 6)."""
+
+    namespace: str
+    job_id: str
+    version: int
+    stable: bool
+
+
+class TagJobVersion(Command, frozen=True, kw_only=True):
+    """Name a version; the newest one if `version` is None (spec jobs-api §3.20)."""
+
+    namespace: str
+    job_id: str
+    tag: str
+    description: str = ""
+    version: int | None = None
+    versions_kept: int = 6
+
+
+class UntagJobVersion(Command, frozen=True, kw_only=True):
+    """Take a version's name away."""
+
+    namespace: str
+    job_id: str
+    tag: str
+    versions_kept: int = 6
+
+
+class ScaleJob(Command, frozen=True, kw_only=True):
+    """Set a group's count, or only note an event (spec jobs-api §3.16, deviation 13)."""
+
+    namespace: str
+    job_id: str
+    group: str
+    count: int | None = None
+    message: str = ""
+    error: bool = False
+    meta: dict[str, Any] | None = None
+    job_modify_index: int = 0
+    eval_id: str = ""
+    count_max: int = 0
+    versions_kept: int = 6
+
+
+class DispatchJob(Command, frozen=True, kw_only=True):
+    """Make a child of a parameterized job (spec jobs-api §3.10)."""
+
+    namespace: str
+    job_id: str
+    child_id: str
+    payload: bytes = b""
+    meta: dict[str, str] | None = None
+    priority: int = 0
+    idempotency_token: str = ""
+    eval_id: str = ""
+
+
+class LaunchPeriodicJob(Command, frozen=True, kw_only=True):
+    """Make a child of a periodic job for a launch time in Unix seconds (spec jobs-api §3.15)."""
+
+    namespace: str
+    job_id: str
+    launch_seconds: int
+    eval_id: str = ""
+    versions_kept: int = 6
+
+
+class EvaluateJob(Command, frozen=True, kw_only=True):
+    """Make an evaluation of a job (spec jobs-api §3.13)."""
+
+    namespace: str
+    job_id: str
+    eval_id: str
+    force_reschedule: bool = False
+
+
+class UpdateEvaluations(Command, frozen=True, kw_only=True):
+    """Store evaluations that the leader's duties made or changed (spec scheduling §2.4)."""
+
+    evaluations: tuple[Evaluation, ...]
+
+
+class ApplyPlan(Command, frozen=True, kw_only=True):
+    """Store what a plan decided: a deployment and changes of deployments, then evaluations (spec scheduling §6)."""
+
+    eval_id: str
+    deployment: Deployment | None = None
+    deployment_updates: tuple[DeploymentUpdate, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+
+
+class DeploymentUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment's new status."""
+
+    deployment_id: str
+    status: str
+    description: str
+
+
+class CollectGarbage(Command, frozen=True, kw_only=True):
+    """Delete what nobody needs any more (spec scheduling §20); jobs as (namespace, ID)."""
+
+    evaluation_ids: tuple[str, ...] = ()
+    deployment_ids: tuple[str, ...] = ()
+    jobs: tuple[tuple[str, str], ...] = ()
+
+
+class UpsertNamespace(Command, frozen=True, kw_only=True):
+    """Store a namespace."""
+
+    namespace: Namespace
+
+
+class DeleteNamespace(Command, frozen=True, kw_only=True):
+    """Delete a namespace without live jobs."""
+
+    name: str
+    region: str = "global"
+
+
+class SetSchedulerConfiguration(Command, frozen=True, kw_only=True):
+    """Store the scheduler configuration, if its ModifyIndex is `cas` or `cas` is None."""
+
+    configuration: SchedulerConfiguration
+    cas: int | None = None
+
+
+class ReconcileSummaries(Command, frozen=True, kw_only=True):
+    """Count all summaries anew."""
+
+
+class JobWritten(msgspec.Struct, frozen=True, kw_only=True):
+    """Registered, reverted, stopped, scaled, evaluated."""
+
+    job_modify_index: int
+    eval_id: str = ""
+    eval_create_index: int = 0
+    index: int = 0
+
+
+class ChildMade(msgspec.Struct, frozen=True, kw_only=True):
+    """A child was dispatched or launched, or was there already (`eval_id` empty)."""
+
+    child_id: str
+    job_create_index: int
+    eval_id: str = ""
+    eval_create_index: int = 0
+    index: int = 0
+
+
+class VersionTagged(msgspec.Struct, frozen=True, kw_only=True):
+    """A version was named."""
+
+    name: str
+    description: str
+    tagged_time: int
+    index: int = 0
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing to say but the index, and whether anything was written."""
+
+    index: int = 0
+    updated: bool = True
+
+
+COMMANDS: tuple[type[Command], ...] = (
+    RegisterJob,
+    DeregisterJob,
+    RevertJob,
+    SetJobStability,
+    TagJobVersion,
+    UntagJobVersion,
+    ScaleJob,
+    DispatchJob,
+    LaunchPeriodicJob,
+    EvaluateJob,
+    UpdateEvaluations,
+    ApplyPlan,
+    CollectGarbage,
+    UpsertNamespace,
+    DeleteNamespace,
+    SetSchedulerConfiguration,
+    ReconcileSummaries,
+)
+AnyCommand = (
+    RegisterJob
+    | DeregisterJob
+    | RevertJob
+    | SetJobStability
+    | TagJobVersion
+    | UntagJobVersion
+    | ScaleJob
+    | DispatchJob
+    | LaunchPeriodicJob
+    | EvaluateJob
+    | UpdateEvaluations
+    | ApplyPlan
+    | CollectGarbage
+    | UpsertNamespace
+    | DeleteNamespace
+    | SetSchedulerConfiguration
+    | ReconcileSummaries
+)
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)
+
+
+def encode(command: Command) -> bytes:
+    """The bytes that the log keeps."""
+    return _encoder.encode(command)
+
+
+def decode(payload: bytes) -> AnyCommand:
+    """The command of the log's bytes; raises `UnknownCommand`."""
+    try:
+        return _decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise UnknownCommand(f"a command in the log is not of this version ({COMMAND_VERSION}): {error}") from error
