@@ -41,11 +41,14 @@ JobKey = tuple[str, str]
 VersionKey = tuple[str, str, int]
 
 JOBS: Table[JobKey, Job] = Table(
-    "jobs",
-    Job,
-    lambda j: (j.namespace, j.id),
-    {"parent": lambda j: (j.namespace, j.parent_id) if j.parent_id else None},
-)
+    "jobs", Job, lambda j: (j.namespace, j.id),
+    {
+        "parent": lambda j: (j.namespace, j.parent_id) if j.parent_id else None,
+        "token": lambda j: (
+            (j.namespace, j.parent_id, j.dispatch_idempotency_token) if j.dispatch_idempotency_token else None
+        ),
+    },
+)  # fmt: skip
 JOB_VERSIONS: Table[VersionKey, Job] = Table(
     "job_version", Job, lambda j: (j.namespace, j.id, j.version), {"job": lambda j: (j.namespace, j.id)}
 )

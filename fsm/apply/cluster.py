@@ -1,0 +1,86 @@
+"""Namespaces, the scheduler configuration, summaries (spec cluster §7, §11)."""
+
+from __future__ import annotations
+
+from yurt.fsm.commands import (
+    DeleteNamespace,
+    Done,
+    ReconcileSummaries,
+    SetSchedulerConfiguration,
+    UpsertNamespace,
+)
+from yurt.fsm.errors import Refusal
+from yurt.fsm.job.multierror import multierror
+from yurt.fsm.store.schema import ALLOCATIONS, JOB_SUMMARIES, JOBS, NAMESPACES, SCHEDULER_CONFIG
+from yurt.fsm.store.transaction import Transaction
+from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.job import DEAD, JobChildrenSummary, TaskGroupSummary
+
+
+def upsert_namespace(txn: Transaction, command: UpsertNamespace) -> Done:
+    """Handle `UpsertNamespace`: the whole object is replaced."""
+    given = command.namespace
+    stored = txn.get(NAMESPACES, given.name)
+    row = replace(
+        given,
+        hash=given.content_hash(),
+        create_index=stored.create_index if stored else txn.index,
+        modify_index=txn.index,
+    )
+    txn.put(NAMESPACES, row)
+    return Done(index=txn.index)
+
+
+def delete_namespace(txn: Transaction, command: DeleteNamespace) -> Done:
+    """Handle `DeleteNamespace`."""
+    if command.name == "default":
+        raise Refusal(500, "can not delete default namespace")
+    if txn.get(NAMESPACES, command.name) is None:
+        raise Refusal(500, "namespace not found")
+    errors = []
+    jobs = txn.scan(JOBS, prefix=(command.name, ""))
+    if any(job.namespace == command.name and job.status != DEAD for job in jobs):
+        errors.append(f'namespace "{command.name}" has non-terminal jobs in regions: [{command.region}]')
+    if errors:
+        raise Refusal(500, multierror(errors))
+    txn.delete(NAMESPACES, command.name)
+    return Done(index=txn.index)
+
+
+def set_scheduler_configuration(txn: Transaction, command: SetSchedulerConfiguration) -> Done:
+    """Handle `SetSchedulerConfiguration`; `updated` is False if the check-and-set index is another."""
+    stored = txn.get(SCHEDULER_CONFIG, "")
+    if command.cas is not None and command.cas != (stored.modify_index if stored else 0):
+        return Done(index=txn.index, updated=False)
+    created = stored.create_index if stored else txn.index
+    txn.put(SCHEDULER_CONFIG, replace(command.configuration, create_index=created, modify_index=txn.index))
+    return Done(index=txn.index)
+
+
+_BINS = {"pending": "starting", "running": "running", "complete": "complete", "failed": "failed", "lost": "lost"}
+
+
+def reconcile_summaries(txn: Transaction, _command: ReconcileSummaries) -> Done:
+    """Handle `ReconcileSummaries`: counts are made anew from allocations and children."""
+    for summary in list(txn.scan(JOB_SUMMARIES)):
+        key = (summary.namespace, summary.job_id)
+        groups = {name: TaskGroupSummary(queued=one.queued) for name, one in summary.summary.items()}
+        for allocation in txn.find(ALLOCATIONS, "job", key):
+            name, bin_ = allocation.task_group, _BINS.get(allocation.client_status, "unknown")
+            if name in groups:
+                groups[name] = replace(groups[name], **{bin_: getattr(groups[name], bin_) + 1})
+        children = [job.status for job in txn.find(JOBS, "parent", key)]
+        gone = max(0, _total(summary.children) - len(children))
+        counted = JobChildrenSummary(
+            pending=children.count("pending"), running=children.count("running"), dead=children.count("dead") + gone
+        )
+        if groups != summary.summary or counted != summary.children:
+            txn.put(
+                JOB_SUMMARIES,
+                replace(summary, summary=groups, children=counted, modify_index=txn.index),
+            )
+    return Done(index=txn.index)
+
+
+def _total(children: JobChildrenSummary) -> int:
+    return children.pending + children.running + children.dead

@@ -1,0 +1,55 @@
+"""Purging a job: everything of it goes at once, but for its evaluations (spec job-model §6.8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yurt.fsm.apply.life import count_child
+from yurt.fsm.store.schema import (
+    ALLOCATIONS,
+    DEPLOYMENTS,
+    EVALUATIONS,
+    JOB_SUBMISSIONS,
+    JOB_SUMMARIES,
+    JOB_VERSIONS,
+    JOBS,
+    PERIODIC_LAUNCHES,
+    SCALING_EVENTS,
+    Table,
+)
+from yurt.fsm.store.transaction import Transaction
+from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.evaluation import COMPLETE
+from yurt.fsm.structs.job import DEAD, Job
+
+
+def delete_job(txn: Transaction, job: Job, now_ns: int) -> None:
+    """Delete the job with its versions, submissions, summary, events, deployments and allocations.
+
+    Evaluations that wait become complete. A child that was not dead counts as dead at its parent.
+    """
+    key = (job.namespace, job.id)
+    txn.delete(JOBS, key)
+    txn.delete(JOB_SUMMARIES, key)
+    txn.delete(SCALING_EVENTS, key)
+    txn.delete(PERIODIC_LAUNCHES, key)
+    _delete_all(txn, JOB_VERSIONS, key)
+    _delete_all(txn, JOB_SUBMISSIONS, key)
+    _delete_all(txn, DEPLOYMENTS, key)
+    _delete_all(txn, ALLOCATIONS, key)
+    for evaluation in txn.find(EVALUATIONS, "live", key):
+        ended = replace(
+            evaluation,
+            status=COMPLETE,
+            status_description=f"job {job.id} deleted",
+            modify_index=txn.index,
+            modify_time=max(now_ns, evaluation.create_time + 1),
+        )
+        txn.put(EVALUATIONS, ended)
+    if job.status != DEAD:
+        count_child(txn, job, job.status, DEAD)
+
+
+def _delete_all(txn: Transaction, table: Table[Any, Any], key: tuple[str, str]) -> None:
+    for row in txn.find(table, "job", key):
+        txn.delete(table, table.key(row))

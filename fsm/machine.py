@@ -1,0 +1,125 @@
+"""The state machine: command in, state and typed result out; the same on every server."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from yurt.fsm import commands
+from yurt.fsm.apply.handlers import HANDLERS
+from yurt.fsm.errors import Refusal
+from yurt.fsm.store import snapshot
+from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS
+from yurt.fsm.store.store import Store
+from yurt.fsm.store.transaction import Change
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.namespace import Namespace
+from yurt.fsm.structs.node import NodePool
+
+BIRTH_INDEX = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The command did its work; `value` is its result struct."""
+
+    index: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The command was refused and changed nothing; it used up its index."""
+
+    index: int
+    status: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A bug broke the command; it changed nothing, on every server alike. `trace` has no addresses or paths."""
+
+    index: int
+    trace: str
+
+
+Outcome = Applied | Refused | Broken
+CommitCallback = Callable[[int, list[Change]], None]
+
+
+class Machine:
+    """Applies commands one after another and keeps the state. It reads no clock and does no I/O."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self._callbacks: list[CommitCallback] = []
+        birth = self.store.begin(BIRTH_INDEX)
+        default = Namespace(name="default", description="Default shared namespace", create_index=1, modify_index=1)
+        birth.put(NAMESPACES, replace(default, hash=default.content_hash()))
+        for name, text in (("all", "Node pool with all nodes in the cluster."), ("default", "Default node pool.")):
+            birth.put(NODE_POOLS, NodePool(name=name, description=text, create_index=1, modify_index=1))
+        self.store.commit(birth)
+
+    @property
+    def index(self) -> int:
+        """The index of the newest command, refused ones included."""
+        return self.store.index
+
+    def view(self) -> View:
+        """The newest state, to be read while the machine goes on."""
+        return self.store.view()
+
+    def on_commit(self, callback: CommitCallback) -> None:
+        """Call `callback(index, changes)` after each command that changed something."""
+        self._callbacks.append(callback)
+
+    def apply(self, payload: bytes) -> Outcome:
+        """Apply the next command of the log.
+
+        Never raises for what is in the command. `UnknownCommand` (the log is of a newer version) and what may strike
+        one server alone (MemoryError, RecursionError, OSError) pass through before the index counts: the process must end.
+        """
+        command = commands.decode(payload)
+        index = self.store.index + 1
+        transaction = self.store.begin(index)
+        try:
+            value = HANDLERS[type(command)](transaction, command)
+        except Refusal as refusal:
+            self.store.skip(index)
+            return Refused(index, refusal.status, refusal.text)
+        except (MemoryError, RecursionError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 (the border of a command: a bug must not stop the log)
+            self.store.skip(index)
+            return Broken(index, _trace(error))
+        changes = self.store.commit(transaction)
+        if changes:
+            for callback in self._callbacks:
+                callback(index, changes)
+        return Applied(index, value)
+
+    def capture(self) -> View:
+        """What `write` will write; costs nothing."""
+        return self.store.view()
+
+    def write(self, capture: View) -> Iterator[bytes]:
+        """The bytes of a snapshot, in chunks; may run in another thread."""
+        return snapshot.write(capture)
+
+    def restore(self, chunks: Iterator[bytes]) -> None:
+        """Replace the state by a snapshot's; raises `BadSnapshot` and then keeps the old state."""
+        self.store.replace(snapshot.read(chunks))
+
+
+def _trace(error: Exception) -> str:
+    """The error and the functions it went through, the same text on every server."""
+    frames = [
+        f"{frame.filename.rsplit('/', 2)[-2]}/{frame.filename.rsplit('/', 1)[-1]}:{frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "/" in frame.filename
+    ]
+    return f"{type(error).__name__}: {error} at {' > '.join(frames)}"
