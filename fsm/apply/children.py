@@ -22,8 +22,8 @@ def dispatch(txn: Transaction, command: DispatchJob) -> ChildMade:
     parent = check_dispatch(found, command.payload, command.meta, command.priority)
     if command.idempotency_token:
         key = (command.namespace, parent.id, command.idempotency_token)
-        for child in txn.find(JOBS, "token", key):
-            return ChildMade(child_id=child.id, job_create_index=child.create_index, index=child.modify_index)
+        for known in txn.find(JOBS, "token", key):
+            return ChildMade(child_id=known.id, job_create_index=known.create_index, index=known.modify_index)
     if not command.child_id.startswith(f"{parent.id}/dispatch-") or txn.get(
         JOBS, (command.namespace, command.child_id)
     ):

@@ -1,0 +1,117 @@
+"""Bodies of requests about jobs (spec jobs-api §3). Members that a request ignores are not here."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from yurt.fsm.job.decode import decode_body
+from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.job import Job, JobSubmission
+from yurt.fsm.structs.namespace import Namespace
+
+R = TypeVar("R", bound=Record)
+
+
+class RegisterRequest(Record, frozen=True):
+    """POST /v1/jobs, /v1/job/:id, /v1/job/:id/plan and /v1/validate/job."""
+
+    job: Job | None = None
+    submission: JobSubmission | None = None
+    enforce_index: bool = False
+    job_modify_index: int = 0
+    policy_override: bool = False
+    preserve_counts: bool = False
+    preserve_resources: bool = False
+    eval_priority: int = 0
+    diff: bool = False
+    region: str = ""
+    namespace: str = ""
+
+
+class DispatchRequest(Record, frozen=True):
+    """POST /v1/job/:id/dispatch."""
+
+    job_id: str = ""
+    payload: bytes | None = None
+    meta: dict[str, str] | None = None
+    id_prefix_template: str = ""
+    priority: int = 0
+    namespace: str = ""
+    region: str = ""
+
+
+class RevertRequest(Record, frozen=True):
+    """POST /v1/job/:id/revert."""
+
+    job_id: str = ""
+    job_version: int = 0
+    tagged_version: str = ""
+    enforce_prior_version: int | None = None
+    namespace: str = ""
+    region: str = ""
+
+
+class StableRequest(Record, frozen=True):
+    """POST /v1/job/:id/stable."""
+
+    job_id: str = ""
+    job_version: int = 0
+    stable: bool = False
+    namespace: str = ""
+    region: str = ""
+
+
+class EvalOptions(Record, frozen=True):
+    """How a job is evaluated by hand."""
+
+    force_reschedule: bool = False
+
+
+class EvaluateRequest(Record, frozen=True):
+    """POST /v1/job/:id/evaluate."""
+
+    job_id: str = ""
+    eval_options: EvalOptions = EvalOptions()
+    namespace: str = ""
+    region: str = ""
+
+
+class ScaleTarget(Record, frozen=True):
+    """What a request scales."""
+
+    job: str = ""
+    group: str = ""
+    namespace: str = ""
+
+
+class ScaleRequest(Record, frozen=True):
+    """POST /v1/job/:id/scale."""
+
+    target: ScaleTarget = ScaleTarget()
+    count: int | None = None
+    message: str = ""
+    error: bool = False
+    meta: dict[str, Any] | None = None
+    policy_override: bool = False
+    job_modify_index: int = 0
+    namespace: str = ""
+    region: str = ""
+
+
+class TagRequest(Record, frozen=True):
+    """POST /v1/job/:id/versions/:tag/tag."""
+
+    version: int | None = None
+    description: str = ""
+    latest: bool = False
+
+
+class NamespaceRequest(Namespace, frozen=True):
+    """PUT /v1/namespace."""
+
+
+def decode_request(body: bytes, request: type[R]) -> R:
+    """The typed request of a body; raises Refusal(400)."""
+    return msgspec.convert(decode_body(body, request), request)
