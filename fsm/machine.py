@@ -80,8 +80,8 @@ class Machine:
     def apply(self, payload: bytes) -> Outcome:
         """Apply the next command of the log.
 
-        Never raises for what is in the command. `UnknownCommand` (the log is of a newer version) and what may strike one
-        server alone (MemoryError, RecursionError, OSError) pass through before the index counts: the process must end.
+        Never raises for what is in the command. `UnknownCommand` (the log is of a newer version) and what may strike
+        one server alone (MemoryError, RecursionError, OSError) pass through before the index counts: the process ends.
         """
         command = commands.decode(payload)
         index = self.store.index + 1

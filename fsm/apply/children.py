@@ -24,9 +24,8 @@ def dispatch(txn: Transaction, command: DispatchJob) -> ChildMade:
         key = (command.namespace, parent.id, command.idempotency_token)
         for known in txn.find(JOBS, "token", key):
             return ChildMade(child_id=known.id, job_create_index=known.create_index, index=known.modify_index)
-    if not command.child_id.startswith(f"{parent.id}/dispatch-") or txn.get(
-        JOBS, (command.namespace, command.child_id)
-    ):
+    taken = txn.get(JOBS, (command.namespace, command.child_id)) is not None
+    if taken or not command.child_id.startswith(f"{parent.id}/dispatch-"):
         raise Refusal(500, f'the ID "{command.child_id}" cannot be given to a child of job "{parent.id}"')
     meta = {**(parent.meta or {}), **(command.meta or {})}
     child: Job = replace(

@@ -1,8 +1,8 @@
 """Request bodies as the wire protocol reads them (spec job-model §1, jobs-api §2.4).
 
-Keys match in any case, unknown ones are ignored, null is absent, a repeated key's last value wins, bytes after the first
-value are ignored, numbers in opaque maps become floats. The result is a dictionary under wire names in which absent and
-given members differ. The tables are made once from the record types.
+Keys match in any case, unknown ones are ignored, null is absent, a repeated key's last value wins, bytes after the
+first value are ignored, numbers in opaque maps become floats. The result is a dictionary under wire names in which
+absent and given members differ. The tables are made once from the record types.
 """
 
 from __future__ import annotations

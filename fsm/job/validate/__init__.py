@@ -1,0 +1,1 @@
+"""Checks of admitted jobs, with the texts of the wire protocol."""
