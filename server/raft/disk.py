@@ -1,0 +1,141 @@
+"""The few things the engine asks of a disk, so that a simulation can be one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import Protocol
+
+
+class File(Protocol):
+    """An open file; every call may raise OSError."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write all of `data` at `offset`."""
+
+    def sync(self) -> None:
+        """Return when everything written is durable."""
+
+    def truncate(self, size: int) -> None:
+        """Cut the file."""
+
+    def preallocate(self, size: int) -> None:
+        """Make sure that `size` bytes can be written without asking for space."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Disk(Protocol):
+    """A file system."""
+
+    def create(self, path: str) -> File:
+        """Open a new, empty file (an old one of that name is emptied)."""
+
+    def open(self, path: str) -> File:
+        """Open an existing file for writing."""
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a file."""
+
+    def list(self, directory: str) -> list[str]:
+        """The names in a directory, sorted; empty if it does not exist."""
+
+    def make_directory(self, directory: str) -> None:
+        """Create a directory and those above it."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name, in place of the one that has it."""
+
+    def remove(self, path: str) -> None:
+        """Delete a file."""
+
+    def sync_directory(self, directory: str) -> None:
+        """Make creations, renames and deletions in it durable."""
+
+
+class _RealFile:
+    def __init__(self, path: str, flags: int) -> None:
+        self._fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+    def write(self, offset: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._fd, view, offset)
+            offset += written
+            view = view[written:]
+
+    def sync(self) -> None:
+        os.fdatasync(self._fd)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._fd, size)
+
+    def preallocate(self, size: int) -> None:
+        try:
+            os.posix_fallocate(self._fd, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class RealDisk:
+    """The machine's file system. With `sync` off nothing waits for the device (a data directory that may be lost)."""
+
+    def __init__(self, *, sync: bool = True) -> None:
+        self._sync = sync
+
+    def create(self, path: str) -> File:
+        """Open a new, empty file."""
+        return self._file(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+
+    def open(self, path: str) -> File:
+        """Open an existing file for writing."""
+        return self._file(path, os.O_RDWR)
+
+    def _file(self, path: str, flags: int) -> File:
+        return _RealFile(path, flags) if self._sync else _UnsyncedFile(path, flags)
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a file."""
+        with open(path, "rb") as file:
+            return file.read()
+
+    def list(self, directory: str) -> list[str]:
+        """The names in a directory, sorted."""
+        try:
+            return sorted(os.listdir(directory))
+        except FileNotFoundError:
+            return []
+
+    def make_directory(self, directory: str) -> None:
+        """Create a directory and those above it, for this user only."""
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name."""
+        os.replace(old, new)
+
+    def remove(self, path: str) -> None:
+        """Delete a file."""
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+
+    def sync_directory(self, directory: str) -> None:
+        """Make the directory's entries durable."""
+        if not self._sync:
+            return
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+class _UnsyncedFile(_RealFile):
+    def sync(self) -> None:
+        """Nothing: the directory may be lost."""
