@@ -36,8 +36,8 @@ class HardStateFile:
         records = [record for name in names if (record := self._read(name)) is not None]
         if not records:
             raise Corrupt(
-                f"term and vote in {self._directory} are damaged in both slots. A server that forgets its vote may elect "
-                "two leaders: bring it back with an empty data directory"
+                f"term and vote in {self._directory} are damaged in both slots. A server that forgets its vote may "
+                "elect two leaders: bring it back with an empty data directory"
             )
         self._sequence, state = max(records)
         return state

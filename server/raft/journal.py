@@ -1,7 +1,7 @@
 """The log on disk: segments that are only appended to, cut at the end, and dropped whole at the beginning.
 
-The loop changes the log in memory at once and gets an LSN for each operation; the disk thread performs operations in
-order, with one sync for a run of appends. What has an LSN at or below the durable one survives a crash.
+The loop changes the log in memory at once and gets an operation for the disk thread, which performs operations in
+order, with one sync for a run of appends.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from pysyncobj.journal import Journal as JournalInterface
 
@@ -29,11 +29,11 @@ SEGMENT_BYTES = 16 << 20
 SPARE = "spare.tmp"
 
 
-class Operation(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Operation:
     """Something for the disk thread: `append` entries, `cut` from an index, `drop` up to one, `reset` after one."""
 
     kind: str
-    lsn: int
     entries: tuple[Entry, ...] = ()
     index: int = 0
     commit_hint: int = 0
@@ -52,12 +52,11 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
     """The log of one server. `entries` and what follows are for the loop, `perform` is for the disk thread."""
 
     def __init__(self, disk: Disk, directory: str, cluster: bytes, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self._disk, self._directory, self._cluster = disk, directory, cluster
+        self._disk, self._directory, self.cluster = disk, directory, cluster
         self._segment_bytes = segment_bytes
         self._log: list[Entry] = []
         self._base_index = 0  # the entry before the first one
         self._base_term: int | None = 0
-        self._lsn = 0
         self._segments: list[_Segment] = []
         self._file: File | None = None
         self._durable_index = 0
@@ -78,7 +77,7 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
             if last and len(names) > 1 and not any(data[:SEGMENT_HEADER_BYTES]):
                 self._disk.remove(f"{self._directory}/{name}")  # made, but its header never got there
                 continue
-            scan = scan_segment(data, name, self._cluster, last=last)
+            scan = scan_segment(data, name, self.cluster, last=last)
             if self._log and scan.first_index != self._log[-1][1] + 1:
                 raise Corrupt(f"{name} does not follow the segment before it: a file is missing")
             if not self._segments:
@@ -127,7 +126,8 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
 
     def entries(self, low: int, bytes_max: int) -> list[Entry]:
         """The entries from `low` on, at least one and at most about `bytes_max` bytes."""
-        found, size = [], 0
+        found: list[Entry] = []
+        size = 0
         for entry in self._log[low - self._base_index - 1 : low - self._base_index - 1 + 4096]:
             size += len(entry[0])
             if found and size > bytes_max:
@@ -149,12 +149,12 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
         new = tuple(entries)
         assert all(one[1] == self.last_index + 1 + i for i, one in enumerate(new)), "indexes are contiguous"
         self._log.extend(new)
-        return self._operation("append", entries=new, commit_hint=commit_hint)
+        return Operation("append", entries=new, commit_hint=commit_hint)
 
     def cut(self, index: int) -> Operation:
         """Remove the entry of that index and all after it."""
         del self._log[index - self._base_index - 1 :]
-        return self._operation("cut", index=index)
+        return Operation("cut", index=index)
 
     def drop(self, index: int) -> Operation:
         """Forget entries up to that index (whole segments only on disk)."""
@@ -163,21 +163,17 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
             self._base_term = self._log[gone - 1][2]
             del self._log[:gone]
             self._base_index += gone
-        return self._operation("drop", index=index)
+        return Operation("drop", index=index)
 
     def reset(self, index: int, term: int) -> Operation:
         """Empty the log; the next entry will be `index` + 1."""
         self._log, self._base_index, self._base_term = [], index, term
-        return self._operation("reset", index=index)
-
-    def _operation(self, kind: str, **fields: Any) -> Operation:
-        self._lsn += 1
-        return Operation(kind, self._lsn, **fields)
+        return Operation("reset", index=index)
 
     # --- the disk thread's side
 
-    def perform(self, operations: list[Operation]) -> int:
-        """Do them in order; return the LSN that is durable. Any failure is final: `DiskFailed`."""
+    def perform(self, operations: list[Operation]) -> None:
+        """Do them in order; they are durable when this returns. Any failure is final: `DiskFailed`."""
         if self._failed:
             raise DiskFailed("the log failed before")
         try:
@@ -194,7 +190,6 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
             self._write(batch, hint)
             if not self.writable:
                 self._make_spare()
-            return operations[-1].lsn
         except OSError as error:
             self._failed = True
             raise DiskFailed(f"the log in {self._directory} failed: {error}") from error
@@ -212,7 +207,7 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
             chain=segment.chain,
             durable=self._durable_index,
             commit=hint,
-            cluster=self._cluster,
+            cluster=self.cluster,
         )
         assert self._file is not None
         self._file.write(segment.end, data)
@@ -235,7 +230,7 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
             self._disk.create(spare).close()
         file = self._disk.open(spare)
         file.preallocate(max(self._segment_bytes, SEGMENT_HEADER_BYTES + size))
-        file.write(0, segment_header(first_index, chain, self._cluster))
+        file.write(0, segment_header(first_index, chain, self.cluster))
         file.sync()
         self._disk.rename(spare, path)
         self._disk.sync_directory(self._directory)
@@ -280,19 +275,19 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
         """Keep the first `keep` records of a segment. A batch is cut inside by writing its rest as a new batch."""
         assert self._file is not None
         data = self._disk.read(f"{self._directory}/{segment.name}")
-        scan = scan_segment(data, segment.name, self._cluster, last=True)
+        scan = scan_segment(data, segment.name, self.cluster, last=True)
         kept = [one.entry for one in scan.found[:keep]]
         start, chain = SEGMENT_HEADER_BYTES, scan.found[0].chain_before
         body = b""
         places: list[tuple[int, int]] = []
         if kept:
             body, places, chain = pack_batch(
-                kept, offset=start, chain=chain, durable=kept[-1][1], commit=0, cluster=self._cluster
+                kept, offset=start, chain=chain, durable=kept[-1][1], commit=0, cluster=self.cluster
             )
         spare = f"{self._directory}/rewrite.tmp"
         fresh = self._disk.create(spare)
         fresh.preallocate(self._segment_bytes)
-        fresh.write(0, segment_header(segment.first_index, scan.found[0].chain_before, self._cluster) + body)
+        fresh.write(0, segment_header(segment.first_index, scan.found[0].chain_before, self.cluster) + body)
         fresh.sync()
         self._disk.rename(spare, f"{self._directory}/{segment.name}")
         self._disk.sync_directory(self._directory)

@@ -9,7 +9,8 @@ import contextlib
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import msgpack
 
@@ -23,7 +24,8 @@ CHUNK_BYTES = 1 << 20
 METADATA_BYTES_MAX = 1 << 20
 
 
-class Snapshot(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Snapshot:
     """A snapshot's place in the log, and the configuration as of there."""
 
     index: int
@@ -50,8 +52,8 @@ class SnapshotWriter:
 
     def finish(self) -> Snapshot:
         """Sync, read back, rename; return what was published. Raises `Corrupt` if it does not read back."""
-        done = self._snapshot._replace(size=self.size, crc=self._crc)
-        metadata = msgpack.packb(done._asdict())
+        done = replace(self._snapshot, size=self.size, crc=self._crc)
+        metadata = msgpack.packb(asdict(done))
         self._file.write(self.size, metadata + _TAIL.pack(len(metadata), zlib.crc32(metadata), _MAGIC))
         self._file.sync()
         self._file.close()

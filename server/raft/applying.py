@@ -1,0 +1,83 @@
+"""Applying what is committed, in slices that keep the loop free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from yurt.server.raft.errors import NotLeader
+from yurt.server.raft.replication import Replication
+
+BATCH = b"B"
+CONFIGURATION = b"C"
+SLICE_SECONDS = 0.005
+
+
+def pack_batch(payloads: list[bytes]) -> bytes:
+    """The entry that carries commands."""
+    packed: bytes = msgpack.packb(payloads)
+    return BATCH + packed
+
+
+class Applying(Replication):
+    """From commit index to last applied, one command after another."""
+
+    _apply_scheduled = False
+    _position = 0  # commands of the entry in work that are applied already
+    _pending: list[Any]
+
+    def schedule_apply(self) -> None:
+        """Apply soon; what is small at once."""
+        if not self._apply_scheduled:
+            self._apply_scheduled = True
+            self.runtime.call_soon(self._apply_slice)
+
+    def _apply_slice(self) -> None:
+        self._apply_scheduled = False
+        if self.stopped:
+            return
+        try:
+            deadline = self.runtime.now() + SLICE_SECONDS
+            while self.last_applied < self.commit_index:
+                if not self._apply_entry(deadline):
+                    self.schedule_apply()
+                    return
+        except BaseException as error:  # noqa: BLE001 (whatever strikes here strikes this server alone: it must end)
+            self.fatal(error)
+            return
+        self.after_apply()
+
+    def _apply_entry(self, deadline: float) -> bool:
+        """Apply the next entry, or a part of it; False if the time is up."""
+        index = self.last_applied + 1
+        command, _, term = self.log.at(index)
+        if command[:1] != BATCH:
+            self._finish_entry(index, term, [])
+            return True
+        payloads = msgpack.unpackb(command[1:], max_bin_len=64 << 20) if self._position == 0 else self._payloads
+        if self._position == 0:
+            self._payloads: list[bytes] = payloads
+            self._pending = []
+        while self._position < len(payloads):
+            self._pending.append(self.machine.apply(payloads[self._position]))
+            self._position += 1
+            if self.runtime.now() > deadline and self._position < len(payloads):
+                return False
+        results, self._pending, self._payloads, self._position = self._pending, [], [], 0
+        self._finish_entry(index, term, results)
+        return True
+
+    def _finish_entry(self, index: int, term: int, results: list[Any]) -> None:
+        """Count first, then tell those who wait; a callback that raises disturbs nobody."""
+        self.last_applied = index
+        callbacks = self.waiting.pop(index, ())
+        for position, (proposed_in, callback) in enumerate(callbacks):
+            if proposed_in == term and position < len(results):
+                callback(results[position], None)
+            else:
+                callback(None, NotLeader())
+
+    def after_apply(self) -> None:
+        """All that is committed is applied."""
+        raise AssertionError("the engine goes on")

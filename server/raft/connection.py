@@ -1,0 +1,181 @@
+"""One connection between two servers: frames, the hello, requests and their answers.
+
+    frame = length (4 bytes, big endian), kind (1 byte), body
+
+The first frame of each side is its hello. After that come Raft messages, requests and answers. Anything else, a frame
+that is too long, or silence instead of the hello ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import struct
+from collections.abc import Callable
+
+import msgspec
+
+from yurt.server.raft.errors import NotSent, OutcomeUnknown
+from yurt.server.raft.messages import MESSAGE_BYTES_MAX, BadMessage
+
+HELLO, RAFT, REQUEST, ANSWER = 0, 1, 2, 3
+HELLO_SECONDS_MAX = 5.0
+HELLO_BYTES_MAX = 64 << 10
+BUFFERED_BYTES_MAX = 16 << 20
+_HEAD = struct.Struct(">IB")
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """What servers tell each other first. `configuration` is that of the log, None if there is no log."""
+
+    protocol: int = 1
+    cluster: bytes = b""
+    region: str = ""
+    name: str = ""
+    server_id: str = ""
+    address: str = ""
+    http_address: str = ""
+    software: str = ""
+    command_version: int = 0
+    expect: int = 0
+    datacenter: str = ""
+    configuration: list[list[str]] | None = None
+
+
+_hello_decoder = msgspec.msgpack.Decoder(Hello)
+_request_decoder: msgspec.msgpack.Decoder[tuple[bytes, str, bytes]] = msgspec.msgpack.Decoder(tuple[bytes, str, bytes])
+_answer_decoder: msgspec.msgpack.Decoder[tuple[bytes, bool, bytes]] = msgspec.msgpack.Decoder(tuple[bytes, bool, bytes])
+
+
+class Connection(asyncio.Protocol):
+    """One side of a connection; `on_hello` may refuse the other side by returning False."""
+
+    def __init__(
+        self,
+        own_hello: Callable[[], Hello],
+        *,
+        dialled: bool,
+        on_hello: Callable[[Connection, Hello], bool],
+        on_raft: Callable[[str, bytes], None],
+        on_request: Callable[[Connection, bytes, str, bytes], None],
+        on_lost: Callable[[Connection], None],
+    ) -> None:
+        self.own_hello, self.dialled = own_hello, dialled
+        self.on_hello, self.on_raft, self.on_request, self.on_lost = on_hello, on_raft, on_request, on_lost
+        self.hello: Hello | None = None
+        self.transport: asyncio.Transport | None = None
+        self.lost = asyncio.get_running_loop().create_future()
+        self._buffer = bytearray()
+        self._answers: dict[bytes, asyncio.Future[bytes]] = {}
+        self._hello_timer: asyncio.TimerHandle | None = None
+
+    # --- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say hello, if this side dialled; wait for the other's, but not for long."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=BUFFERED_BYTES_MAX)
+        self._hello_timer = asyncio.get_running_loop().call_later(HELLO_SECONDS_MAX, self.close)
+        if self.dialled:
+            self._send(HELLO, msgspec.msgpack.encode(self.own_hello()))
+
+    def data_received(self, data: bytes) -> None:
+        """Take whole frames out of what came."""
+        self._buffer += data
+        start = 0
+        try:
+            while len(self._buffer) - start >= _HEAD.size:
+                length, kind = _HEAD.unpack_from(self._buffer, start)
+                if length > (MESSAGE_BYTES_MAX if self.hello else HELLO_BYTES_MAX):
+                    raise BadMessage(f"a frame of {length} bytes")
+                end = start + _HEAD.size + length
+                if len(self._buffer) < end:
+                    break
+                self._frame(kind, bytes(memoryview(self._buffer)[start + _HEAD.size : end]))
+                start = end
+        except (BadMessage, msgspec.MsgspecError):
+            self.close()
+            return
+        if start:
+            del self._buffer[:start]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Requests in flight have an unknown outcome."""
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+        for future in self._answers.values():
+            if not future.done():
+                future.set_exception(OutcomeUnknown())
+        self._answers.clear()
+        if not self.lost.done():
+            self.lost.set_result(None)
+        self.on_lost(self)
+
+    def _frame(self, kind: int, body: bytes) -> None:
+        if self.hello is None:
+            self._greeted(kind, body)
+        elif kind == RAFT:
+            self.on_raft(self.hello.server_id, body)
+        elif kind == REQUEST:
+            self.on_request(self, *_request_decoder.decode(body))
+        elif kind == ANSWER:
+            request_id, ok, payload = _answer_decoder.decode(body)
+            future = self._answers.pop(request_id, None)
+            if future is not None and not future.done():
+                if ok:
+                    future.set_result(payload)
+                else:
+                    future.set_exception(NotSent(payload.decode("utf-8", "replace")))
+        else:
+            raise BadMessage(f"a frame of kind {kind}")
+
+    def _greeted(self, kind: int, body: bytes) -> None:
+        if kind != HELLO:
+            raise BadMessage("no hello")
+        self.hello = _hello_decoder.decode(body)
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+        if not self.dialled:
+            self._send(HELLO, msgspec.msgpack.encode(self.own_hello()))
+        if not self.on_hello(self, self.hello):
+            self.close()
+
+    # --- the owner's side
+
+    def close(self) -> None:
+        """End the connection."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether both sides have said hello and the connection stands."""
+        return self.hello is not None and self.transport is not None and not self.transport.is_closing()
+
+    def _send(self, kind: int, body: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(_HEAD.pack(len(body), kind) + body)
+
+    def send_raft(self, data: bytes) -> None:
+        """Send a Raft message, unless the other side does not read: the protocol repairs what is lost."""
+        if self.is_open and self.transport is not None and self.transport.get_write_buffer_size() < BUFFERED_BYTES_MAX:
+            self._send(RAFT, data)
+
+    async def call(self, method: str, payload: bytes, *, timeout: float) -> bytes:
+        """The answer to a request; `NotSent` or `OutcomeUnknown` if there is none."""
+        if not self.is_open:
+            raise NotSent("the connection is closed")
+        request_id = secrets.token_bytes(16)
+        future = self._answers[request_id] = asyncio.get_running_loop().create_future()
+        self._send(REQUEST, msgspec.msgpack.encode((request_id, method, payload)))
+        try:
+            return await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            raise OutcomeUnknown from None
+        finally:
+            self._answers.pop(request_id, None)
+
+    def answer(self, request_id: bytes, ok: bool, payload: bytes) -> None:
+        """Answer a request; with `ok` False it was surely not carried out."""
+        self._send(ANSWER, msgspec.msgpack.encode((request_id, ok, payload)))

@@ -1,0 +1,320 @@
+"""The Raft engine: pysyncobj's frame with a protocol that loses nothing (docs/raft.md).
+
+One `Engine` a server, driven by its runtime's loop. Proposals that arrive while a batch is on its way to the disk
+become the next single entry (group commit). Any unexpected exception is handed to `fatal`: the process must end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty
+from typing import Any
+
+import msgpack
+
+from yurt.server.raft import messages
+from yurt.server.raft.applying import CONFIGURATION, pack_batch
+from yurt.server.raft.errors import Corrupt, NotLeader, Overloaded, StorageFull
+from yurt.server.raft.frame import CANDIDATE, FOLLOWER, LEADER, Peer
+from yurt.server.raft.snapshotting import Snapshotting
+
+Callback = Callable[[Any, Exception | None], None]
+_ROLES = {FOLLOWER: "Follower", CANDIDATE: "Candidate", LEADER: "Leader"}
+
+
+def cluster_id(configuration: list[list[str]]) -> bytes:
+    """The ID of the cluster that begins with this configuration: 16 bytes that nobody has to agree on."""
+    return hashlib.blake2b(msgpack.packb(configuration), digest_size=16).digest()
+
+
+class Engine(Snapshotting):
+    """Replicates commands and applies them; the seam between the server and Raft."""
+
+    _round: tuple[int, set[str], list[Callback]] | None = None
+    _next_round: list[Callback]
+    _leadership_callbacks: list[Callable[[bool], None]]
+    _told: tuple[bool, str | None] | None = None
+    _undurable_batches = 0
+    _pump_scheduled = False
+
+    # --- starting and stopping
+
+    def start(self, bootstrap: list[list[str]] | None = None) -> None:
+        """Recover from the files, or begin a new cluster with `bootstrap`; then take part.
+
+        Raises `Corrupt` if the files do not fit together, and then has changed nothing.
+        """
+        self._next_round, self._leadership_callbacks = [], []
+        self._pending, self._payloads, self._sending = [], [], {}
+        self._recover(bootstrap)
+        self.started_at = self.runtime.now()
+        self.schedule_apply()
+        self.reset_election_timer()
+        if len(self.configuration) == 1 and self.configuration[0][0] == self.own.id:
+            self.campaign()
+
+    def _recover(self, bootstrap: list[list[str]] | None) -> None:
+        hard = self.storage.hard_state.load()
+        newest = self.storage.snapshots.newest()
+        if newest is not None:
+            self.snapshot = newest
+            if self.log.last_index < newest.index or self.log.term_at(newest.index) not in (newest.term, None):
+                self.issue(self.log.reset(newest.index, newest.term))
+            elif self.log.first_index > newest.index + 1:
+                raise Corrupt("the log begins after the newest whole snapshot: bring the server back empty")
+            self.log.set_base(newest.index, newest.term)
+            self.machine.restore(self.read_body(newest))
+            self.commit_index = self.last_applied = newest.index
+            self.take_configuration(newest.configuration)
+        elif self.log.first_index != 1:
+            raise Corrupt("the log does not begin at 1 and there is no whole snapshot: bring the server back empty")
+        if hard is not None:
+            self.term, self.voted_for = hard.term, hard.voted_for
+        elif self.log.last_index or newest:
+            raise Corrupt("there is a log but no term and vote: bring the server back empty")
+        self.own_match = self.log.last_index
+        if not self.log.last_index and newest is None:
+            assert bootstrap is not None, "an empty server needs a configuration to begin with"
+            self.set_term(1, None)
+            self.append_entries([(CONFIGURATION + msgpack.packb(bootstrap), 1, 1)])
+        first = self.log.at(1)[0] if self.log.first_index == 1 else b""
+        if first[:1] == CONFIGURATION:
+            self.take_configuration(msgpack.unpackb(first[1:]))
+        self.commit_index = max(self.commit_index, min(self.storage.journal.commit_hint, self.log.last_index))
+
+    def take_configuration(self, configuration: list[list[str]]) -> None:
+        """The voters: server ID, address and name each."""
+        self.configuration = [list(one) for one in configuration]
+        self.cluster = self.storage.journal.cluster
+        self.set_others([Peer(*one) for one in self.configuration if one[0] != self.own.id])
+
+    def stop(self) -> None:
+        """Take no more part; what is durable stays."""
+        if self.stopped:
+            return
+        self.end_waiting()
+        self.stopped = True
+        for timer in (self.election_timer, self.heartbeat_timer):
+            if timer is not None:
+                timer.cancel()
+
+    # --- proposals
+
+    def propose(self, payload: bytes, callback: Callback) -> None:
+        """Commit one command; `callback(result, None)` when it is applied, `callback(None, error)` if not.
+
+        `NotLeader`, `Overloaded` and `StorageFull`: surely not written. `OutcomeUnknown`: perhaps.
+        """
+        if not self.is_leader_role or self.stopped:
+            callback(None, NotLeader(self.leader_address))
+        elif not self.storage.journal.writable:
+            callback(None, StorageFull())
+        elif self.queue_length >= self.config.waiting_max:
+            callback(None, Overloaded())
+        else:
+            self.queue_length += 1
+            self._applyCommand(payload, callback)
+            if not self._pump_scheduled:
+                self._pump_scheduled = True
+                self.runtime.call_soon(self._pump)
+
+    queue_length = 0
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        self._checkCommandsToApply()
+
+    def _checkCommandsToApply(self) -> None:
+        """Pack what waits into one entry, unless two batches are on their way to the disk already."""
+        if not self.is_leader_role or self._undurable_batches >= 2 or self.stopped:
+            return
+        payloads: list[bytes] = []
+        pairs = []
+        size = 0
+        with suppress(Empty):
+            while size < self.config.batch_bytes:
+                payload, callback = self.queue.get_nowait()
+                payloads.append(payload)
+                pairs.append((self.term, callback))
+                size += len(payload)
+        if not payloads:
+            return
+        self.queue_length -= len(payloads)
+        index = self.log.last_index + 1
+        self.waiting[index] = pairs
+        self._undurable_batches += 1
+        self.hold(self.append_entries([(pack_batch(payloads), index, self.term)]), lambda: None)
+        self.replicate()
+
+    def refuse_queue(self, error: Exception) -> None:
+        """Proposals that are not in the log are surely not written."""
+        self.queue_length = 0
+        with suppress(Empty):
+            while True:
+                self.queue.get_nowait()[1](None, error)
+
+    def after_durable(self) -> None:
+        """The own disk may complete a majority; the next batch may go."""
+        self._undurable_batches = len(self._unsynced)
+        self.advance_commit()
+        self._checkCommandsToApply()
+
+    def after_apply(self) -> None:
+        """Say that the leader is ready; think of a snapshot."""
+        self.leadership_changed()
+        self.maybe_snapshot()
+
+    # --- messages
+
+    def receive(self, server_id: str, data: bytes) -> None:
+        """A message of a peer; `BadMessage` means that its connection must go."""
+        message = messages.decode(data)
+        if self.stopped or message.cluster != self.cluster:
+            return
+        peer = next((one for one in self.others if one.id == server_id), None)
+        if peer is None:
+            return
+        try:
+            self._SyncObj__onMessageReceived(peer, message)
+        except BaseException as error:  # noqa: BLE001 (a handler that stopped half way must not be continued)
+            self.fatal(error)
+
+    def _SyncObj__onMessageReceived(self, node: Peer, message: Any) -> None:
+        """Every answer has a term; a higher one ends a leadership."""
+        if message.term > self.term and not isinstance(message, messages.VoteRequest):
+            self.step_down(message.term)
+        _HANDLERS[type(message)](self, node, message)
+
+    def peer_connected(self, server_id: str) -> None:
+        """A connection to a peer stands: look where its log is."""
+        for peer in self.others:
+            if peer.id == server_id:
+                self._SyncObj__onNodeConnected(peer)
+                if progress := self.progress.get(server_id):
+                    progress.next = progress.match + 1
+                    progress.probing, progress.snapshot = True, None
+                    progress.inflight.clear()
+                    self.send_entries(progress)
+
+    def peer_disconnected(self, server_id: str) -> None:
+        """A connection broke; that is no proof of death."""
+        for peer in self.others:
+            if peer.id == server_id:
+                self._SyncObj__onNodeDisconnected(peer)
+
+    # --- leadership and reads
+
+    def on_leadership(self, callback: Callable[[bool], None]) -> None:
+        """Call back with True when this server leads and has applied its first entry, with False when no more."""
+        self._leadership_callbacks.append(callback)
+
+    def leadership_changed(self) -> None:
+        """Tell it, once a change."""
+        now = (self.is_ready, self.leader_address)
+        if self._told is not None and self._told == now:
+            return
+        ready_before = self._told is not None and self._told[0]
+        self._told = now
+        if ready_before != self.is_ready:
+            for callback in self._leadership_callbacks:
+                callback(self.is_ready)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this server leads and has applied an entry of its own term."""
+        return self.is_leader_role and self.last_applied >= self.term_start
+
+    @property
+    def may_read(self) -> bool:
+        """Whether a read here sees every acknowledged write: the leader is ready and has heard a quorum just now."""
+        return self.is_ready and self.has_quorum_contact(self.config.election * 0.8)
+
+    @property
+    def leader_address(self) -> str | None:
+        """The leader's peer address, None if no leader is known."""
+        return str(self.leader.address) if self.leader is not None else None
+
+    def last_contact_seconds(self) -> float:
+        """Since the leader was heard; 0 on the leader."""
+        return 0.0 if self.is_leader_role else max(0.0, self.runtime.now() - self.leader_contact)
+
+    def verify(self, callback: Callback) -> None:
+        """One quorum round: `callback(read index, None)` if this server leads still. Rounds are shared."""
+        if not self.is_ready:
+            callback(None, NotLeader(self.leader_address))
+            return
+        self._next_round.append(callback)
+        if self._round is None:
+            self._begin_round()
+
+    def _begin_round(self) -> None:
+        if not self._next_round:
+            return
+        waiting, self._next_round = self._next_round, []
+        self._round = (self.sequence + 1, {self.own.id}, waiting)
+        self.send_heartbeats()
+        self._end_round()
+
+    def round_answered(self, server_id: str, sequence: int) -> None:
+        """Only answers to what was created after the round began count."""
+        if self._round is not None and sequence >= self._round[0]:
+            self._round[1].add(server_id)
+            self._end_round()
+
+    def _end_round(self) -> None:
+        if self._round is None or len(self._round[1]) < self.quorum():
+            return
+        waiting, self._round = self._round[2], None
+        for callback in waiting:
+            callback(self.commit_index, None)
+        self._begin_round()
+
+    def fail_rounds(self, error: Exception) -> None:
+        """No longer the leader."""
+        waiting = [*(self._round[2] if self._round else ()), *self._next_round]
+        self._round, self._next_round = None, []
+        for callback in waiting:
+            callback(None, error)
+
+    # --- looking at it
+
+    def servers(self) -> list[dict[str, Any]]:
+        """The configuration, and of each server: id, address, name, leader, contact (seconds ago, None: unknown)."""
+        now = self.runtime.now()
+        found = []
+        for server, address, name in self.configuration:
+            progress = self.progress.get(server)
+            contact = 0.0 if server == self.own.id else (now - progress.contact if progress else None)
+            is_leader = self.leader is not None and self.leader.id == server
+            found.append({"id": server, "address": address, "name": name, "leader": is_leader, "contact": contact})
+        return found
+
+    def stats(self) -> dict[str, str]:
+        """Counters as texts, under the names that operators know."""
+        return {
+            "state": _ROLES[self.role],
+            "term": str(self.term),
+            "commit_index": str(self.commit_index),
+            "applied_index": str(self.last_applied),
+            "last_log_index": str(self.log.last_index),
+            "last_log_term": str(self.last_term()),
+            "last_snapshot_index": str(self.snapshot.index),
+            "last_snapshot_term": str(self.snapshot.term),
+            "fsm_pending": str(self.commit_index - self.last_applied),
+            "num_peers": str(len(self.configuration) - 1),
+            "last_contact": f"{self.last_contact_seconds() * 1000:.3f}ms",
+        }
+
+
+_HANDLERS: dict[type[messages.Message], Callable[[Engine, Peer, Any], None]] = {
+    messages.Append: Engine.on_append,
+    messages.AppendAnswer: Engine.on_append_answer,
+    messages.Heartbeat: Engine.on_heartbeat,
+    messages.HeartbeatAnswer: Engine.on_heartbeat_answer,
+    messages.VoteRequest: Engine.on_vote_request,
+    messages.VoteAnswer: Engine.on_vote_answer,
+    messages.SnapshotChunk: Engine.on_snapshot_chunk,
+    messages.SnapshotAnswer: Engine.on_snapshot_answer,
+}

@@ -1,0 +1,113 @@
+"""The messages of the protocol: typed msgpack arrays, checked when they come in.
+
+Every message carries its kind, the cluster ID, the sender's term and a sequence number; an answer carries the number
+of what it answers.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from yurt.fsm.errors import YurtError
+
+MESSAGE_BYTES_MAX = 64 << 20
+
+
+class BadMessage(YurtError):
+    """Bytes that no peer of this version sends: the connection is dropped."""
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
+    """What all messages have."""
+
+    cluster: bytes
+    term: int
+    sequence: int
+
+
+class Append(Message, frozen=True, array_like=True, tag=1):
+    """Entries after `previous_index`, and how far the leader has committed."""
+
+    previous_index: int
+    previous_term: int
+    commit_index: int
+    entries: list[tuple[bytes, int, int]]
+
+
+class AppendAnswer(Message, frozen=True, array_like=True, tag=2):
+    """The log matches up to `index` (durably), or it does not and `index` is where to try next."""
+
+    matches: bool
+    index: int
+
+
+class Heartbeat(Message, frozen=True, array_like=True, tag=3):
+    """The leader is there."""
+
+
+class HeartbeatAnswer(Message, frozen=True, array_like=True, tag=4):
+    """And heard; sent at once, never behind a sync."""
+
+
+class VoteRequest(Message, frozen=True, array_like=True, tag=5):
+    """A candidate asks for a vote with the end of its log."""
+
+    last_index: int
+    last_term: int
+
+
+class VoteAnswer(Message, frozen=True, array_like=True, tag=6):
+    """The vote is durable before this leaves."""
+
+    granted: bool
+
+
+class SnapshotChunk(Message, frozen=True, array_like=True, tag=7):
+    """A piece of a snapshot; `data` is empty in the last one."""
+
+    index: int
+    snapshot_term: int
+    configuration: list[list[str]]
+    size: int
+    crc: int
+    offset: int
+    data: bytes
+
+
+class SnapshotAnswer(Message, frozen=True, array_like=True, tag=8):
+    """What comes next: bytes from `offset`, or nothing because it is installed."""
+
+    index: int
+    offset: int
+    installed: bool
+
+
+AnyMessage = (
+    Append | AppendAnswer | Heartbeat | HeartbeatAnswer | VoteRequest | VoteAnswer | SnapshotChunk | SnapshotAnswer
+)
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of a message."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> AnyMessage:
+    """The message of bytes; raises `BadMessage`."""
+    try:
+        message = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise BadMessage(str(error)) from error
+    if isinstance(message, Append):
+        _check_entries(message)
+    return message
+
+
+def _check_entries(message: Append) -> None:
+    index, term = message.previous_index, message.previous_term
+    for entry in message.entries:
+        if entry[1] != index + 1 or not term <= entry[2] <= message.term:
+            raise BadMessage("entries are not in order")
+        _, index, term = entry

@@ -1,0 +1,169 @@
+"""Replication: what a follower accepts and what its answers prove (spec raft-engine §4)."""
+
+from __future__ import annotations
+
+from yurt.server.raft.election import Elections
+from yurt.server.raft.frame import Peer
+from yurt.server.raft.messages import Append, AppendAnswer
+from yurt.server.raft.state import Progress
+
+
+class Replication(Elections):
+    """The log from leader to follower, and back what is durable."""
+
+    # --- the follower
+
+    def on_append(self, peer: Peer, message: Append) -> None:
+        """Accept what matches; answer with what this message proved and the disk holds."""
+        if message.term < self.term:
+            self.send_message(peer, AppendAnswer(self.cluster, self.term, message.sequence, False, 0))
+            return
+        self.follow(peer, message.term)
+        previous, previous_term, entries = message.previous_index, message.previous_term, message.entries
+        base = self.log.first_index - 1
+        if previous < base:  # what lies in the snapshot or before the log is committed: it matches
+            entries = entries[base - previous :]
+            previous, previous_term = base, int(self.log.term_at(base) or 0)
+            if previous > message.previous_index + len(message.entries):
+                self._answer_append(peer, message, message.previous_index + len(message.entries))
+                return
+        elif self.log.term_at(previous) != previous_term:
+            self._refuse_append(peer, message)
+            return
+        matched = previous + len(entries)
+        for position, entry in enumerate(entries):
+            have = self.log.term_at(entry[1])
+            if have is not None and have != entry[2]:
+                self.cut_entries(entry[1])
+                have = None
+            if have is None:
+                self.append_entries(entries[position:])
+                break
+        if message.commit_index > self.commit_index:
+            self.commit_to(min(message.commit_index, matched))
+        self._answer_append(peer, message, matched)
+
+    def _refuse_append(self, peer: Peer, message: Append) -> None:
+        """Say where the logs may meet: after the last entry, or at the first of the term that differs."""
+        previous = message.previous_index
+        if previous > self.log.last_index:
+            hint = self.log.last_index + 1
+        else:
+            term, hint = self.log.term_at(previous), previous
+            while hint > max(self.commit_index + 1, self.log.first_index) and self.log.term_at(hint - 1) == term:
+                hint -= 1
+        self.send_message(peer, AppendAnswer(self.cluster, self.term, message.sequence, False, hint))
+
+    def _answer_append(self, peer: Peer, message: Append, matched: int) -> None:
+        answer = AppendAnswer(self.cluster, self.term, message.sequence, True, matched)
+        self.hold(self._issued_lsn, lambda: self.send_message(peer, answer))
+
+    def commit_to(self, index: int) -> None:
+        """The commit index moves up, never down, and never beyond the log."""
+        assert index <= self.log.last_index, "only what is in the log is committed"
+        if index > self.commit_index:
+            self.commit_index = index
+            self.schedule_apply()
+
+    # --- the leader
+
+    def replicate(self) -> None:
+        """Send what is new to every follower that is keeping up."""
+        for progress in self.progress.values():
+            self.send_entries(progress)
+
+    def send_entries(self, progress: Progress) -> None:
+        """Send one follower what comes next, within its window."""
+        if progress.snapshot is not None or progress.peer not in self.connected:
+            return
+        while len(progress.inflight) < (1 if progress.probing else self.config.inflight_max):
+            last = self.log.last_index
+            if progress.next > last and not (progress.probing or progress.commit_sent < self.commit_index):
+                return
+            previous = progress.next - 1
+            previous_term = self.log.term_at(previous)
+            if previous_term is None:
+                self.begin_snapshot(progress)
+                return
+            entries = self.log.entries(progress.next, self.config.message_bytes) if progress.next <= last else []
+            sequence = self.next_sequence()
+            now = self.runtime.now()
+            progress.inflight[sequence] = now
+            progress.heartbeats[sequence] = now
+            progress.commit_sent = self.commit_index
+            self.send_message(
+                progress.peer,
+                Append(self.cluster, self.term, sequence, previous, previous_term, self.commit_index, entries),
+            )
+            if progress.probing:
+                return
+            progress.next += len(entries)
+
+    def on_append_answer(self, peer: Peer, message: AppendAnswer) -> None:
+        """Take a proof, or look further back."""
+        progress = self.progress.get(peer.id)
+        if not self.is_leader_role or message.term != self.term or progress is None:
+            return
+        sent = progress.inflight.pop(message.sequence, None)
+        if sent is None:
+            return  # an answer to something given up: it proves nothing that is not proved again
+        progress.contact = max(progress.contact, sent)
+        progress.heartbeats.pop(message.sequence, None)
+        if message.matches:
+            assert message.index <= self.log.last_index, "a follower cannot match what was never sent"
+            progress.match = max(progress.match, message.index)
+            self.match_index[peer] = progress.match
+            if progress.probing:
+                progress.probing = False
+                progress.next = progress.match + 1
+                progress.inflight.clear()
+            progress.next = max(progress.next, progress.match + 1)
+            self.next_index[peer] = progress.next
+            self.advance_commit()
+        else:
+            progress.next = min(max(message.index, progress.match + 1), self.log.last_index + 1)
+            self._probe(progress)
+        self.send_entries(progress)
+
+    def _probe(self, progress: Progress) -> None:
+        progress.probing = True
+        progress.inflight.clear()
+
+    def resend(self, progress: Progress) -> None:
+        """Look again from what is proved if an answer is overdue; pass on the commit index to an idle follower."""
+        now = self.runtime.now()
+        if progress.snapshot is not None:
+            self.resend_snapshot(progress)
+            return
+        overdue = self.config.heartbeat * (4 if progress.probing else 8)
+        if progress.inflight and now - next(iter(progress.inflight.values())) > overdue:
+            progress.next = progress.match + 1
+            self._probe(progress)
+        self.send_entries(progress)
+
+    def advance_commit(self) -> None:
+        """Commit what a majority holds durably, if an entry of this term is among it."""
+        if not self.is_leader_role:
+            return
+        voters = {server for server, *_ in self.configuration}
+        matches = sorted(
+            (
+                *(progress.match for server, progress in self.progress.items() if server in voters),
+                *([self.own_match] if self.own.id in voters else []),
+            ),
+            reverse=True,
+        )
+        if len(matches) < self.quorum():
+            return
+        index = matches[self.quorum() - 1]
+        if index > self.commit_index and self.log.term_at(index) == self.term:
+            self.commit_to(index)
+            self.replicate()
+
+    def begin_snapshot(self, progress: Progress) -> None:
+        """The follower needs entries that are gone."""
+        raise AssertionError("snapshots begin it")
+
+    def resend_snapshot(self, progress: Progress) -> None:
+        """A chunk's answer is overdue."""
+        raise AssertionError("snapshots resend it")

@@ -1,0 +1,83 @@
+"""What drives the engine: a clock, timers, one disk thread, one thread aside. A simulation brings its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+Done = Callable[[Any, BaseException | None], None]
+
+
+class Timer(Protocol):
+    """Something that will happen."""
+
+    def cancel(self) -> None:
+        """It will not."""
+
+
+class Runtime(Protocol):
+    """Time and threads. Callbacks run in the loop, one at a time."""
+
+    def now(self) -> float:
+        """Seconds that never go back and go on in suspend."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back once."""
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call back after what is at hand."""
+
+    def run_disk(self, work: Callable[[], Any], done: Done) -> None:
+        """Do `work` on the one disk thread, in order; then call `done(result, error)` in the loop."""
+
+    def run_aside(self, work: Callable[[], Any], done: Done) -> None:
+        """Do long `work` elsewhere; then call `done(result, error)` in the loop."""
+
+    def close(self) -> None:
+        """End the threads when their work is done."""
+
+
+class AsyncioRuntime:
+    """The running asyncio loop and two threads."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._disk = ThreadPoolExecutor(1, "raft-disk")
+        self._aside = ThreadPoolExecutor(1, "raft-snapshot")
+
+    def now(self) -> float:
+        """CLOCK_BOOTTIME, in seconds."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back once, in `seconds`."""
+        return self._loop.call_later(seconds, callback)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call back after what is at hand."""
+        self._loop.call_soon(callback)
+
+    def run_disk(self, work: Callable[[], Any], done: Done) -> None:
+        """Do `work` on the disk thread."""
+        self._run(self._disk, work, done)
+
+    def run_aside(self, work: Callable[[], Any], done: Done) -> None:
+        """Do `work` on the other thread."""
+        self._run(self._aside, work, done)
+
+    def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Any], done: Done) -> None:
+        def finished(future: Future[Any]) -> None:
+            error = future.exception()
+            result = None if error else future.result()
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(done, result, error)
+
+        pool.submit(work).add_done_callback(finished)
+
+    def close(self) -> None:
+        """End the threads when their work is done."""
+        self._disk.shutdown(wait=True)
+        self._aside.shutdown(wait=True)

@@ -1,0 +1,260 @@
+"""What the engine's parts share: its state, its disk operations, its sending."""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from yurt.server.raft import messages
+from yurt.server.raft.frame import FOLLOWER, LEADER, Frame, Links, Peer
+from yurt.server.raft.hardstate import HardState, HardStateFile
+from yurt.server.raft.journal import Journal, Operation
+from yurt.server.raft.runtime import Runtime, Timer
+from yurt.server.raft.snapshots import Snapshot, SnapshotStore, SnapshotWriter
+
+HEARTBEAT_SECONDS = 0.075
+ELECTION_SECONDS = 0.5
+
+
+class StateMachine(Protocol):
+    """What the log is applied to (`yurt.fsm.machine.Machine`)."""
+
+    def apply(self, payload: bytes) -> Any:
+        """Apply one command; deterministic."""
+
+    def capture(self) -> Any:
+        """A state that `write` will write."""
+
+    def write(self, capture: Any) -> Iterator[bytes]:
+        """The bytes of a snapshot."""
+
+    def restore(self, chunks: Iterator[bytes]) -> None:
+        """Replace the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Times (seconds, before `multiplier`) and sizes of the engine."""
+
+    multiplier: float = 1.0
+    snapshot_entries: int = 8192
+    snapshot_bytes: int = 64 << 20
+    trailing_entries: int = 10_240
+    batch_bytes: int = 1 << 20
+    message_bytes: int = 2 << 20
+    waiting_max: int = 4096
+    inflight_max: int = 64
+
+    @property
+    def heartbeat(self) -> float:
+        """Between two heartbeats."""
+        return HEARTBEAT_SECONDS * self.multiplier
+
+    @property
+    def election(self) -> float:
+        """The shortest time without a leader before a server stands for election."""
+        return ELECTION_SECONDS * self.multiplier
+
+
+@dataclass
+class Storage:
+    """The files of one server's Raft."""
+
+    journal: Journal
+    hard_state: HardStateFile
+    snapshots: SnapshotStore
+
+
+@dataclass
+class Progress:
+    """What the leader knows of one follower."""
+
+    peer: Peer
+    next: int
+    match: int = 0
+    probing: bool = True
+    inflight: dict[int, float] = field(default_factory=dict)  # sequence → when it was sent
+    contact: float = float("-inf")  # when the newest heartbeat or append that it answered was created
+    heartbeats: dict[int, float] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+    snapshot_offset: int = 0
+    snapshot_sent: float = 0.0
+    commit_sent: int = 0
+
+
+@dataclass
+class Held:
+    """A message that may leave only when an operation is durable, if the term is still the same."""
+
+    lsn: int
+    term: int
+    send: Callable[[], None]
+
+
+class EngineState(Frame):
+    """State and the few steps every part needs."""
+
+    def __init__(
+        self,
+        own: Peer,
+        *,
+        config: EngineConfig,
+        machine: StateMachine,
+        storage: Storage,
+        runtime: Runtime,
+        chance: random.Random,
+        send: Callable[[str, bytes], None],
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(own, Links(lambda node_id, message: send(node_id, messages.encode(message))))
+        self.own = own
+        self.config, self.machine, self.storage = config, machine, storage
+        self.runtime, self.chance, self.fatal = runtime, chance, fatal
+        self.cluster = b""
+        self.configuration: list[list[str]] = []
+        self.log = storage.journal
+        self.sequence = 0
+        self.term, self.voted_for, self.leader = 0, None, None
+        self.commit_index = self.last_applied = 0
+        self.votes: set[str] = set()
+        self.progress: dict[str, Progress] = {}
+        self.own_match = 0
+        self.term_start = 0  # index of the leader's first entry of its term
+        self.leader_contact = float("-inf")
+        self.started_at = 0.0
+        self.election_timer: Timer | None = None
+        self.heartbeat_timer: Timer | None = None
+        self.snapshot = Snapshot(0, 0, [])
+        self.snapshotting = False
+        self.log_bytes = 0
+        self.incoming: SnapshotWriter | None = None
+        self.stopped = False
+        self._operations: list[Operation | HardState] = []
+        self._issued_lsn = self._durable_lsn = 0
+        self._disk_busy = False
+        self._unsynced: deque[tuple[int, int]] = deque()  # (LSN of an append, last index it made)
+        self._held: deque[Held] = deque()
+
+    # --- disk operations
+
+    def issue(self, operation: Operation | HardState) -> int:
+        """Hand an operation to the disk thread; its LSN says later when it is durable."""
+        self._issued_lsn += 1
+        self._operations.append(operation)
+        if not self._disk_busy:
+            self._disk_busy = True
+            self.runtime.call_soon(self._start_disk)
+        return self._issued_lsn
+
+    def _start_disk(self) -> None:
+        operations, self._operations = self._operations, []
+        lsn = self._issued_lsn
+
+        def done(_result: Any, error: BaseException | None) -> None:
+            if error is not None:
+                self.fatal(error)
+                return
+            self._disk_busy = bool(self._operations)
+            if self._operations:
+                self._start_disk()
+            self._became_durable(lsn)
+
+        self.runtime.run_disk(lambda: self._perform(operations), done)
+
+    def _perform(self, operations: list[Operation | HardState]) -> None:
+        """On the disk thread: runs of log operations with one sync, hard states in between."""
+        run: list[Operation] = []
+        for operation in operations:
+            if isinstance(operation, HardState):
+                if run:
+                    self.storage.journal.perform(run)
+                    run = []
+                self.storage.hard_state.save(operation)
+            else:
+                run.append(operation)
+        if run:
+            self.storage.journal.perform(run)
+
+    def _became_durable(self, lsn: int) -> None:
+        if self.stopped:
+            return
+        self._durable_lsn = lsn
+        while self._unsynced and self._unsynced[0][0] <= lsn:
+            self.own_match = max(self.own_match, self._unsynced.popleft()[1])
+        while self._held and self._held[0].lsn <= lsn:
+            held = self._held.popleft()
+            if held.term == self.term:
+                held.send()
+        self.after_durable()
+
+    def hold(self, lsn: int, send: Callable[[], None]) -> None:
+        """Send when the operation is durable, unless the term has changed by then."""
+        if lsn <= self._durable_lsn:
+            send()
+        else:
+            self._held.append(Held(lsn, self.term, send))
+
+    def append_entries(self, entries: list[tuple[bytes, int, int]]) -> int:
+        """Add entries to the log and hand them to the disk."""
+        lsn = self.issue(self.log.append(entries, self.commit_index))
+        self._unsynced.append((lsn, entries[-1][1]))
+        self.log_bytes += sum(len(entry[0]) for entry in entries)
+        return lsn
+
+    def cut_entries(self, index: int) -> None:
+        """Remove the entries from `index` on; what of them was synced no longer counts."""
+        assert index > self.commit_index, "a committed entry is never cut"
+        self.issue(self.log.cut(index))
+        self.own_match = min(self.own_match, index - 1)
+        self._unsynced = deque((lsn, min(last, index - 1)) for lsn, last in self._unsynced)
+        self._held.clear()
+
+    # --- terms and roles
+
+    def set_term(self, term: int, voted_for: str | None) -> int:
+        """Take a term and a vote; the LSN says when they are durable."""
+        assert term >= self.term, "a term never goes back"
+        self.term, self.voted_for = term, voted_for
+        return self.issue(HardState(term, voted_for))
+
+    def next_sequence(self) -> int:
+        """A number that no other message of this term and process has."""
+        self.sequence += 1
+        return self.sequence
+
+    def send_message(self, peer: Peer, message: messages.Message) -> None:
+        """Through the library's transport interface."""
+        self.links.send(peer, message)
+
+    def quorum(self) -> int:
+        """A majority of the voters."""
+        return len(self.configuration) // 2 + 1
+
+    @property
+    def is_leader_role(self) -> bool:
+        """Whether the server leads (perhaps without knowing yet that it no longer does)."""
+        return self.role == LEADER
+
+    def last_term(self) -> int:
+        """The term of the last entry."""
+        return int(self.log.term_at(self.log.last_index) or 0)
+
+    @abstractmethod
+    def after_durable(self) -> None:
+        """Something became durable."""
+
+    @abstractmethod
+    def step_down(self, term: int, leader: Peer | None = None) -> None:
+        """Become a follower of a term."""
+
+    @abstractmethod
+    def schedule_apply(self) -> None:
+        """Apply what is committed."""
+
+    def become_follower_role(self) -> None:
+        """The role alone."""
+        self.set_role(FOLLOWER)
