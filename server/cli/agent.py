@@ -1,0 +1,72 @@
+"""`yurt agent`: run a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from yurt.server.cli.output import fail
+
+
+@click.command()
+@click.option("--config", "paths", multiple=True, metavar="PATH", help="File or directory (HCL or JSON); repeatable.")
+@click.option("--dev", is_flag=True, help="One server, nothing kept unless -data-dir is given, metrics on.")
+@click.option("--server", "server_mode", is_flag=True, help="Run the server part.")
+@click.option("--bootstrap-expect", type=int, help="How many servers begin the cluster together.")
+@click.option("--data-dir", help="Where state is kept; an absolute path.")
+@click.option("--bind", help="Address to bind (127.0.0.1).")
+@click.option("--region", help="Region of the servers (global).")
+@click.option("--dc", help="Datacenter (dc1).")
+@click.option("--node", help="Name of this agent (the machine's).")
+@click.option("--log-level", help="TRACE, DEBUG, INFO, WARN or ERROR (INFO).")
+@click.option("--log-json", is_flag=True, help="Log as JSON also on a terminal.")
+@click.option("--retry-join", multiple=True, metavar="HOST:PORT", help="A server to look for; repeatable.")
+@click.option("--join", multiple=True, metavar="HOST:PORT", help="The same.")
+@click.option("--retry-max", type=int, hidden=True)
+@click.option("--retry-interval", hidden=True)
+@click.option("--rejoin", is_flag=True, hidden=True)
+@click.option("--encrypt", hidden=True)
+@click.option("--raft-protocol", type=int, hidden=True)
+def agent(paths: tuple[str, ...], dev: bool, **given: Any) -> None:
+    """Run a server until it is told to stop by SIGINT or SIGTERM.
+
+    Flags win over files, later files over earlier ones, and -dev over what it sets.
+    """
+    from yurt.server.agent import run
+
+    from yurt.fsm.errors import YurtError
+    from yurt.server.config.load import ConfigError, load
+
+    try:
+        config = load(list(paths), flags_of(dev, given))
+    except ConfigError as error:
+        fail(f"==> {error}")
+    try:
+        code = run(config)
+    except (YurtError, OSError) as error:
+        fail(f"==> Error starting agent: {error}")
+    raise SystemExit(code)
+
+
+def flags_of(dev: bool, given: dict[str, Any]) -> dict[str, Any]:
+    """The flags as a piece of configuration."""
+    names = {"bind": "bind_addr", "dc": "datacenter", "node": "name", "data_dir": "data_dir", "region": "region"}
+    flags: dict[str, Any] = {key: given[name] for name, key in names.items() if given[name]}
+    if given["log_level"]:
+        flags["log_level"] = given["log_level"]
+    if given["log_json"]:
+        flags["log_json"] = True
+    server: dict[str, Any] = {}
+    if given["server_mode"]:
+        server["enabled"] = True
+    if given["bootstrap_expect"] is not None:
+        server["bootstrap_expect"] = given["bootstrap_expect"]
+    if joined := [*given["retry_join"], *given["join"]]:
+        server["server_join"] = {"retry_join": joined}
+    if dev:
+        server |= {"enabled": True, "bootstrap_expect": 1}
+        flags |= {"dev": True, "telemetry": {"prometheus_metrics": True}, "enable_debug": True}
+    if server:
+        flags["server"] = server
+    return flags

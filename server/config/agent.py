@@ -1,0 +1,215 @@
+"""The agent's configuration: every key, with its default (spec cluster §16).
+
+Durations are texts (`10s`) or nanoseconds. Keys that other agents know and Yurt does not need are accepted and unused.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import msgspec
+
+from yurt.fsm.lang.duration import parse_duration
+
+Text = str
+Duration = str | int
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A block of the configuration; an unknown key is an error."""
+
+
+class Ports(Block, frozen=True):
+    """Ports of this agent; `serf` is accepted and unused."""
+
+    http: int = 4646
+    rpc: int = 4647
+    serf: int = 4648
+
+
+class Addresses(Block, frozen=True):
+    """Addresses to bind, in place of `bind_addr`; `http` may list several, separated by spaces."""
+
+    http: str = ""
+    rpc: str = ""
+    serf: str = ""
+
+
+class Join(Block, frozen=True):
+    """Which servers to look for."""
+
+    retry_join: list[str] = []
+    retry_max: int = 0
+    retry_interval: Duration = "30s"
+    start_join: list[str] = []
+
+
+class Server(Block, frozen=True):
+    """The server part."""
+
+    enabled: bool = False
+    bootstrap_expect: int = 0
+    data_dir: str = ""
+    server_join: Join = Join()
+    retry_join: list[str] = []
+    start_join: list[str] = []
+    retry_max: int = 0
+    retry_interval: Duration = "30s"
+    rejoin_after_leave: bool = False
+    num_schedulers: int | None = None
+    enabled_schedulers: list[str] = ["service", "batch", "system", "sysbatch", "_core"]
+    raft_multiplier: int = 1
+    raft_protocol: int = 3
+    raft_snapshot_threshold: int = 8192
+    raft_snapshot_interval: Duration = "120s"
+    raft_trailing_logs: int = 10_240
+    eval_gc_threshold: Duration = "1h"
+    batch_eval_gc_threshold: Duration = "24h"
+    job_gc_interval: Duration = "5m"
+    job_gc_threshold: Duration = "4h"
+    deployment_gc_threshold: Duration = "1h"
+    node_gc_threshold: Duration = "24h"
+    acl_token_gc_threshold: Duration = "1h"
+    heartbeat_grace: Duration = "10s"
+    min_heartbeat_ttl: Duration = "10s"
+    max_heartbeats_per_second: float = 50.0
+    failover_heartbeat_ttl: Duration = "5m"
+    non_voting_server: bool = False
+    encrypt: str = ""
+    default_scheduler_config: dict[str, Any] = {}
+    plan_rejection_tracker: dict[str, Any] = {}
+    enable_event_broker: bool = True
+    event_buffer_size: int = 100
+    search: dict[str, Any] = {}
+    job_default_priority: int = 50
+    job_max_priority: int = 100
+    job_max_count: int = 50_000
+    job_max_source_size: str = "1M"
+    job_tracked_versions: int = 6
+    oidc_issuer: str = ""
+    authoritative_region: str = ""
+
+
+class Limits(Block, frozen=True):
+    """Limits on connections and requests; the `http_*` ones after the first two are ours."""
+
+    http_max_conns_per_client: int = 100
+    https_handshake_timeout: Duration = "5s"
+    rpc_max_conns_per_client: int = 100
+    rpc_handshake_timeout: Duration = "5s"
+    rpc_max_streams_per_client: int | None = None
+    http_request_timeout: Duration = "10s"
+    http_body_bytes_max: int = 16 << 20
+    http_blocking_queries_max: int = 10_000
+
+
+class Tls(Block, frozen=True):
+    """Certificates; `rpc` makes servers speak mutual TLS, `http` makes the API HTTPS."""
+
+    http: bool = False
+    rpc: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    verify_server_hostname: bool = False
+    verify_https_client: bool = False
+    rpc_upgrade_mode: bool = False
+    tls_cipher_suites: str = ""
+    tls_min_version: str = "tls12"
+    tls_prefer_server_cipher_suites: bool = False
+
+
+class Telemetry(Block, frozen=True):
+    """Metrics; sinks other than the API are accepted and unused."""
+
+    prometheus_metrics: bool = False
+    collection_interval: Duration = "1s"
+    disable_hostname: bool = False
+    use_node_name: bool = False
+    publish_allocation_metrics: bool = False
+    publish_node_metrics: bool = False
+    statsd_address: str = ""
+    statsite_address: str = ""
+
+
+class AgentConfig(Block, frozen=True):
+    """The whole configuration."""
+
+    region: str = "global"
+    datacenter: str = "dc1"
+    name: str = ""
+    data_dir: str = ""
+    bind_addr: str = "127.0.0.1"
+    log_level: str = "INFO"
+    log_json: bool | None = None
+    log_file: str = ""
+    enable_debug: bool = False
+    enable_syslog: bool = False
+    syslog_facility: str = ""
+    disable_update_check: bool = True
+    disable_anonymous_signature: bool = True
+    leave_on_interrupt: bool = False
+    leave_on_terminate: bool = False
+    http_api_response_headers: dict[str, str] = {}
+    ports: Ports = Ports()
+    addresses: Addresses = Addresses()
+    advertise: Addresses = Addresses()
+    server: Server = Server()
+    limits: Limits = Limits()
+    tls: Tls = Tls()
+    telemetry: Telemetry = Telemetry()
+    client: dict[str, Any] = {}
+    acl: dict[str, Any] = {}
+    autopilot: dict[str, Any] = {}
+    plugin: Any = None
+    plugin_dir: str = ""
+    ui: dict[str, Any] = {}
+    consul: Any = None
+    vault: Any = None
+    audit: Any = None
+    sentinel: Any = None
+    keyring: Any = None
+    reporting: Any = None
+    eventlog: Any = None
+    users: Any = None
+    rpc: Any = None
+    dev: bool = False
+
+    @property
+    def node_name(self) -> str:
+        """The name, else the machine's."""
+        return self.name or socket.gethostname()
+
+    def bind(self, service: str) -> list[str]:
+        """The addresses that a service (`http`, `rpc`) binds."""
+        given: str = getattr(self.addresses, service)
+        return given.split() or [self.bind_addr]
+
+    def advertised(self, service: str) -> str:
+        """HOST:PORT under which others reach a service."""
+        given: str = getattr(self.advertise, service)
+        port: int = getattr(self.ports, service)
+        if given:
+            return given if ":" in given else f"{given}:{port}"
+        host = self.bind(service)[0]
+        return f"{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
+
+    def join_addresses(self) -> list[str]:
+        """The peer addresses to dial."""
+        server = self.server
+        lists = (server.server_join.retry_join, server.server_join.start_join, server.retry_join, server.start_join)
+        return [one if ":" in one else f"{one}:4647" for listed in lists for one in listed]
+
+
+def nanoseconds(value: Duration) -> int:
+    """A configured duration."""
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def size_bytes(text: str) -> int:
+    """A configured size: decimal digits and k, M or G."""
+    units = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
+    digits = text.rstrip("bB")
+    unit = units.get(digits[-1:], 1)
+    return int(digits[:-1] if unit > 1 else digits) * unit

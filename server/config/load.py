@@ -1,0 +1,103 @@
+"""Reading the configuration: files and directories merged in order, then flags, then the first checks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from yurt.fsm.errors import YurtError
+from yurt.server.config.agent import AgentConfig
+
+_REGION = re.compile(r"[a-zA-Z0-9._-]+\Z")
+
+
+class ConfigError(YurtError):
+    """The configuration cannot be used; the text says which key of which file."""
+
+
+def load(paths: list[str], flags: dict[str, Any]) -> AgentConfig:
+    """The configuration of files and directories (later ones win), overlaid by flags; raises `ConfigError`."""
+    merged: dict[str, Any] = {}
+    for path in paths:
+        for file in _files(Path(path)):
+            body = _read(file)
+            _typed(body, str(file))
+            merged = merge(merged, body)
+    config = _typed(merge(merged, flags), "the flags")
+    check(config)
+    return config
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix in (".hcl", ".json") and file.is_file())
+    return [path]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"Error loading configuration from {file}: {error.strerror}") from error
+    if data.lstrip()[:1] == b"{":
+        try:
+            body = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise ConfigError(f"Error loading configuration from {file}: {error}") from error
+    else:
+        from yurt.server.hcl.document import HclError, load_document
+
+        try:
+            body = load_document(data.decode("utf-8", "replace"), str(file))
+        except HclError as error:
+            raise ConfigError(f"Error loading configuration: {error}") from error
+    if not isinstance(body, dict):
+        raise ConfigError(f"Error loading configuration from {file}: want an object")
+    return body
+
+
+def _typed(body: dict[str, Any], origin: str) -> AgentConfig:
+    try:
+        return msgspec.convert(body, AgentConfig)
+    except msgspec.ValidationError as error:
+        text = str(error).replace("Object contains unknown field", "unknown key")
+        raise ConfigError(f"Error loading configuration from {origin}: {text}") from error
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` over `below`: blocks merge, lists of servers to join append, anything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = merge(old, value)
+        elif key in ("retry_join", "start_join") and isinstance(old, list) and isinstance(value, list):
+            merged[key] = old + [one for one in value if one not in old]
+        else:
+            merged[key] = value
+    return merged
+
+
+def check(config: AgentConfig) -> None:
+    """Refuse what cannot start (spec cluster §16)."""
+    server = config.server
+    if not server.enabled and not config.client.get("enabled") and not config.dev:
+        raise ConfigError("Must specify either server, client or dev mode for the agent.")
+    if config.client.get("enabled") and not server.enabled and not config.dev:
+        raise ConfigError("This version has no node agent: give server { enabled = true } or -dev")
+    if not config.data_dir and not config.dev:
+        raise ConfigError('Must specify "data_dir" config option or "data-dir" CLI flag')
+    if config.data_dir and not config.data_dir.startswith("/"):
+        raise ConfigError(f"data-dir must be given as an absolute path: got {config.data_dir}")
+    if not _REGION.match(config.region):
+        raise ConfigError("Region contains invalid characters")
+    if not 1 <= server.raft_multiplier <= 10:
+        raise ConfigError(f"raft_multiplier cannot be {server.raft_multiplier}. Must be between 1 and 10")
+    if server.server_join.retry_join and server.retry_join:
+        raise ConfigError("server_join and retry_join cannot both be defined; prefer setting the server_join block")
+    if config.log_level.upper() not in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR"):
+        raise ConfigError(f"Invalid log level: {config.log_level}")
