@@ -1,0 +1,158 @@
+"""A request as handlers see it, and the answer they give."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from yurt.fsm.errors import Refusal
+from yurt.fsm.lang.duration import parse_duration
+from yurt.fsm.lang.strconv import parse_bool, parse_int, parse_uint
+
+if TYPE_CHECKING:
+    from yurt.server.server import Server
+
+JSON = (b"content-type", b"application/json")
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
+VARY = (b"vary", b"Accept-Encoding")
+WAIT_SECONDS_MAX = 300.0
+QUERY_BYTES_MAX = 8192
+
+
+class Answer:
+    """Status, headers and body."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes = b"", headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self.status, self.body, self.headers = status, body, headers
+
+
+def text(status: int, message: str, *headers: tuple[bytes, bytes]) -> Answer:
+    """A plain text answer, as errors are."""
+    return Answer(status, message.encode(), (TEXT, *headers))
+
+
+def json_answer(body: bytes, *headers: tuple[bytes, bytes]) -> Answer:
+    """A JSON answer."""
+    return Answer(200, body, (JSON, *headers))
+
+
+def index_header(index: int) -> tuple[bytes, bytes]:
+    """X-Nomad-Index."""
+    return (b"x-nomad-index", b"%d" % index)
+
+
+@lru_cache(1024)
+def parse_query(raw: bytes) -> dict[str, str]:
+    """The query's parameters; the first value of each counts."""
+    found: dict[str, str] = {}
+    for key, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="utf-8"):
+        found.setdefault(key, value)
+    return found
+
+
+class Context:
+    """One request. `path` is percent-decoded; `arguments` are what the route took out of it."""
+
+    __slots__ = ("arguments", "body", "forwarded", "headers", "method", "path", "query", "raw_query", "server")
+
+    def __init__(
+        self,
+        server: Server,
+        method: str,
+        path: str,
+        raw_query: bytes,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        *,
+        forwarded: bool = False,
+    ) -> None:
+        self.server, self.method, self.path, self.raw_query = server, method, path, raw_query
+        self.headers, self.body, self.forwarded = headers, body, forwarded
+        self.query = parse_query(raw_query) if raw_query else {}
+        self.arguments: tuple[str, ...] = ()
+
+    @property
+    def namespace(self) -> str:
+        """The query's namespace, else `default`."""
+        return self.query.get("namespace") or "default"
+
+    def bool(self, name: str, message: str = "") -> bool:
+        """A boolean parameter; absent or empty is False. Raises Refusal(500)."""
+        value = self.query.get(name, "")
+        if not value:
+            return False
+        try:
+            return parse_bool(value)
+        except ValueError as error:
+            prefix = message or f'Failed to parse value of "{name}" ({value}) as a bool: '
+            raise Refusal(500, f"{prefix}{error}") from None
+
+    def integer(self, name: str) -> int | None:
+        """An integer parameter; absent or empty is None. Raises Refusal(500)."""
+        value = self.query.get(name, "")
+        if not value:
+            return None
+        try:
+            return parse_int(value)
+        except ValueError as error:
+            raise Refusal(500, f'Failed to parse value of "{name}" ({value}) as a int: {error}') from None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether any server may answer; raises Refusal(400)."""
+        value = self.query.get("stale")
+        if value is None:
+            return False
+        try:
+            return value == "" or parse_bool(value)
+        except ValueError:
+            raise Refusal(400, "Expect `true` or `false` for `stale` query string parameter") from None
+
+
+class ReadOptions:
+    """The parameters that reads share (spec jobs-api §2.3), checked in the order of the wire protocol."""
+
+    __slots__ = ("filter", "index", "next_token", "per_page", "prefix", "reverse", "wait_seconds")
+
+    def __init__(self, context: Context) -> None:
+        query = context.query
+        self.prefix = query.get("prefix", "")
+        self.per_page = 0
+        if query.get("per_page"):
+            try:
+                self.per_page = parse_int(query["per_page"], low=-(2**31), high=2**31 - 1)
+            except ValueError:
+                raise Refusal(400, "Expect a number for `per_page` query string parameter") from None
+        self.next_token = query.get("next_token", "")
+        self.filter = query.get("filter", "")
+        self.reverse = query.get("reverse") == "true"
+        self.wait_seconds = WAIT_SECONDS_MAX
+        if query.get("wait"):
+            try:
+                seconds = parse_duration(query["wait"]) / 1e9
+            except ValueError:
+                raise Refusal(400, "Invalid wait time") from None
+            self.wait_seconds = min(seconds, WAIT_SECONDS_MAX) if seconds > 0 else WAIT_SECONDS_MAX
+        self.index = 0
+        if query.get("index"):
+            try:
+                self.index = parse_uint(query["index"])
+            except ValueError:
+                raise Refusal(400, "Invalid index") from None
+
+
+_PLAIN = ReadOptions.__new__(ReadOptions)
+for _name, _value in (("prefix", ""), ("per_page", 0), ("next_token", ""), ("filter", ""), ("reverse", False)):
+    setattr(_PLAIN, _name, _value)
+_PLAIN.wait_seconds, _PLAIN.index = WAIT_SECONDS_MAX, 0
+
+
+def read_options(context: Context) -> ReadOptions:
+    """The shared parameters; raises Refusal(400)."""
+    if not context.query:
+        return _PLAIN
+    _ = context.is_stale
+    return ReadOptions(context)

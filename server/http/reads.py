@@ -1,0 +1,151 @@
+"""Reads: found at once or waited for (spec jobs-api §2.6).
+
+A query is a function from a view to what was found and what it depends on. Equal queries share one computation and one
+watch: a thousand clients that wait for one job cost one lookup when it changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from yurt.fsm.errors import Refusal
+from yurt.fsm.store.view import View
+from yurt.fsm.store.watches import Watch, WatchItem
+from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header, read_options
+
+CACHED_MAX = 2048
+KNOWN = (b"x-nomad-knownleader", b"true")
+UNKNOWN = (b"x-nomad-knownleader", b"false")
+NO_CONTACT = (b"x-nomad-lastcontact", b"0")
+
+
+class Found:
+    """What a query found: body, the index for X-Nomad-Index, what to watch, perhaps an error status or a next page."""
+
+    __slots__ = ("body", "index", "next_token", "status", "watch")
+
+    def __init__(
+        self, body: bytes, index: int, watch: tuple[WatchItem, ...], *, status: int = 200, next_token: str = ""
+    ) -> None:
+        self.body, self.index, self.watch = body, index, watch
+        self.status, self.next_token = status, next_token
+
+
+Query = Callable[[View, Context, ReadOptions], Found]
+
+
+class _Group:
+    """Everybody who waits for the same query."""
+
+    __slots__ = ("futures", "watch")
+
+    def __init__(self) -> None:
+        self.futures: set[asyncio.Future[None]] = set()
+        self.watch: Watch | None = None
+
+
+class Reads:
+    """Runs queries for one server."""
+
+    def __init__(self, *, waiters_max: int, jitter: Callable[[], float]) -> None:
+        self._cache: dict[Any, tuple[Any, Found]] = {}
+        self._groups: dict[Any, _Group] = {}
+        self._waiters_max, self._jitter = waiters_max, jitter
+        self.waiting = 0
+
+    async def answer(self, context: Context, query: Query) -> Answer:
+        """Run a query, or wait for it with `index`."""
+        options = read_options(context)
+        key = (query, context.arguments, _without_waiting(context))
+        found = self._compute(context, query, options, key)
+        if options.index > 0 and found.index <= options.index:
+            found = await self._wait(context, query, options, key, found)
+        return self._answered(context, found)
+
+    def _compute(self, context: Context, query: Query, options: ReadOptions, key: Any) -> Found:
+        view = context.server.machine.view()
+        kept = self._cache.get(key)
+        if kept is not None and kept[0] is view.state:
+            return kept[1]
+        found = query(view, context, options)
+        if len(self._cache) >= CACHED_MAX:
+            self._cache.clear()
+        self._cache[key] = (view.state, found)
+        return found
+
+    async def _wait(self, context: Context, query: Query, options: ReadOptions, key: Any, found: Found) -> Found:
+        if self.waiting >= self._waiters_max:
+            raise Refusal(429, "too many blocking queries are waiting; retry later")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + options.wait_seconds * (1 + self._jitter() / 16)
+        self.waiting += 1
+        try:
+            while found.index <= options.index:
+                future: asyncio.Future[None] = loop.create_future()
+                timer = loop.call_at(deadline, _finish, future)
+                self._join(context, key, found, future)
+                try:
+                    await future
+                finally:
+                    timer.cancel()
+                    self._leave(key, future)
+                found = self._compute(context, query, options, key)
+                if loop.time() >= deadline:
+                    break
+            return found
+        finally:
+            self.waiting -= 1
+
+    def _join(self, context: Context, key: Any, found: Found, future: asyncio.Future[None]) -> None:
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group()
+            group.watch = context.server.machine.store.watches.watch(found.watch, lambda _index: self._wake(key))
+        group.futures.add(future)
+
+    def _leave(self, key: Any, future: asyncio.Future[None]) -> None:
+        group = self._groups.get(key)
+        if group is None or future not in group.futures:
+            return
+        group.futures.discard(future)
+        if not group.futures:
+            self._end(key, group)
+
+    def _wake(self, key: Any) -> None:
+        group = self._groups.get(key)
+        if group is not None:
+            self._end(key, group)
+            for future in group.futures:
+                _finish(future)
+
+    def _end(self, key: Any, group: _Group) -> None:
+        del self._groups[key]
+        if group.watch is not None:
+            group.watch.cancel()
+
+    def _answered(self, context: Context, found: Found) -> Answer:
+        server = context.server
+        if server.is_ready:
+            known, contact = KNOWN, NO_CONTACT
+        else:
+            known = KNOWN if server.leader_address else UNKNOWN
+            contact = (b"x-nomad-lastcontact", b"%d" % server.last_contact_ms())
+        kind = JSON if found.status == 200 else TEXT
+        headers = (kind, index_header(found.index), known, contact)
+        if found.next_token:
+            headers = (*headers, (b"x-nomad-nexttoken", found.next_token.encode()))
+        return Answer(found.status, found.body, headers)
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _without_waiting(context: Context) -> tuple[tuple[str, str], ...]:
+    """The parameters that change what is found."""
+    if not context.query:
+        return ()
+    return tuple(item for item in context.query.items() if item[0] not in ("index", "wait", "stale", "pretty"))

@@ -1,0 +1,108 @@
+"""One server: configuration, state machine and engine, and what the API does with them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import Any
+
+from yurt.fsm import commands
+from yurt.fsm.errors import Refusal, YurtError
+from yurt.fsm.job.admit import Limits
+from yurt.fsm.machine import Applied, Broken, Machine, Refused
+from yurt.fsm.store.view import View
+from yurt.server.config.agent import AgentConfig, size_bytes
+from yurt.server.metrics import Metrics
+from yurt.server.raft.engine import Engine
+from yurt.server.raft.transport import PeerTransport
+
+
+class InternalError(YurtError):
+    """A bug broke a command; it changed nothing."""
+
+
+class Server:
+    """What handlers and duties need of the server they are part of."""
+
+    def __init__(
+        self, config: AgentConfig, machine: Machine, engine: Engine, transport: PeerTransport, metrics: Metrics
+    ) -> None:
+        self.config, self.machine, self.engine, self.transport = config, machine, engine, transport
+        self.metrics = metrics
+        self.region, self.datacenter, self.name = config.region, config.datacenter, config.node_name
+        self.limits = Limits(
+            priority_default=config.server.job_default_priority,
+            priority_max=config.server.job_max_priority,
+            count_max=config.server.job_max_count,
+            source_bytes_max=size_bytes(config.server.job_max_source_size),
+        )
+        self.versions_kept = config.server.job_tracked_versions
+        self.force_collection = lambda: None
+
+    @staticmethod
+    def now_ns() -> int:
+        """The wall clock, nanoseconds since 1970."""
+        return time.time_ns()
+
+    @staticmethod
+    def new_id() -> str:
+        """A fresh UUID."""
+        return str(uuid.uuid4())
+
+    def view(self) -> View:
+        """The newest state of this server."""
+        return self.machine.view()
+
+    async def propose(self, command: commands.Command) -> Any:
+        """Commit a command and return its result.
+
+        Raises Refusal (nothing changed), NotLeader, Overloaded and StorageFull (surely not written), OutcomeUnknown.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def done(result: Any, error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        started = time.perf_counter()
+        self.engine.propose(commands.encode(command), done)
+        outcome = await future
+        self.metrics.sample("nomad.raft.commitTime", (time.perf_counter() - started) * 1000)
+        match outcome:
+            case Applied():
+                return outcome.value
+            case Refused():
+                raise Refusal(outcome.status, outcome.text)
+            case Broken():
+                raise InternalError(f"internal error at index {outcome.index}; nothing was changed: {outcome.trace}")
+        raise AssertionError("the machine has three outcomes")
+
+    async def verify(self) -> None:
+        """Make sure by a quorum round that this server still leads; raises NotLeader."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def done(result: Any, error: Exception | None) -> None:
+            if not future.done():
+                future.set_exception(error) if error else future.set_result(result)
+
+        self.engine.verify(done)
+        await future
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this server leads and has applied an entry of its own term."""
+        return self.engine.is_ready
+
+    @property
+    def leader_address(self) -> str | None:
+        """The leader's peer address."""
+        return self.engine.leader_address
+
+    def last_contact_ms(self) -> int:
+        """Milliseconds since the leader was heard."""
+        return min(int(self.engine.last_contact_seconds() * 1000), 2**53)
