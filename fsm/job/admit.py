@@ -58,12 +58,20 @@ def errors_of(job: Job, reader: Reader, limits: Limits) -> list[str]:
     return errors
 
 
-def admit(body: dict[str, Any], *, reader: Reader, namespace: str, region: str, limits: Limits) -> Admitted:
+def admit(
+    body: dict[str, Any],
+    *,
+    reader: Reader,
+    namespace: str,
+    region: str,
+    limits: Limits,
+    memory_oversubscription: bool = False,
+) -> Admitted:
     """The admitted job; raises Refusal(500) with everything that is wrong."""
     job = prepare(body, namespace=namespace, region=region, limits=limits)
     if errors := errors_of(job, reader, limits):
         raise Refusal(500, multierror(errors))
-    return Admitted(job, tuple(job_warnings(job)))
+    return Admitted(job, tuple(job_warnings(job, memory_oversubscription=memory_oversubscription)))
 
 
 def admit_submission(submission: JobSubmission | None, limits: Limits) -> tuple[JobSubmission | None, str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from yurt.fsm.lang.filter import Filter, FilterError, compile_filter
-
 from yurt.fsm.errors import Refusal
+from yurt.fsm.lang.filter import Filter, FilterError, compile_filter
 from yurt.server.http.context import ReadOptions
 
 R = TypeVar("R")

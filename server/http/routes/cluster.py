@@ -1,0 +1,319 @@
+"""Status, agent, operator, namespaces, node pools, metrics (spec cluster §1, §2, §7, §10, §11)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import orjson
+
+from yurt import __version__
+from yurt.fsm.commands import (
+    DeleteNamespace,
+    ReconcileSummaries,
+    SetSchedulerConfiguration,
+    UpsertNamespace,
+)
+from yurt.fsm.errors import Refusal
+from yurt.fsm.job.decode import decode_body
+from yurt.fsm.job.multierror import multierror
+from yurt.fsm.lang.strconv import parse_uint
+from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS, NODES, SCHEDULER_CONFIG, Table
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.base import replace, to_builtins
+from yurt.fsm.structs.namespace import Namespace
+from yurt.fsm.structs.operator import SchedulerConfiguration
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
+from yurt.server.http.pages import join, page
+from yurt.server.http.reads import Found
+from yurt.server.http.routes.jobs_read import missing
+
+_NAMESPACE = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")
+DESCRIPTION_MAX = 256
+
+
+async def status_leader(context: Context) -> Answer:
+    """GET /v1/status/leader: the leader's peer address."""
+    return json_answer(orjson.dumps(context.server.leader_address or ""))
+
+
+async def status_peers(context: Context) -> Answer:
+    """GET /v1/status/peers: the voters' peer addresses."""
+    return json_answer(orjson.dumps([one["address"] for one in context.server.engine.servers()]))
+
+
+async def regions(context: Context) -> Answer:
+    """GET /v1/regions."""
+    return json_answer(orjson.dumps([context.server.region]))
+
+
+async def agent_health(context: Context) -> Answer:
+    """GET /v1/agent/health: 200 with a leader, else 500 with the same shape as text."""
+    server = context.server
+    wanted = context.query.get("type", "")
+    known = server.leader_address is not None and (server.is_ready or server.last_contact_ms() < 5000)
+    found: dict[str, Any] = {}
+    if wanted in ("", "server"):
+        found["server"] = {"ok": known, "message": "ok" if known else "No cluster leader"}
+    if wanted == "client":
+        found["client"] = {"ok": False, "message": "client not enabled"}
+    if all(one["ok"] for one in found.values()):
+        return json_answer(orjson.dumps(found))
+    return text(500, orjson.dumps(found).decode())
+
+
+def members_of(context: Context) -> list[dict[str, Any]]:
+    """Every server of the configuration, in the wire's shape."""
+    server = context.server
+    known = {one["id"]: one for one in server.transport.members()}
+    own_id = server.engine.own.id
+    found = []
+    for one in server.engine.servers():
+        host, _, port = one["address"].rpartition(":")
+        peer = known.get(one["id"], {})
+        alive = one["id"] == own_id or bool(peer.get("alive"))
+        tags = {
+            "build": f"{__version__}",
+            "dc": str(peer.get("datacenter") or server.datacenter),
+            "expect": str(server.config.server.bootstrap_expect),
+            "id": one["id"],
+            "port": port,
+            "raft_vsn": "3",
+            "region": server.region,
+            "revision": "",
+            "role": "nomad",
+            "rpc_addr": host,
+            "vsn": "1",
+        }
+        if server.config.server.bootstrap_expect == 1:
+            tags["bootstrap"] = "1"
+        found.append(
+            {
+                "Name": f"{one['name']}.{server.region}",
+                "Addr": host,
+                "Port": int(port),
+                "Status": "alive" if alive else "failed",
+                "Tags": tags,
+                **_PROTOCOL,
+            }
+        )
+    return found
+
+
+_PROTOCOL = {"ProtocolMin": 1, "ProtocolMax": 5, "ProtocolCur": 2, "DelegateMin": 2, "DelegateMax": 5, "DelegateCur": 4}
+
+
+async def agent_members(context: Context) -> Answer:
+    """GET /v1/agent/members."""
+    server = context.server
+    body = {
+        "Members": members_of(context),
+        "ServerDC": server.datacenter,
+        "ServerName": server.name,
+        "ServerRegion": server.region,
+    }
+    return json_answer(orjson.dumps(body))
+
+
+async def agent_self(context: Context) -> Answer:
+    """GET /v1/agent/self: configuration, the own member, counters as texts."""
+    server = context.server
+    config = server.config
+    own = next(one for one in members_of(context) if one["Tags"]["id"] == server.engine.own.id)
+    version, _, prerelease = __version__.partition("-")
+    shown = {
+        "ACL": {"Enabled": False},
+        "BindAddr": config.bind_addr,
+        "Client": {"Enabled": False},
+        "DataDir": config.data_dir,
+        "Datacenter": config.datacenter,
+        "DevMode": config.dev,
+        "EnableDebug": config.enable_debug,
+        "LogLevel": config.log_level,
+        "NodeName": config.node_name,
+        "Ports": {"HTTP": config.ports.http, "RPC": config.ports.rpc, "Serf": config.ports.serf},
+        "Region": config.region,
+        "Server": {"Enabled": True, "BootstrapExpect": config.server.bootstrap_expect},
+        "TLSConfig": {"EnableHTTP": config.tls.http, "EnableRPC": config.tls.rpc},
+        "Telemetry": {"PrometheusMetrics": config.telemetry.prometheus_metrics},
+        "UI": {"Enabled": False, "ShowCLIHints": None},
+        "Version": {
+            "BuildDate": None,
+            "Revision": "",
+            "Version": version,
+            "VersionMetadata": "yurt",
+            "VersionPrerelease": prerelease,
+        },
+    }
+    leads = server.is_ready
+    stats = {
+        "nomad": {
+            "bootstrap": str(config.server.bootstrap_expect == 1).lower(),
+            "known_regions": "1",
+            "leader": str(leads).lower(),
+            "leader_addr": server.leader_address or "",
+            "server": "true",
+        },
+        "raft": server.engine.stats(),
+        "runtime": {"kernel.name": "linux", "version": "python"},
+    }
+    return json_answer(orjson.dumps({"config": shown, "member": own, "stats": stats}))
+
+
+async def raft_configuration(context: Context) -> Answer:
+    """GET /v1/operator/raft/configuration."""
+    servers = [
+        {
+            "Address": one["address"],
+            "ID": one["id"],
+            "Leader": one["leader"],
+            "Node": f"{one['name']}.{context.server.region}",
+            "RaftProtocol": "3",
+            "Voter": True,
+        }
+        for one in context.server.engine.servers()
+    ]
+    return json_answer(orjson.dumps({"Index": 0, "Servers": servers}))
+
+
+async def metrics(context: Context) -> Answer:
+    """GET /v1/metrics, also for Prometheus."""
+    server = context.server
+    if context.query.get("format") == "prometheus":
+        if not server.config.telemetry.prometheus_metrics:
+            return text(415, "Prometheus is not enabled")
+        kind = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+        return Answer(200, server.metrics.prometheus().encode(), (kind,))
+    return json_answer(orjson.dumps(server.metrics.shown()))
+
+
+async def collect_garbage(context: Context) -> Answer:
+    """PUT /v1/system/gc: asks the leader's collector, answers at once."""
+    context.server.force_collection()
+    return Answer(200)
+
+
+async def reconcile_summaries(context: Context) -> Answer:
+    """PUT /v1/system/reconcile/summaries."""
+    result = await context.server.propose(ReconcileSummaries(now_ns=context.server.now_ns()))
+    return Answer(200, b"", (index_header(result.index),))
+
+
+# --- namespaces and node pools
+
+
+def _encoded(context: Context, table: Table[Any, Any], rows: list[Any]) -> bytes:
+    return join(context.server.machine.store.encoded(table, row) for row in rows)
+
+
+def list_namespaces(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/namespaces."""
+    rows = list(view.scan(NAMESPACES, prefix=options.prefix or None))
+    return Found(_encoded(context, NAMESPACES, rows), view.table_index(NAMESPACES), ((NAMESPACES, None),))
+
+
+def read_namespace(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/namespace/:name."""
+    name = context.arguments[0]
+    if not name:
+        raise Refusal(400, "Missing Namespace Name")
+    row = view.get(NAMESPACES, name)
+    if row is None:
+        return missing("Namespace not found", view.table_index(NAMESPACES), (NAMESPACES, name))
+    body = context.server.machine.store.encoded(NAMESPACES, row)
+    return Found(body, row.modify_index, ((NAMESPACES, name),))
+
+
+async def write_namespace(context: Context) -> Answer:
+    """PUT /v1/namespace and /v1/namespace/:name."""
+    given = msgspec.convert(decode_body(context.body, Namespace), Namespace)
+    if context.arguments and context.arguments[0] and given.name != context.arguments[0]:
+        raise Refusal(400, "Namespace name does not match request path")
+    errors = []
+    if not _NAMESPACE.match(given.name):
+        errors.append(f'invalid name "{given.name}". Must match regex ^[a-zA-Z0-9-]{{1,128}}$')
+    if len(given.description) > DESCRIPTION_MAX:
+        errors.append(f"description longer than {DESCRIPTION_MAX}")
+    if given.node_pool_configuration is not None:
+        errors.append("invalid node pool configuration: Node Pools Governance is unlicensed.")
+    if errors:
+        raise Refusal(500, f'Invalid namespace "{given.name}": {multierror(errors)}')
+    if given.quota:
+        raise Refusal(500, f'namespace "{given.name}" using non-existent quota "{given.quota}"')
+    own = replace(given, hash=None, create_index=0, modify_index=0)
+    result = await context.server.propose(UpsertNamespace(now_ns=context.server.now_ns(), namespace=own))
+    return Answer(200, b"", (index_header(result.index),))
+
+
+async def delete_namespace(context: Context) -> Answer:
+    """DELETE /v1/namespace/:name."""
+    server = context.server
+    result = await server.propose(
+        DeleteNamespace(now_ns=server.now_ns(), name=context.arguments[0], region=server.region)
+    )
+    return Answer(200, b"", (index_header(result.index),))
+
+
+def list_node_pools(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/node/pools."""
+    rows, token = page(view.scan(NODE_POOLS, prefix=options.prefix or None), options, lambda pool: pool.name)
+    body = _encoded(context, NODE_POOLS, rows)
+    return Found(body, view.table_index(NODE_POOLS), ((NODE_POOLS, None),), next_token=token)
+
+
+def read_node_pool(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/node/pool/:name."""
+    name = context.arguments[0]
+    row = view.get(NODE_POOLS, name)
+    if row is None:
+        return missing("node pool not found", view.table_index(NODE_POOLS), (NODE_POOLS, name))
+    body = context.server.machine.store.encoded(NODE_POOLS, row)
+    return Found(body, row.modify_index, ((NODE_POOLS, name),))
+
+
+def list_nodes(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/nodes: this version has none."""
+    rows, token = page(view.scan(NODES, prefix=options.prefix or None), options, lambda node: node.id)
+    return Found(_encoded(context, NODES, rows), view.table_index(NODES), ((NODES, None),), next_token=token)
+
+
+# --- scheduler configuration
+
+
+def read_scheduler(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/operator/scheduler/configuration."""
+    row = view.get(SCHEDULER_CONFIG, "") or SchedulerConfiguration()
+    body = {
+        "Index": row.modify_index,
+        "KnownLeader": True,
+        "LastContact": 0,
+        "NextToken": "",
+        "SchedulerConfig": to_builtins(row),
+    }
+    return Found(orjson.dumps(body), row.modify_index, ((SCHEDULER_CONFIG, ""),))
+
+
+async def write_scheduler(context: Context) -> Answer:
+    """PUT /v1/operator/scheduler/configuration, perhaps with `cas`."""
+    try:
+        given = decode_body(context.body, SchedulerConfiguration)
+    except Refusal as refusal:
+        raise Refusal(400, f"Error parsing scheduler config: {refusal.text}") from None
+    algorithm = given.get("SchedulerAlgorithm") or "binpack"
+    if algorithm not in ("binpack", "spread"):
+        raise Refusal(400, f"invalid scheduler algorithm: {algorithm}")
+    cas = None
+    if "cas" in context.query:
+        try:
+            cas = parse_uint(context.query["cas"])
+        except ValueError as error:
+            raise Refusal(400, f"Error parsing cas value: {error}") from None
+    given |= {"SchedulerAlgorithm": algorithm, "CreateIndex": 0, "ModifyIndex": 0}
+    configuration = msgspec.convert(given, SchedulerConfiguration)
+    server = context.server
+    result = await server.propose(
+        SetSchedulerConfiguration(now_ns=server.now_ns(), configuration=configuration, cas=cas)
+    )
+    body = {"Index": result.index, "Updated": result.updated}
+    return json_answer(orjson.dumps(body), index_header(result.index))

@@ -1,0 +1,285 @@
+"""Reading jobs (spec jobs-api §3.1, §3.4, §3.6–§3.9, §3.16–§3.18)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from yurt.fsm.errors import Refusal
+from yurt.fsm.lang.strconv import parse_uint
+from yurt.fsm.store.schema import (
+    ALLOCATIONS,
+    DEPLOYMENTS,
+    EVALUATIONS,
+    JOB_SUBMISSIONS,
+    JOB_SUMMARIES,
+    JOB_VERSIONS,
+    JOBS,
+    SCALING_EVENTS,
+    SERVICE_REGISTRATIONS,
+)
+from yurt.fsm.store.view import View
+from yurt.fsm.store.watches import Below
+from yurt.fsm.structs.allocation import Allocation, AllocationStub
+from yurt.fsm.structs.base import Record, to_builtins, to_json
+from yurt.fsm.structs.job import Job, JobSummary
+from yurt.server.http.context import Answer, Context, ReadOptions, json_answer, text
+from yurt.server.http.pages import join, page
+from yurt.server.http.reads import NO_CONTACT, UNKNOWN, Found
+
+NO_DIFFS = "this version does not make structured diffs; ask without diffs"
+
+
+class JobStub(Record, frozen=True):
+    """A job in a list."""
+
+    id: str
+    parent_id: str
+    name: str
+    namespace: str
+    datacenters: tuple[str, ...] | None
+    multiregion: Any
+    node_pool: str
+    type: str
+    priority: int
+    periodic: bool
+    parameterized_job: bool
+    stop: bool
+    status: str
+    status_description: str
+    job_summary: JobSummary | None
+    create_index: int
+    modify_index: int
+    job_modify_index: int
+    submit_time: int
+
+
+_stubs: dict[tuple[str, str], tuple[Job, JobSummary | None, bytes]] = {}
+STUBS_KEPT_MAX = 200_000
+
+
+def stub(view: View, job: Job, *, meta: bool) -> bytes:
+    """The encoded stub of a job, made once for a job record and its summary."""
+    key = (job.namespace, job.id)
+    summary = view.get(JOB_SUMMARIES, key)
+    kept = _stubs.get(key)
+    if kept is not None and kept[0] is job and kept[1] is summary:
+        body = kept[2]
+    else:
+        fields = {name: getattr(job, name) for name in _SAME}
+        one = JobStub(**fields, periodic=job.is_periodic, parameterized_job=job.is_parameterized, job_summary=summary)
+        body = to_json(one)
+        if len(_stubs) >= STUBS_KEPT_MAX:
+            _stubs.clear()
+        _stubs[key] = (job, summary, body)
+    if meta and job.meta:
+        return body[:-1] + b',"Meta":' + orjson.dumps(job.meta) + b"}"
+    return body
+
+
+_SAME = [n for n in JobStub.__struct_fields__ if n not in ("periodic", "parameterized_job", "job_summary")]
+
+
+def list_jobs(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/jobs."""
+    meta = context.bool("meta")
+    namespace = context.namespace
+    if namespace == "*":
+        rows = view.scan(JOBS, reverse=options.reverse)
+        if options.prefix:
+            rows = (job for job in rows if job.id.startswith(options.prefix))
+    else:
+        start = _start(options, namespace)
+        rows = view.scan(JOBS, prefix=(namespace, options.prefix), start=start, reverse=options.reverse)
+        rows = (job for job in rows if job.namespace == namespace)
+    jobs, token = page(rows, options, lambda job: f"{job.namespace}.{job.id}")
+    index = max(view.table_index(JOBS), view.table_index(JOB_SUMMARIES))
+    body = join(stub(view, job, meta=meta) for job in jobs)
+    return Found(body, index, ((JOBS, None), (JOB_SUMMARIES, None)), next_token=token)
+
+
+def _start(options: ReadOptions, namespace: str) -> tuple[str, str] | None:
+    """Where to begin, so that skipping to a page costs nothing."""
+    if options.next_token.startswith(f"{namespace}."):
+        return (namespace, options.next_token[len(namespace) + 1 :])
+    return None
+
+
+def read_job(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/job/:id."""
+    key = (context.namespace, context.arguments[0])
+    job = view.get(JOBS, key)
+    if job is None:
+        return missing("job not found", view.table_index(JOBS), (JOBS, key))
+    return Found(context.server.machine.store.encoded(JOBS, job), job.modify_index, ((JOBS, key),))
+
+
+def missing(message: str, index: int, *watch: Any) -> Found:
+    """A 404 that can be waited on."""
+    return Found(message.encode(), index, watch, status=404)
+
+
+def read_versions(view: View, context: Context, options: ReadOptions) -> Found:
+    """Any method on /v1/job/:id/versions."""
+    if context.bool("diffs"):
+        raise Refusal(501, NO_DIFFS)
+    namespace, job_id = context.namespace, context.arguments[0]
+    versions = view.find(JOB_VERSIONS, "job", (namespace, job_id))[::-1]
+    watch = ((JOB_VERSIONS, _below(namespace, job_id)),)
+    if not versions:
+        return missing("job versions not found", view.table_index(JOB_VERSIONS), *watch)
+    store = context.server.machine.store
+    index = max(job.modify_index for job in versions)
+    bodies = join(store.encoded(JOB_VERSIONS, job) for job in versions)
+    head = b'{"Diffs":null,"Index":%d,"KnownLeader":true,"LastContact":0,"NextToken":"","Versions":' % index
+    return Found(head + bodies + b"}", index, watch)
+
+
+def _below(namespace: str, job_id: str) -> Any:
+    """All rows of a job in a table whose keys begin with namespace and ID."""
+    return Below((namespace, job_id))
+
+
+def read_summary(view: View, context: Context, options: ReadOptions) -> Found:
+    """Any method on /v1/job/:id/summary."""
+    key = (context.namespace, context.arguments[0])
+    summary = view.get(JOB_SUMMARIES, key)
+    if summary is None:
+        return missing("job not found", view.table_index(JOB_SUMMARIES), (JOB_SUMMARIES, key))
+    return Found(
+        context.server.machine.store.encoded(JOB_SUMMARIES, summary), summary.modify_index, ((JOB_SUMMARIES, key),)
+    )
+
+
+def read_submission(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/job/:id/submission."""
+    version = submission_version(context)
+    key = (context.namespace, context.arguments[0], version)
+    submission = view.get(JOB_SUBMISSIONS, key)
+    if submission is None:
+        return missing("job source not found", 0, (JOB_SUBMISSIONS, key))
+    body = context.server.machine.store.encoded(JOB_SUBMISSIONS, submission)
+    return Found(body, submission.job_modify_index, ((JOB_SUBMISSIONS, key),))
+
+
+def submission_version(context: Context) -> int:
+    """The version parameter, which is looked at before the method."""
+    try:
+        return parse_uint(context.query.get("version", ""))
+    except ValueError:
+        raise Refusal(400, "Unable to parse job submission version parameter") from None
+
+
+def alloc_stub(allocation: Allocation) -> AllocationStub:
+    """An allocation in a list."""
+    fields = {name: getattr(allocation, name, None) for name in AllocationStub.__struct_fields__}
+    fields["job_type"] = allocation.job.type if allocation.job else ""
+    fields["job_version"] = allocation.job.version if allocation.job else 0
+    if fields["desired_transition"] is None:
+        del fields["desired_transition"]
+    return AllocationStub(**fields)
+
+
+def job_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/job/:id/allocations."""
+    key = (context.namespace, context.arguments[0])
+    body = join(to_json(alloc_stub(one)) for one in view.find(ALLOCATIONS, "job", key))
+    return Found(body, view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+
+
+def job_evaluations(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/job/:id/evaluations."""
+    key = (context.namespace, context.arguments[0])
+    store = context.server.machine.store
+    body = join(store.encoded(EVALUATIONS, one) for one in view.find(EVALUATIONS, "job", key))
+    return Found(body, view.table_index(EVALUATIONS), ((EVALUATIONS, None),))
+
+
+def job_deployments(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/job/:id/deployments."""
+    key = (context.namespace, context.arguments[0])
+    store = context.server.machine.store
+    body = join(store.encoded(DEPLOYMENTS, one) for one in view.find(DEPLOYMENTS, "job", key))
+    return Found(body, view.table_index(DEPLOYMENTS), ((DEPLOYMENTS, None),))
+
+
+def job_deployment(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/job/:id/deployment: the newest, or null."""
+    found = view.find(DEPLOYMENTS, "job", (context.namespace, context.arguments[0]))
+    body = b"null"
+    if found:
+        newest = max(found, key=lambda one: one.create_index)
+        body = context.server.machine.store.encoded(DEPLOYMENTS, newest)
+    return Found(body, view.table_index(DEPLOYMENTS), ((DEPLOYMENTS, None),))
+
+
+def read_scale(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/job/:id/scale."""
+    key = (context.namespace, context.arguments[0])
+    watch = ((JOBS, key), (SCALING_EVENTS, key), (ALLOCATIONS, None))
+    job = view.get(JOBS, key)
+    if job is None:
+        return missing("job not found", view.index, *watch)
+    events = view.get(SCALING_EVENTS, key)
+    groups, index = {}, max(job.modify_index, events.modify_index if events else 0)
+    allocations = [one for one in view.find(ALLOCATIONS, "live", key) if not _canary(one)]
+    for group in job.task_groups or ():
+        own = [one for one in allocations if one.task_group == group.name]
+        health = [one.deployment_status.healthy for one in own if one.deployment_status]
+        known = events.scaling_events.get(group.name) if events else None
+        groups[group.name] = {
+            "Desired": group.count,
+            "Placed": len(own),
+            "Running": sum(one.client_status == "running" for one in own),
+            "Healthy": health.count(True),
+            "Unhealthy": health.count(False),
+            "Events": to_builtins(known) if known else None,
+        }
+        index = max([index, *(one.modify_index for one in own)])
+    body = {
+        "JobID": job.id,
+        "Namespace": job.namespace,
+        "JobCreateIndex": job.create_index,
+        "JobModifyIndex": job.modify_index,
+        "JobStopped": job.stop,
+        "TaskGroups": groups,
+    }
+    return Found(orjson.dumps(body), index, watch)
+
+
+def _canary(allocation: Allocation) -> bool:
+    return allocation.deployment_status is not None and allocation.deployment_status.canary
+
+
+def job_services(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/job/:id/services."""
+    key = (context.namespace, context.arguments[0])
+    watch = ((SERVICE_REGISTRATIONS, None), (JOBS, key))
+    if view.get(JOBS, key) is None:
+        return missing("job not found", 0, *watch)
+    store = context.server.machine.store
+    rows = view.find(SERVICE_REGISTRATIONS, "job", key)
+    body = join(store.encoded(SERVICE_REGISTRATIONS, one) for one in rows)
+    return Found(body, view.table_index(SERVICE_REGISTRATIONS), watch)
+
+
+async def job_actions(context: Context) -> Answer:
+    """GET /v1/job/:id/actions: never blocks and has no index."""
+    job = context.server.view().get(JOBS, (context.namespace, context.arguments[0]))
+    headers = ((b"x-nomad-index", b"0"), UNKNOWN, NO_CONTACT)
+    if job is None:
+        return text(500, f'Unknown job "{context.arguments[0]}"')
+    actions = [
+        {
+            "Name": action.name,
+            "Command": action.command,
+            "Args": action.args,
+            "TaskName": task.name,
+            "TaskGroupName": group.name,
+        }
+        for group in job.task_groups or ()
+        for task in group.tasks or ()
+        for action in task.actions or ()
+    ]
+    return json_answer(orjson.dumps(actions), *headers)

@@ -1,0 +1,239 @@
+"""Registering, stopping, reverting and evaluating jobs (spec jobs-api §3.2, §3.5, §3.11–§3.13, §3.21)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from yurt.fsm.commands import DeregisterJob, EvaluateJob, JobWritten, RegisterJob, RevertJob, SetJobStability
+from yurt.fsm.errors import Refusal
+from yurt.fsm.job.admit import Admitted, admit, admit_submission, errors_of, prepare
+from yurt.fsm.job.decode import decode_body
+from yurt.fsm.job.multierror import multierror, multiwarning
+from yurt.fsm.job.requests import EvaluateRequest, RegisterRequest, RevertRequest, StableRequest, decode_request
+from yurt.fsm.job.rules import check_evaluate, check_index, check_update
+from yurt.fsm.job.warnings import job_warnings
+from yurt.fsm.store.schema import JOBS, SCHEDULER_CONFIG
+from yurt.fsm.structs.job import JobSubmission
+from yurt.server.http.context import Answer, Context, index_header, json_answer
+from yurt.server.http.reads import NO_CONTACT, UNKNOWN
+
+NO_REGION = "No path to region"
+
+
+def written(result: JobWritten, *, warnings: str = "", known_leader: bool = False) -> dict[str, Any]:
+    """The members of a job write's answer."""
+    return {
+        "EvalCreateIndex": result.eval_create_index,
+        "EvalID": result.eval_id,
+        "Index": result.index,
+        "JobModifyIndex": result.job_modify_index,
+        "KnownLeader": known_leader,
+        "LastContact": 0,
+        "NextToken": "",
+        "Warnings": warnings,
+    }
+
+
+def answer(body: dict[str, Any], index: int) -> Answer:
+    """A write's answer with its index."""
+    return json_answer(orjson.dumps(body), index_header(index))
+
+
+def check_region(context: Context, *given: str) -> None:
+    """Refuse another region; the query's wins over the body's."""
+    wanted = context.query.get("region") or next((one for one in given if one), "")
+    if wanted and wanted not in (context.server.region, "global"):
+        raise Refusal(500, NO_REGION)
+
+
+def check_priority(priority: int) -> None:
+    """Refuse a priority of an evaluation that is out of range; 0 is unset."""
+    if priority and not 1 <= priority <= 100:
+        raise Refusal(400, "Eval priority must be between 1 and 100 inclusively")
+
+
+def admitted(context: Context, body: dict[str, Any]) -> Admitted:
+    """The job of a register or plan request, admitted in the namespace that wins."""
+    job = body["Job"]
+    namespace = context.query.get("namespace") or body.get("Namespace") or job.get("Namespace") or "default"
+    view, server = context.server.view(), context.server
+    memory = view.get(SCHEDULER_CONFIG, "")
+    return admit(
+        job,
+        reader=view,
+        namespace=namespace,
+        region=server.region,
+        limits=server.limits,
+        memory_oversubscription=memory is not None and memory.memory_oversubscription_enabled,
+    )
+
+
+async def register(context: Context) -> Answer:
+    """POST /v1/jobs and /v1/job/:id."""
+    body = decode_body(context.body, RegisterRequest)
+    job = body.get("Job")
+    if job is None:
+        raise Refusal(400, "Job must be specified")
+    if "ID" not in job:
+        raise Refusal(400, "Job ID hasn't been provided")
+    if context.arguments and context.arguments[0] != job["ID"]:
+        raise Refusal(400, "Job ID does not match name")
+    groups = job.get("TaskGroups", ())
+    if job.get("Type") == "system" and any("Scaling" in group for group in groups):
+        raise Refusal(400, "Task groups with job type system do not support scaling blocks")
+    check_priority(body.get("EvalPriority", 0))
+    check_region(context, body.get("Region", ""), job.get("Region", ""))
+    ready = admitted(context, body)
+    server = context.server
+    stored = server.view().get(JOBS, (ready.job.namespace, ready.job.id))
+    if body.get("EnforceIndex"):
+        check_index(stored, body.get("JobModifyIndex", 0))
+    if stored is not None:
+        check_update(stored, ready.job)
+    given = body.get("Submission")
+    submission, warning = admit_submission(msgspec.convert(given, JobSubmission) if given else None, server.limits)
+    fresh = any(group.scaling for group in ready.job.task_groups or ())
+    result = await server.propose(
+        RegisterJob(
+            now_ns=server.now_ns(),
+            job=ready.job,
+            submission=submission,
+            enforce_index=body.get("EnforceIndex", False),
+            job_modify_index=body.get("JobModifyIndex", 0),
+            preserve_counts=body.get("PreserveCounts", False),
+            preserve_resources=body.get("PreserveResources", False),
+            eval_id=server.new_id(),
+            eval_priority=body.get("EvalPriority", 0),
+            scaling_policy_ids=tuple(server.new_id() for _ in ready.job.task_groups or ()) if fresh else (),
+            versions_kept=server.versions_kept,
+        )
+    )
+    warnings = multiwarning((*ready.warnings, *([warning] if warning else [])))
+    return answer(written(result, warnings=warnings), result.index)
+
+
+async def deregister(context: Context) -> Answer:
+    """DELETE /v1/job/:id."""
+    purge = context.bool("purge")
+    context.bool("global")
+    priority = context.integer("eval_priority") or 0
+    if priority > 0:
+        check_priority(priority)
+    value = context.query.get("no_shutdown_delay", "")
+    odd = f'Failed to parse value of "no_shutdown_delay"q ({value}) as a bool: '
+    skip_delay = context.bool("no_shutdown_delay", odd)
+    check_region(context)
+    server, job_id = context.server, context.arguments[0]
+    result = JobWritten(job_modify_index=0)
+    if server.view().get(JOBS, (context.namespace, job_id)) is not None:
+        result = await server.propose(
+            DeregisterJob(
+                now_ns=server.now_ns(),
+                namespace=context.namespace,
+                job_id=job_id,
+                purge=purge,
+                no_shutdown_delay=skip_delay,
+                eval_id=server.new_id(),
+                eval_priority=max(priority, 0),
+                versions_kept=server.versions_kept,
+            )
+        )
+    body = written(result)
+    del body["Warnings"]
+    return answer({**body, "VolumeEvalID": "", "VolumeEvalIndex": 0}, result.index)
+
+
+async def revert(context: Context) -> Answer:
+    """POST /v1/job/:id/revert."""
+    request = decode_request(context.body, RevertRequest)
+    if not request.job_id:
+        raise Refusal(400, "JobID must be specified")
+    if request.job_id != context.arguments[0]:
+        raise Refusal(400, "Job ID does not match")
+    if request.tagged_version and request.job_version:
+        raise Refusal(400, "JobVersion and TaggedVersion cannot be used together")
+    check_region(context, request.region)
+    server = context.server
+    result = await server.propose(
+        RevertJob(
+            now_ns=server.now_ns(),
+            namespace=context.query.get("namespace") or request.namespace or "default",
+            job_id=request.job_id,
+            version=request.job_version,
+            tag=request.tagged_version,
+            enforce_prior_version=request.enforce_prior_version,
+            eval_id=server.new_id(),
+            versions_kept=server.versions_kept,
+        )
+    )
+    headers = (index_header(result.index), UNKNOWN, NO_CONTACT)
+    return json_answer(orjson.dumps(written(result)), *headers)
+
+
+async def stable(context: Context) -> Answer:
+    """POST /v1/job/:id/stable."""
+    request = decode_request(context.body, StableRequest)
+    if not request.job_id:
+        raise Refusal(400, "JobID must be specified")
+    if request.job_id != context.arguments[0]:
+        raise Refusal(400, "Job ID does not match")
+    check_region(context, request.region)
+    server = context.server
+    result = await server.propose(
+        SetJobStability(
+            now_ns=server.now_ns(),
+            namespace=context.query.get("namespace") or request.namespace or "default",
+            job_id=request.job_id,
+            version=request.job_version,
+            stable=request.stable,
+        )
+    )
+    return answer({"Index": result.index}, result.index)
+
+
+async def evaluate(context: Context) -> Answer:
+    """POST /v1/job/:id/evaluate; the body is optional."""
+    request = EvaluateRequest(job_id=context.arguments[0])
+    if context.body:
+        request = decode_request(context.body, EvaluateRequest)
+        if not request.job_id:
+            raise Refusal(400, "Job ID must be specified")
+        if request.job_id != context.arguments[0]:
+            raise Refusal(400, "JobID not same as job name")
+    check_region(context, request.region)
+    server = context.server
+    namespace = context.query.get("namespace") or request.namespace or "default"
+    check_evaluate(server.view().get(JOBS, (namespace, request.job_id)))
+    result = await server.propose(
+        EvaluateJob(
+            now_ns=server.now_ns(),
+            namespace=namespace,
+            job_id=request.job_id,
+            eval_id=server.new_id(),
+            force_reschedule=request.eval_options.force_reschedule,
+        )
+    )
+    return answer(written(result), result.index)
+
+
+async def validate(context: Context) -> Answer:
+    """POST /v1/validate/job: what admission says, without storing anything."""
+    body = decode_body(context.body, RegisterRequest)
+    job = body.get("Job")
+    if job is None:
+        raise Refusal(400, "Job must be specified")
+    check_region(context, body.get("Region", ""))
+    server = context.server
+    namespace = job.get("Namespace") or "default"
+    ready = prepare(job, namespace=namespace, region=server.region, limits=server.limits)
+    errors = errors_of(ready, server.view(), server.limits)
+    found = {
+        "DriverConfigValidated": True,
+        "Error": multierror(errors) if errors else "",
+        "ValidationErrors": errors or None,
+        "Warnings": multiwarning(tuple(job_warnings(ready))),
+    }
+    return json_answer(orjson.dumps(found))
