@@ -170,7 +170,10 @@ class PeerTransport:
         if handler is None:
             connection.answer(request_id, False, f"unknown method {method}".encode())
             return
-        connection.answer(request_id, True, await handler(payload))
+        try:
+            connection.answer(request_id, True, await handler(payload))
+        except NotSent as error:
+            connection.answer(request_id, False, str(error).encode())
 
     def members(self) -> list[dict[str, Any]]:
         """Every server that ever said hello: id, name, address, datacenter, software, http_address, alive."""

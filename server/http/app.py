@@ -1,0 +1,146 @@
+"""The ASGI application: our dispatcher in front, Starlette behind it for what is no API path."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from yurt.server.http.context import JSON, VARY, Answer, Context, text
+from yurt.server.http.dispatch import Dispatcher
+from yurt.server.http.table import BODY_BYTES_MAX, JOB_BYTES_MAX, find
+from yurt.server.server import Server
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+TOO_LARGE = text(413, "Request body is too large")
+
+
+async def _to_ui(request: Request) -> Response:
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/ui/{query}", status_code=307)
+
+
+async def _to_job(_request: Request) -> Response:
+    return RedirectResponse("/v1/job/", status_code=307)
+
+
+async def _nothing(_request: Request) -> Response:
+    return Response(status_code=404, headers={"Vary": "Accept-Encoding"})
+
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+
+
+def fallback() -> Starlette:
+    """What is served beside the API."""
+    return Starlette(
+        routes=[
+            Route("/", _to_ui, methods=METHODS),
+            Route("/v1/job", _to_job, methods=METHODS),
+            Route("/{path:path}", _nothing, methods=METHODS),
+        ]
+    )
+
+
+class App:
+    """Serves one server's API."""
+
+    def __init__(self, server: Server, dispatcher: Dispatcher) -> None:
+        self._server, self._dispatcher, self._fallback = server, dispatcher, fallback()
+        headers = server.config.http_api_response_headers
+        self._extra = tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] != "http":
+            await self._fallback(scope, receive, send)
+            return
+        path: str = scope["path"]
+        raw: bytes = scope.get("raw_path") or path.encode()
+        if (b"//" in raw or b"/../" in raw or b"/./" in raw) and path.startswith("/"):
+            await self._send(scope, send, Answer(307, b"", ((b"location", _cleaned(raw, scope["query_string"])),)))
+            return
+        if not path.startswith("/v1/") or path == "/v1/job":
+            await self._fallback(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        body = b""
+        if scope["method"] != "GET":
+            limit = _body_limit(path)
+            read = await _read_body(receive, headers, limit)
+            if read is None:
+                await self._send(scope, send, TOO_LARGE)
+                return
+            body = read
+        context = Context(self._server, scope["method"], path, scope["query_string"], headers, body)
+        answer = await self._dispatcher.answer(context)
+        if "pretty" in context.query and context.query["pretty"] != "0":
+            answer = _pretty(answer)
+        await self._send(scope, send, answer, gzipped=b"gzip" in headers.get(b"accept-encoding", b""))
+
+    async def _send(self, scope: Scope, send: Send, answer: Answer, *, gzipped: bool = False) -> None:
+        body, headers = answer.body, [*answer.headers, VARY, *self._extra]
+        if gzipped and body:
+            body = gzip.compress(body, 1)
+            headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def _cleaned(raw: bytes, query: bytes) -> bytes:
+    parts: list[bytes] = []
+    for part in raw.split(b"/"):
+        if part == b"..":
+            if parts:
+                parts.pop()
+        elif part not in (b"", b"."):
+            parts.append(part)
+    end = b"/" if raw.endswith(b"/") and parts else b""
+    return b"/" + b"/".join(parts) + end + (b"?" + query if query else b"")
+
+
+def _body_limit(path: str) -> int:
+    if path.startswith("/v1/job"):
+        return JOB_BYTES_MAX
+    try:
+        found = find(path)
+    except Exception:  # noqa: BLE001 (the dispatcher will say what is wrong with the path)
+        return BODY_BYTES_MAX
+    return found[0].body_bytes_max if found else BODY_BYTES_MAX
+
+
+async def _read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
+    """The whole body; None if it is too large, as soon as that is known."""
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limit:
+        return None
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b""
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _pretty(answer: Answer) -> Answer:
+    """JSON indented by four spaces, with a newline at the end."""
+    if JSON not in answer.headers or not answer.body:
+        return answer
+    body = json.dumps(orjson.loads(answer.body), indent=4, ensure_ascii=False).encode() + b"\n"
+    return Answer(answer.status, body, answer.headers)

@@ -1,0 +1,67 @@
+"""A request that another server answers: handed to the leader over the peers' connection, and its answer handed back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from yurt.server.http.context import Answer, Context
+from yurt.server.server import Server
+
+METHOD = "http"
+FORWARD_SECONDS_MAX = 330.0
+
+
+class Forwarded(msgspec.Struct, frozen=True, array_like=True):
+    """A request on its way."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """Its answer on the way back."""
+
+    status: int
+    body: bytes
+    headers: list[tuple[bytes, bytes]]
+
+
+_request = msgspec.msgpack.Decoder(Forwarded)
+_answer = msgspec.msgpack.Decoder(Answered)
+_KEPT = (b"x-nomad-token", b"authorization")
+
+
+async def forward(context: Context, server_id: str) -> Answer:
+    """The leader's answer; raises `NotSent` (try again) or `OutcomeUnknown` (perhaps carried out)."""
+    kept = {name: value for name, value in context.headers.items() if name in _KEPT}
+    request = Forwarded(context.method, context.path, context.raw_query, kept, context.body)
+    payload = await context.server.transport.call(
+        server_id, METHOD, msgspec.msgpack.encode(request), timeout=FORWARD_SECONDS_MAX
+    )
+    answer = _answer.decode(payload)
+    return Answer(answer.status, answer.body, tuple(answer.headers))
+
+
+def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answer]]) -> None:
+    """Answer what other servers hand over; one that does not lead any more says that it did nothing."""
+
+    async def handle(payload: bytes) -> bytes:
+        request = _request.decode(payload)
+        context = Context(
+            server,
+            request.method,
+            request.path,
+            request.query,
+            request.headers,
+            request.body,
+            forwarded=True,
+        )
+        answer = await dispatch(context)
+        return msgspec.msgpack.encode(Answered(answer.status, answer.body, list(answer.headers)))
+
+    server.transport.serve(METHOD, handle)

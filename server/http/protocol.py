@@ -1,0 +1,134 @@
+"""uvicorn's HTTP protocol with limits: time to send a request, size of its head, connections an address may hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES_MAX = 32 << 10
+HEADERS_MAX = 100
+TARGET_BYTES_MAX = 8 << 10
+_TOO_MANY = b"Your IP is issuing too many concurrent connections, please rate limit your calls\n"
+
+
+def _refusal(status: bytes, body: bytes) -> bytes:
+    head = b"HTTP/1.1 %b\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+TOO_MANY_CONNECTIONS = _refusal(b"429 Too Many Requests", _TOO_MANY)
+HEAD_TOO_LARGE = _refusal(b"431 Request Header Fields Too Large", b"the request's headers are too large")
+TARGET_TOO_LONG = _refusal(b"414 URI Too Long", b"the request's target is too long")
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One HTTP connection. A class with its limits is made by `limited`."""
+
+    request_seconds = 10.0
+    connections_max = 100
+    addresses: Counter[str]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = self._header_count = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._address = ""
+        self._refused = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Count the connection; refuse one too many."""
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        self.addresses[self._address] += 1
+        if self.connections_max and self.addresses[self._address] > self.connections_max:
+            self._refuse(TOO_MANY_CONNECTIONS)
+            return
+        self._start_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_deadline()
+        self.addresses[self._address] -= 1
+        if self.addresses[self._address] <= 0:
+            del self.addresses[self._address]
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """A request has begun: it must be whole before the deadline."""
+        if self._refused:
+            return
+        if self._deadline is None and self._receiving_head:
+            self._start_deadline()
+        super().data_received(data)
+
+    _receiving_head = True
+
+    def _start_deadline(self) -> None:
+        self._stop_deadline()
+        self._deadline = self.loop.call_later(self.request_seconds, self._too_slow)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.abort()
+
+    def _refuse(self, answer: bytes) -> None:
+        self._refused = True
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(answer)
+            self.transport.close()
+
+    # --- the parser's callbacks
+
+    def on_message_begin(self) -> None:
+        """A new head."""
+        self._head_bytes = self._header_count = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """The target, perhaps in pieces."""
+        self._head_bytes += len(url)
+        if self._head_bytes > TARGET_BYTES_MAX:
+            self._refuse(TARGET_TOO_LONG)
+            return
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, counted before it is kept."""
+        self._header_count += 1
+        self._head_bytes += len(name) + len(value)
+        if self._header_count > HEADERS_MAX or self._head_bytes > HEAD_BYTES_MAX:
+            if not self._refused:
+                self._refuse(HEAD_TOO_LARGE)
+            return
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; a refused one goes no further."""
+        if not self._refused:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._stop_deadline()
+        if not self._refused:
+            super().on_message_complete()
+
+
+def limited(*, request_seconds: float, connections_max: int) -> type[LimitedProtocol]:
+    """The protocol with these limits, which its connections share; 0 connections means any number."""
+    limits = {"request_seconds": request_seconds, "connections_max": connections_max, "addresses": Counter[str]()}
+    return type("Limited", (LimitedProtocol,), limits)

@@ -1,0 +1,93 @@
+"""uvicorn in the agent's own loop, on sockets that are bound already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvicorn
+
+from yurt.fsm.errors import YurtError
+from yurt.server.http.app import App
+from yurt.server.http.protocol import limited
+
+GRACE_SECONDS = 5
+
+
+class PortInUse(YurtError):
+    """Another process listens there."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; raises `PortInUse` with what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(4096)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"port {port} of {host} is in use by another process; stop it, or set another one (ports {{ … }})"
+            ) from None
+        raise PortInUse(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    sock.setblocking(False)
+    return sock
+
+
+class _Embedded(uvicorn.Server):
+    """Leaves signals to the agent."""
+
+    def capture_signals(self) -> Any:
+        """None are captured."""
+        return contextlib.nullcontext()
+
+
+class HttpServer:
+    """The running HTTP side."""
+
+    def __init__(
+        self,
+        app: App,
+        sockets: list[socket.socket],
+        *,
+        request_seconds: float,
+        connections_max: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            http=limited(request_seconds=request_seconds, connections_max=connections_max),
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        config.load()
+        if tls is not None:
+            config.ssl = tls
+        self._server = _Embedded(config)
+        self._sockets = sockets
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Serve."""
+        work: Callable[..., Coroutine[Any, Any, None]] = self._server.serve
+        self._task = asyncio.get_running_loop().create_task(work(sockets=self._sockets))
+
+    async def stop(self) -> None:
+        """Accept nothing new, let requests in work end for a few seconds, close."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=GRACE_SECONDS + 2)

@@ -1,0 +1,165 @@
+"""The one route table: what every endpoint is, and how a path finds it (spec jobs-api §1).
+
+Fixed paths are looked up; a job's endpoints are found by the end of the path, because job IDs may hold slashes; the rest
+by the beginning. Dispatch, the generated tests and the documentation read this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from yurt.fsm.errors import Refusal
+from yurt.server.http.context import Answer, Context
+from yurt.server.http.reads import Query
+from yurt.server.http.routes import cluster, jobs_change, jobs_read, jobs_write, scheduling
+
+Handler = Callable[[Context], Awaitable[Answer]]
+BODY_BYTES_MAX = 1 << 20
+JOB_BYTES_MAX = 16 << 20
+
+
+@dataclass(frozen=True)
+class Route:
+    """One endpoint.
+
+    `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
+    method reads. `local`: any server answers at once. `capability` is what a token will need.
+    """
+
+    path: str
+    capability: str
+    get: Query | None = None
+    getter: Handler | None = None
+    put: Handler | None = None
+    delete: Handler | None = None
+    any_method: bool = False
+    local: bool = False
+    body_bytes_max: int = BODY_BYTES_MAX
+
+
+_J, _C, _S = "/v1/job/:id", "list-jobs", "submit-job"
+LIST = Route("/v1/jobs", _C, get=jobs_read.list_jobs, put=jobs_write.register, body_bytes_max=JOB_BYTES_MAX)
+
+
+async def _not_parsed(_context: Context) -> Answer:
+    raise Refusal(501, "this version does not read HCL job files; send the job as JSON")
+
+
+async def _no_action(_context: Context) -> Answer:
+    raise Refusal(500, "websocket connection not found in context")
+
+
+FIXED: tuple[Route, ...] = (
+    LIST,
+    Route("/v1/jobs/parse", "parse-job", put=_not_parsed, local=True, body_bytes_max=JOB_BYTES_MAX),
+    Route("/v1/validate/job", "read-job", put=jobs_write.validate, local=True, body_bytes_max=JOB_BYTES_MAX),
+    Route("/v1/evaluations", "read-job", get=scheduling.list_evaluations),
+    Route("/v1/evaluations/count", "read-job", get=scheduling.count_evaluations),
+    Route("/v1/allocations", "read-job", get=scheduling.list_allocations),
+    Route("/v1/deployments", "read-job", get=scheduling.list_deployments),
+    Route("/v1/nodes", "node:read", get=cluster.list_nodes),
+    Route("/v1/node/pools", "list-node-pools", get=cluster.list_node_pools),
+    Route("/v1/namespaces", "list-namespaces", get=cluster.list_namespaces),
+    Route("/v1/namespace", "management", put=cluster.write_namespace),
+    Route("/v1/status/leader", "", getter=cluster.status_leader),
+    Route("/v1/status/peers", "", getter=cluster.status_peers),
+    Route("/v1/regions", "", getter=cluster.regions, local=True),
+    Route("/v1/agent/health", "", getter=cluster.agent_health, local=True),
+    Route("/v1/agent/members", "node:read", getter=cluster.agent_members, local=True),
+    Route("/v1/agent/self", "agent:read", getter=cluster.agent_self, local=True),
+    Route("/v1/metrics", "", getter=cluster.metrics, local=True),
+    Route("/v1/operator/raft/configuration", "operator:read", getter=cluster.raft_configuration),
+    Route(
+        "/v1/operator/scheduler/configuration", "operator:read",
+        get=cluster.read_scheduler, put=cluster.write_scheduler,
+    ),
+    Route("/v1/system/gc", "management", put=cluster.collect_garbage),
+    Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries),
+)  # fmt: skip
+
+JOB = Route(
+    _J, _S, get=jobs_read.read_job, put=jobs_write.register, delete=jobs_write.deregister, body_bytes_max=JOB_BYTES_MAX
+)
+# In this order: the first ending that fits is the endpoint.
+JOB_SUFFIXES: tuple[tuple[str, Route], ...] = (
+    ("/evaluate", Route(f"{_J}/evaluate", _S, put=jobs_write.evaluate)),
+    ("/allocations", Route(f"{_J}/allocations", "read-job", get=jobs_read.job_allocations)),
+    ("/evaluations", Route(f"{_J}/evaluations", "read-job", get=jobs_read.job_evaluations)),
+    ("/periodic/force", Route(f"{_J}/periodic/force", "dispatch-job", put=jobs_change.force_periodic)),
+    ("/plan", Route(f"{_J}/plan", _S, put=jobs_change.plan, body_bytes_max=JOB_BYTES_MAX)),
+    ("/summary", Route(f"{_J}/summary", "read-job", get=jobs_read.read_summary, any_method=True)),
+    ("/dispatch", Route(f"{_J}/dispatch", "dispatch-job", put=jobs_change.dispatch)),
+    ("/dispatch/payload", Route(f"{_J}/dispatch/payload", "dispatch-job", put=jobs_change.dispatch_payload)),
+    ("/versions", Route(f"{_J}/versions", "read-job", get=jobs_read.read_versions, any_method=True)),
+    ("/revert", Route(f"{_J}/revert", _S, put=jobs_write.revert)),
+    ("/deployments", Route(f"{_J}/deployments", "read-job", get=jobs_read.job_deployments)),
+    ("/deployment", Route(f"{_J}/deployment", "read-job", get=jobs_read.job_deployment)),
+    ("/stable", Route(f"{_J}/stable", _S, put=jobs_write.stable)),
+    ("/scale", Route(f"{_J}/scale", "scale-job", get=jobs_read.read_scale, put=jobs_change.scale)),
+    ("/services", Route(f"{_J}/services", "read-job", get=jobs_read.job_services)),
+    ("/submission", Route(f"{_J}/submission", "read-job", get=jobs_read.read_submission)),
+    ("/actions", Route(f"{_J}/actions", "read-job", getter=jobs_read.job_actions)),
+    ("/action", Route(f"{_J}/action", "alloc-exec", getter=_no_action, any_method=True)),
+)
+TAG = Route(f"{_J}/versions/:tag/tag", _S, put=jobs_change.tag, delete=jobs_change.untag)
+PREFIXES: tuple[tuple[str, Route], ...] = (
+    (
+        "/v1/namespace/",
+        Route(
+            "/v1/namespace/:name", "read-namespace",
+            get=cluster.read_namespace, put=cluster.write_namespace, delete=cluster.delete_namespace,
+        ),
+    ),
+    ("/v1/node/pool/", Route("/v1/node/pool/:name", "read-node-pool", get=cluster.read_node_pool)),
+    ("/v1/evaluation/", Route("/v1/evaluation/:id", "read-job", get=scheduling.read_evaluation)),
+    ("/v1/allocation/", Route("/v1/allocation/:id", "read-job", get=scheduling.read_allocation)),
+    (
+        "/v1/deployment/allocations/",
+        Route("/v1/deployment/allocations/:id", "read-job", get=scheduling.deployment_allocations),
+    ),
+    ("/v1/deployment/", Route("/v1/deployment/:id", "read-job", get=scheduling.read_deployment)),
+)  # fmt: skip
+EVALUATION_ALLOCATIONS = Route("/v1/evaluation/:id/allocations", "read-job", get=scheduling.evaluation_allocations)
+ROUTES: tuple[Route, ...] = (
+    *FIXED,
+    JOB,
+    *(route for _, route in JOB_SUFFIXES),
+    TAG,
+    *(route for _, route in PREFIXES),
+    EVALUATION_ALLOCATIONS,
+)
+_BY_PATH = {route.path: route for route in FIXED}
+
+
+def find(path: str) -> tuple[Route, tuple[str, ...]] | None:
+    """The route of a percent-decoded path and what the path names; None if nothing is served there.
+
+    Raises Refusal(404) for a tag's path of another shape.
+    """
+    route = _BY_PATH.get(path)
+    if route is not None:
+        return route, ()
+    if path.startswith("/v1/job/"):
+        return _find_job(path[8:])
+    for prefix, route in PREFIXES:
+        if path.startswith(prefix):
+            rest = path[len(prefix) :]
+            if route.path == "/v1/evaluation/:id" and rest.endswith("/allocations"):
+                return EVALUATION_ALLOCATIONS, (rest.removesuffix("/allocations"),)
+            if "/" in rest and route.path == "/v1/allocation/:id":
+                raise Refusal(404, "resource not found")
+            return route, (rest,)
+    return None
+
+
+def _find_job(rest: str) -> tuple[Route, tuple[str, ...]]:
+    for suffix, route in JOB_SUFFIXES:
+        if rest.endswith(suffix):
+            return route, (rest.removesuffix(suffix),)
+    if rest.endswith("/tag"):
+        parts = rest.split("/")
+        if len(parts) != 4:
+            raise Refusal(404, "invalid job tag endpoint")
+        return TAG, (parts[0], parts[2])
+    return JOB, (rest,)
