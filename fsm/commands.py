@@ -283,13 +283,15 @@ _decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyComma
 
 
 def encode(command: Command) -> bytes:
-    """The bytes that the log keeps."""
-    return _encoder.encode(command)
+    """The bytes that the log keeps: the vocabulary's version that knows the command, then the command."""
+    return bytes((command.since,)) + _encoder.encode(command)
 
 
 def decode(payload: bytes) -> AnyCommand:
     """The command of the log's bytes; raises `UnknownCommand`."""
     try:
-        return _decoder.decode(payload)
+        if payload[0] > COMMAND_VERSION:
+            raise UnknownCommand(f"the log holds commands of version {payload[0]}; this server knows {COMMAND_VERSION}")
+        return _decoder.decode(memoryview(payload)[1:])
     except msgspec.MsgspecError as error:
         raise UnknownCommand(f"a command in the log is not of this version ({COMMAND_VERSION}): {error}") from error

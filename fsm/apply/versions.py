@@ -12,7 +12,7 @@ from yurt.fsm.structs.job import Job, VersionTag
 
 def drop_old_version(txn: Transaction, namespace: str, job_id: str, kept: int) -> None:
     """Delete one untagged version if more than `kept` are there: the oldest, unless it is the newest stable one."""
-    if len(txn._index("job_version", "job").get((namespace, job_id)) or ()) <= kept:
+    if txn.tally(JOB_VERSIONS, "job", (namespace, job_id)) <= kept:
         return
     untagged = [job for job in txn.find(JOB_VERSIONS, "job", (namespace, job_id)) if job.version_tag is None]
     if len(untagged) <= kept:

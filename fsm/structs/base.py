@@ -19,7 +19,7 @@ def wire_name(name: str) -> str:
     return "".join(_WORDS.get(word) or word.capitalize() for word in name.split("_"))
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name):
+class Record(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name, gc=False):
     """A record: immutable, every field defaulted, one definition for JSON, the log and snapshots.
 
     Durations are integer nanoseconds, times integer nanoseconds since 1970 unless a field says RFC 3339.
@@ -27,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name):
     """
 
 
-class SparseRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
+class SparseRecord(Record, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A record whose zero members are left out of its JSON (evaluations, allocations, networks, ports)."""
 
 

@@ -1,4 +1,4 @@
-"""A request that another server answers: handed to the leader over the peers' connection, and its answer handed back."""
+"""A request that another server answers: handed to the leader over the peers' connection."""
 
 from __future__ import annotations
 

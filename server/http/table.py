@@ -1,7 +1,7 @@
 """The one route table: what every endpoint is, and how a path finds it (spec jobs-api §1).
 
-Fixed paths are looked up; a job's endpoints are found by the end of the path, because job IDs may hold slashes; the rest
-by the beginning. Dispatch, the generated tests and the documentation read this table.
+Fixed paths are looked up; a job's endpoints are found by the end of the path, because job IDs may hold slashes; the
+rest by the beginning. Dispatch, the generated tests and the documentation read this table.
 """
 
 from __future__ import annotations

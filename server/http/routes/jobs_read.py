@@ -20,7 +20,7 @@ from yurt.fsm.store.schema import (
     SERVICE_REGISTRATIONS,
 )
 from yurt.fsm.store.view import View
-from yurt.fsm.store.watches import Below
+from yurt.fsm.store.watches import Prefix
 from yurt.fsm.structs.allocation import Allocation, AllocationStub
 from yurt.fsm.structs.base import Record, to_builtins, to_json
 from yurt.fsm.structs.job import Job, JobSummary
@@ -138,7 +138,7 @@ def read_versions(view: View, context: Context, options: ReadOptions) -> Found:
 
 def _below(namespace: str, job_id: str) -> Any:
     """All rows of a job in a table whose keys begin with namespace and ID."""
-    return Below((namespace, job_id))
+    return Prefix((namespace, job_id))
 
 
 def read_summary(view: View, context: Context, options: ReadOptions) -> Found:

@@ -31,7 +31,7 @@ def _rows(view: View, context: Context, options: ReadOptions, table: Table[str, 
         check_prefix(prefix, what)
         found = view.scan(table, prefix=prefix, reverse=options.reverse)
         return (row for row in found if namespace in ("*", row.namespace))
-    ordered = sorted(view.scan(table), key=_by_creation, reverse=options.reverse)
+    ordered = view.scan(table, order="created", reverse=options.reverse)
     return (row for row in ordered if namespace in ("*", row.namespace))
 
 
