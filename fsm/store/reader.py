@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from yurt.fsm.store.orders import LiveOrders
 from yurt.fsm.store.postings import ordered
 from yurt.fsm.store.schema import Table
-from yurt.fsm.store.state import Rows, TableState
+from yurt.fsm.store.state import Index, Rows, TableState
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
@@ -52,6 +52,10 @@ class Reader:
         """How many rows have `value` in a secondary index."""
         keys = self._tables[table.name].indexes[index].get(value)
         return 0 if keys is None else len(keys)
+
+    def _index(self, table: str, name: str) -> Index:
+        """A whole secondary index by the table's name; `tally` and `has` say the same without its insides."""
+        return self._tables[table].indexes[name]
 
     def count(self, table: Table[K, R]) -> int:
         """How many rows the table has."""
