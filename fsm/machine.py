@@ -134,12 +134,10 @@ def _raise(error: Exception) -> None:
 
 def _trace(error: Exception) -> str:
     """The error and the functions it went through, the same text on every server."""
-    frames = [
-        f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    text = _ADDRESS.sub("0x…", f"{type(error).__name__}: {error}")
-    return f"{text} at {' > '.join(frames)}"
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    way = " > ".join(f"{'/'.join(code.co_filename.split('/')[-2:])}:{code.co_name}" for code in codes)
+    text = "".join(traceback.format_exception_only(error)).strip()
+    return f"{_ADDRESS.sub('0x…', text)} at {way}"
 
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")

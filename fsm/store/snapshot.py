@@ -71,12 +71,14 @@ def _bodies_of(view: View) -> Iterator[bytes]:
 
 
 def _packed(view: View, table: Table[Any, Any], row: Any) -> Any:
-    if table is JOBS:
-        key = (row.namespace, row.id, row.version)
-        version = view.get(JOB_VERSIONS, key)
-        if version is row or version == row:
-            return key
-    return msgspec.msgpack.encode(row)
+    if table is not JOBS:
+        return msgspec.msgpack.encode(row)
+    key = (row.namespace, row.id, row.version)
+    version = view.get(JOB_VERSIONS, key)
+    if version is row:
+        return key
+    body = msgspec.msgpack.encode(row)  # compared as bytes: 1, 1.0 and True, or maps in another order, are equal
+    return key if version is not None and msgspec.msgpack.encode(version) == body else body
 
 
 def read(chunks: Iterable[bytes]) -> State:
@@ -106,32 +108,36 @@ def _bodies_in(chunks: Iterable[bytes]) -> Iterator[bytes]:
     unpacker = msgpack.Unpacker(
         max_buffer_size=4 * _FRAME_BYTES_MAX, max_bin_len=BODY_BYTES_MAX, max_array_len=2, max_map_len=0, max_str_len=0
     )
-    checksum = 0
+    checksum = fed = used = 0
     ended = False
     for chunk in chunks:
+        fed += len(chunk)
         for at in range(0, len(chunk), BODY_BYTES_MAX):
-            if ended:
-                raise BadSnapshot("the snapshot is damaged: something follows its end")
             unpacker.feed(chunk[at : at + BODY_BYTES_MAX])
             for found, body in unpacker:
                 checksum = zlib.crc32(body, checksum)
                 if found != checksum or ended:
                     raise BadSnapshot("the snapshot is damaged: a checksum is wrong")
                 ended = not body
+                used = unpacker.tell()
                 if body:
                     yield body
     if not ended:
         raise BadSnapshot("the snapshot is damaged: its end is missing")
+    if fed != used:
+        raise BadSnapshot("the snapshot is damaged: something follows its end")
 
 
 def _rows_in(bodies: Iterator[bytes]) -> Iterator[Any]:
     unpacker = msgpack.Unpacker(max_buffer_size=_ROW_BYTES_MAX)
-    fed = 0
+    fed = used = 0
     for body in bodies:
         unpacker.feed(body)
         fed += len(body)
-        yield from unpacker
-    if unpacker.tell() != fed:
+        for row in unpacker:
+            used = unpacker.tell()
+            yield row
+    if fed != used:
         raise BadSnapshot("the snapshot is damaged: its last row is cut")
 
 

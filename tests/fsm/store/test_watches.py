@@ -70,6 +70,10 @@ def test_a_commit_wakes_exactly_those_it_touched_once(
         assert sorted(woken) == expected
 
 
+def fail(index: int) -> None:
+    pytest.fail(f"woken at {index}")
+
+
 def put(store: Store, name: str) -> None:
     transaction = store.begin(store.index + 1)
     transaction.put(JOBS, Job(id=name))
@@ -88,7 +92,7 @@ def test_a_callback_sees_the_new_state_and_its_index() -> None:
 def test_cancelled_watches_are_silent_and_gone() -> None:
     store = new_store()
     items: list[WatchItem] = [(JOBS, None), (JOBS, ("default", "a")), (JOBS, Prefix(("default", "a")))]
-    watches = [store.watches.watch(items, pytest.fail) for _ in range(3)]
+    watches = [store.watches.watch(items, fail) for _ in range(3)]
     assert len(store.watches) == 3
     for watch in watches:
         watch.cancel()
@@ -110,7 +114,7 @@ def test_callbacks_may_cancel_and_watch() -> None:
         store.watches.watch([(JOBS, ("default", "a"))], lambda _: seen.append("third"))
 
     watches["first"] = store.watches.watch([(JOBS, ("default", "a"))], first)
-    watches["second"] = store.watches.watch([(JOBS, ("default", "a"))], pytest.fail)
+    watches["second"] = store.watches.watch([(JOBS, ("default", "a"))], fail)
     put(store, "a")
     assert seen == ["first"]
     put(store, "a")
