@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -125,11 +125,14 @@ class _Span(NamedTuple):
     high: Any = None
     high_in: bool = True
 
-    def holds(self, place: Any) -> bool:
-        """Whether a place is within."""
-        if self.low is not None and (place < self.low or (place == self.low and not self.low_in)):
-            return False
-        return self.high is None or place < self.high or (place == self.high and self.high_in)
+    def within(self, places: Iterable[Any]) -> list[Any]:
+        """The places that are in it, in no new order."""
+        low, low_in, high, high_in = self
+        if low is not None:
+            places = [place for place in places if place > low or (low_in and place == low)]
+        if high is not None:
+            places = [place for place in places if place < high or (high_in and place == high)]
+        return list(places)
 
 
 def _span(prefix: KeyPrefix | None, start: Any, reverse: bool) -> _Span:
@@ -157,6 +160,4 @@ def after_prefix(prefix: KeyPrefix) -> Any:
 
 def _sorted_in(table: Table[Any, Any], rows: Rows, span: _Span, reverse: bool, order: str | None) -> list[Any]:
     places = rows if order is None else map(table.orders[order], rows.values())
-    if span.low is None and span.high is None:
-        return sorted(places, reverse=reverse)
-    return sorted(filter(span.holds, places), reverse=reverse)
+    return sorted(span.within(places), reverse=reverse)
