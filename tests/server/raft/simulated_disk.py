@@ -159,9 +159,14 @@ class SimulatedDisk:
         """Open an existing file."""
         return SimulatedFile(self, path, self._at(path))
 
-    def read(self, path: str) -> bytes:
-        """All bytes, as seen."""
-        return bytes(self._at(path).live)
+    def read(self, path: str, offset: int = 0, length: int = -1) -> bytes:
+        """The bytes from `offset` on, all or up to `length`, as seen."""
+        live = self._at(path).live
+        return bytes(live[offset:] if length < 0 else live[offset : offset + length])
+
+    def size(self, path: str) -> int:
+        """The length, as seen."""
+        return len(self._at(path).live)
 
     def list(self, directory: str) -> list[str]:
         """Names in a directory, sorted."""
