@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from yurt.fsm import commands
 from yurt.fsm.apply.handlers import HANDLERS
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store import snapshot
+from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS
 from yurt.fsm.store.store import Store
-from yurt.fsm.store.transaction import Change
 from yurt.fsm.store.view import View
+from yurt.fsm.store.watches import ErrorCallback
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
@@ -52,10 +54,15 @@ CommitCallback = Callable[[int, list[Change]], None]
 
 
 class Machine:
-    """Applies commands one after another and keeps the state. It reads no clock and does no I/O."""
+    """Applies commands one after another and keeps the state. It reads no clock and does no I/O.
 
-    def __init__(self) -> None:
-        self.store = Store()
+    An error of a listener (a watch or `on_commit`) comes too late to undo the command and is local to this server: it
+    goes to `on_listener_error`, after which the other listeners are called. Without one it is raised.
+    """
+
+    def __init__(self, on_listener_error: ErrorCallback | None = None) -> None:
+        self._on_listener_error = on_listener_error or _raise
+        self.store = Store(self._on_listener_error)
         self._callbacks: list[CommitCallback] = []
         birth = self.store.begin(BIRTH_INDEX)
         default = Namespace(name="default", description="Default shared namespace", create_index=1, modify_index=1)
@@ -98,9 +105,15 @@ class Machine:
             return Broken(index, _trace(error))
         changes = self.store.commit(transaction)
         if changes:
-            for callback in self._callbacks:
-                callback(index, changes)
+            self._tell(index, changes)
         return Applied(index, value)
+
+    def _tell(self, index: int, changes: list[Change]) -> None:
+        for callback in self._callbacks:
+            try:
+                callback(index, changes)
+            except Exception as error:  # noqa: BLE001 (the border of the machine: a listener's bug is not the command's)
+                self._on_listener_error(error)
 
     def capture(self) -> View:
         """What `write` will write; costs nothing."""
@@ -115,11 +128,16 @@ class Machine:
         self.store.replace(snapshot.read(chunks))
 
 
+def _raise(error: Exception) -> None:
+    raise error
+
+
 def _trace(error: Exception) -> str:
     """The error and the functions it went through, the same text on every server."""
-    frames = [
-        f"{frame.filename.rsplit('/', 2)[-2]}/{frame.filename.rsplit('/', 1)[-1]}:{frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "/" in frame.filename
-    ]
-    return f"{type(error).__name__}: {error} at {' > '.join(frames)}"
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    way = " > ".join(f"{'/'.join(code.co_filename.split('/')[-2:])}:{code.co_name}" for code in codes)
+    text = "".join(traceback.format_exception_only(error)).strip()
+    return f"{_ADDRESS.sub('0x…', text)} at {way}"
+
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")

@@ -2,98 +2,162 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
+from yurt.fsm.store.orders import LiveOrders
+from yurt.fsm.store.postings import ordered
 from yurt.fsm.store.schema import Table
+from yurt.fsm.store.state import Index, Rows, TableState
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
 
-# A key below which to list: a whole key, its first parts, or its first parts with a beginning of the next text.
-Prefix = tuple[str, ...] | str
+# The beginning of a key: a beginning of a text key, or first members of a tuple key of which the last is a beginning.
+KeyPrefix = tuple[str, ...] | str
+
+_BATCH_FIRST, _BATCH_MAX = 128, 2048
 
 
 class Reader:
-    """Reads of one consistent state."""
+    """Reads of one consistent state. `index` is that of the command that led to it, or that is in work."""
 
-    __slots__ = ()
+    __slots__ = ("_orders", "_tables", "index")
 
-    @property
-    def index(self) -> int:
-        """The index that the state is at."""
-        raise AssertionError("a reader has a state")
-
-    def _rows(self, name: str) -> Any:
-        raise AssertionError("a reader has a state")
-
-    def _index(self, table: str, name: str) -> Any:
-        raise AssertionError("a reader has a state")
+    def __init__(self, index: int, tables: dict[str, TableState], orders: LiveOrders | None) -> None:
+        self.index = index
+        self._tables = tables
+        self._orders = orders
 
     def get(self, table: Table[K, R], key: K) -> R | None:
         """The row of that key."""
-        row: R | None = self._rows(table.name).get(key)
+        row: R | None = self._tables[table.name].rows.get(key)
         return row
 
     def find(self, table: Table[K, R], index: str, value: Any) -> list[R]:
         """The rows that have `value` in a secondary index, sorted by key."""
-        keys = self._index(table.name, index).get(value)
+        state = self._tables[table.name]
+        keys = state.indexes[index].get(value)
         if keys is None:
             return []
-        rows = self._rows(table.name)
-        return [rows[key] for key in (sorted(keys) if len(keys) > 1 else keys)]
+        rows = state.rows
+        return [rows[key] for key in ordered(keys)]
 
     def has(self, table: Table[K, R], index: str, value: Any) -> bool:
         """Whether some row has `value` in a secondary index."""
-        return value in self._index(table.name, index)
+        return value in self._tables[table.name].indexes[index]
+
+    def tally(self, table: Table[K, R], index: str, value: Any) -> int:
+        """How many rows have `value` in a secondary index."""
+        keys = self._tables[table.name].indexes[index].get(value)
+        return 0 if keys is None else len(keys)
+
+    def _index(self, table: str, name: str) -> Index:
+        """A whole secondary index by the table's name; `tally` and `has` say the same without its insides."""
+        return self._tables[table].indexes[name]
 
     def count(self, table: Table[K, R]) -> int:
         """How many rows the table has."""
-        return len(self._rows(table.name))
+        return len(self._tables[table.name].rows)
 
-    def keys(self, table: Table[K, R], *, start: K | None = None, reverse: bool = False) -> Iterator[K]:
-        """The keys in order, from `start` on (included)."""
-        ordered = sorted(self._rows(table.name), reverse=reverse)
-        for key in ordered:
-            if start is None or (key <= start if reverse else key >= start):
-                yield key
+    def table_index(self, table: Table[Any, Any]) -> int:
+        """The index of the last write to a table, its floor if there was none."""
+        return self._tables[table.name].index
 
     def scan(
-        self, table: Table[K, R], *, prefix: Prefix | None = None, start: K | None = None, reverse: bool = False
+        self,
+        table: Table[K, R],
+        *,
+        prefix: KeyPrefix | None = None,
+        start: Any = None,
+        reverse: bool = False,
+        order: str | None = None,
     ) -> Iterator[R]:
-        """The rows in key order, from `start` on (included), those whose key begins with `prefix` only.
+        """The rows in key order, or in another order of the table, from `start` on (included).
 
-        The last text of a prefix is a beginning: `("default", "web")` finds the jobs of `default` whose ID begins
-        with `web`.
+        `start` is a key, or a place if an order is named; it need not be there. The last text of a prefix is a
+        beginning: `("default", "web")` finds the jobs of `default` whose ID begins with `web`, `("default", "")` all
+        of them. A scan shows the rows as they were when it was asked for, however late it is read.
         """
-        rows = self._rows(table.name)
-        if prefix is None:
-            found = self.keys(table, start=start, reverse=reverse)
-        else:
-            found = self._keys_below(table, prefix, start, reverse)
-        for key in found:
-            row = rows.get(key)
-            if row is not None:
-                yield row
+        assert prefix is None or order is None, "a prefix is one of keys"
+        rows = self._tables[table.name].rows
+        span = _span(prefix, start, reverse)
+        return self._rows_in(table, rows, span, reverse, order)
 
-    def _keys_below(self, table: Table[K, R], prefix: Prefix, start: K | None, reverse: bool) -> Iterator[K]:
-        low: Any = prefix
-        high: Any = prefix + "\U0010ffff" if isinstance(prefix, str) else (*prefix[:-1], prefix[-1] + "\U0010ffff")
-        if start is None:
-            first = high if reverse else low
-        else:
-            first = min(start, high) if reverse else max(start, low)
-        for key in self.keys(table, start=first, reverse=reverse):
-            if not begins(key, prefix):
-                if (key < low) if reverse else (key > high):
-                    return
-                continue
-            yield key
+    def keys(
+        self, table: Table[K, R], *, prefix: KeyPrefix | None = None, start: K | None = None, reverse: bool = False
+    ) -> Iterator[K]:
+        """The keys of `scan`'s rows."""
+        rows = self._tables[table.name].rows
+        return (key for batch in self._batches(table, rows, _span(prefix, start, reverse), reverse) for key in batch)
+
+    def _rows_in(self, table: Table[K, R], rows: Rows, span: _Span, reverse: bool, order: str | None) -> Iterator[R]:
+        for batch in self._batches(table, rows, span, reverse, order):
+            for place in batch:
+                yield rows[place if order is None else place[-1]]
+
+    def _batches(
+        self, table: Table[Any, Any], rows: Rows, span: _Span, reverse: bool, order: str | None = None
+    ) -> Iterator[list[Any]]:
+        """Keys or places in growing batches: between two of them the newest state may move on."""
+        size = _BATCH_FIRST
+        while True:
+            live = None if self._orders is None else self._orders.of(table, rows, order)
+            if live is None:
+                yield _sorted_in(table, rows, span, reverse, order)
+                return
+            batch = list(islice(live.irange(span.low, span.high, (span.low_in, span.high_in), reverse), size))
+            yield batch
+            if len(batch) < size:
+                return
+            span = (
+                span._replace(high=batch[-1], high_in=False) if reverse else span._replace(low=batch[-1], low_in=False)
+            )
+            size = min(2 * size, _BATCH_MAX)
 
 
-def begins(key: Any, prefix: Prefix) -> bool:
-    """Whether a key begins with a prefix (see `Reader.scan`)."""
+class _Span(NamedTuple):
+    """From where to where; None is no bound."""
+
+    low: Any = None
+    low_in: bool = True
+    high: Any = None
+    high_in: bool = True
+
+    def within(self, places: Iterable[Any]) -> list[Any]:
+        """The places that are in it, in no new order."""
+        low, low_in, high, high_in = self
+        if low is not None:
+            places = [place for place in places if place > low or (low_in and place == low)]
+        if high is not None:
+            places = [place for place in places if place < high or (high_in and place == high)]
+        return list(places)
+
+
+def _span(prefix: KeyPrefix | None, start: Any, reverse: bool) -> _Span:
+    low: Any = prefix
+    high: Any = None if prefix is None else after_prefix(prefix)
+    high_in = prefix is None
+    if start is not None and reverse and (high is None or start < high):
+        high, high_in = start, True
+    elif start is not None and not reverse and (low is None or start > low):
+        low = start
+    return _Span(low, True, high, high_in)
+
+
+def after_prefix(prefix: KeyPrefix) -> Any:
+    """The least bound that lies above every key that begins with `prefix`, None if there is none."""
     if isinstance(prefix, str):
-        return bool(key.startswith(prefix))
-    last = len(prefix) - 1
-    return bool(key[:last] == prefix[:last] and key[last].startswith(prefix[last]))
+        rest = prefix.rstrip(chr(0x10FFFF))
+        return rest[:-1] + chr(ord(rest[-1]) + 1) if rest else None
+    *first, last = prefix
+    bound = after_prefix(last)
+    if bound is not None:
+        return (*first, bound)
+    return (*first[:-1], first[-1] + "\0") if first else None
+
+
+def _sorted_in(table: Table[Any, Any], rows: Rows, span: _Span, reverse: bool, order: str | None) -> list[Any]:
+    places = rows if order is None else map(table.orders[order], rows.values())
+    return sorted(span.within(places), reverse=reverse)

@@ -28,6 +28,8 @@ class Table(Generic[K, R]):
     """One table: how to find a row's key and the values of its secondary indexes (None: not in that index).
 
     `floor` is the table's index in a new state (spec cluster §0.4: 1 where something built in is listed).
+    `listed` tables keep their keys in order, ready for pages; the others sort when they are scanned as a whole.
+    `orders` are further orders that are kept ready: the place of a row, a tuple that ends with the row's key.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Table(Generic[K, R]):
     key: Callable[[R], K]
     indexes: Mapping[str, Callable[[R], Any]] = field(default_factory=dict)
     floor: int = 0
+    listed: bool = True
+    orders: Mapping[str, Callable[[R], Any]] = field(default_factory=dict)
 
 
 JobKey = tuple[str, str]
@@ -50,15 +54,18 @@ JOBS: Table[JobKey, Job] = Table(
     },
 )  # fmt: skip
 JOB_VERSIONS: Table[VersionKey, Job] = Table(
-    "job_version", Job, lambda j: (j.namespace, j.id, j.version), {"job": lambda j: (j.namespace, j.id)}
-)
+    "job_version", Job, lambda j: (j.namespace, j.id, j.version),
+    {"job": lambda j: (j.namespace, j.id)}, listed=False,
+)  # fmt: skip
 JOB_SUBMISSIONS: Table[VersionKey, JobSubmission] = Table(
     "job_submission", JobSubmission, lambda s: (s.namespace, s.job_id, s.version),
-    {"job": lambda s: (s.namespace, s.job_id)},
+    {"job": lambda s: (s.namespace, s.job_id)}, listed=False,
 )  # fmt: skip
-JOB_SUMMARIES: Table[JobKey, JobSummary] = Table("job_summary", JobSummary, lambda s: (s.namespace, s.job_id))
+JOB_SUMMARIES: Table[JobKey, JobSummary] = Table(
+    "job_summary", JobSummary, lambda s: (s.namespace, s.job_id), listed=False
+)
 SCALING_EVENTS: Table[JobKey, JobScalingEvents] = Table(
-    "scaling_event", JobScalingEvents, lambda s: (s.namespace, s.job_id)
+    "scaling_event", JobScalingEvents, lambda s: (s.namespace, s.job_id), listed=False
 )
 PERIODIC_LAUNCHES: Table[JobKey, PeriodicLaunch] = Table(
     "periodic_launch", PeriodicLaunch, lambda p: (p.namespace, p.id)
@@ -70,6 +77,7 @@ EVALUATIONS: Table[str, Evaluation] = Table(
         "live": lambda e: None if e.is_terminal else (e.namespace, e.job_id),
         "status": lambda e: None if e.is_terminal else e.status,
     },
+    orders={"created": lambda e: (e.create_index, e.id)},
 )  # fmt: skip
 ALLOCATIONS: Table[str, Allocation] = Table(
     "allocs", Allocation, lambda a: a.id,
@@ -80,6 +88,7 @@ ALLOCATIONS: Table[str, Allocation] = Table(
         "node": lambda a: a.node_id or None,
         "deployment": lambda a: a.deployment_id or None,
     },
+    orders={"created": lambda a: (a.create_index, a.id)},
 )  # fmt: skip
 DEPLOYMENTS: Table[str, Deployment] = Table(
     "deployment", Deployment, lambda d: d.id,

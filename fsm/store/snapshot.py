@@ -1,14 +1,17 @@
 """The state as a stream of bytes and back.
 
-Format 1: msgpack frames `[crc32, body]`. The first body is the header (map), each further one a run of rows of one
-table in key order, the last one is empty. A job that equals its version row is stored as that version's number.
-Nothing is taken over before every checksum and every count was right.
+Format 1 is a msgpack stream of frames `[checksum, body]`, each body at most 1 MiB. A checksum is the CRC-32 of its body
+chained with that of the frame before, so that a lost, doubled or moved frame is found too. The first body is the
+header, a map: `format`, `index`, and for each table its name, its index and the number of its rows. The bodies after it
+joined are a msgpack stream of rows: table by table in the header's order, in key order, each row the msgpack of its
+record as a byte string; a job that equals its version row is the version's key instead. The last frame is the footer:
+its body is empty. The same state gives the same bytes, always. Nothing is taken over before all of it was right.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgpack
@@ -16,113 +19,150 @@ import msgspec
 from immutables import Map
 
 from yurt.fsm.errors import YurtError
+from yurt.fsm.store.postings import posting_of
 from yurt.fsm.store.schema import BY_NAME, JOB_VERSIONS, JOBS, TABLES, Table
-from yurt.fsm.store.state import State, empty_state
+from yurt.fsm.store.state import Index, State, TableState, empty_state
 from yurt.fsm.store.view import View
 
 FORMAT = 1
 BODY_BYTES_MAX = 1 << 20
-FRAME_BYTES_MAX = 64 << 20
+_FRAME_BYTES_MAX = BODY_BYTES_MAX + 16
+_ROW_BYTES_MAX = 1 << 30
 
 
 class BadSnapshot(YurtError):
     """The bytes are no snapshot that this version can read; the state was left alone."""
 
 
+class _Format(msgspec.Struct):
+    """What the header of every format has."""
+
+    format: int
+
+
+class _Header(_Format):
+    index: int
+    tables: list[tuple[str, int, int]]
+
+
 def write(view: View) -> Iterator[bytes]:
-    """The view as frames of about 1 MiB each; the same state gives the same bytes."""
-    header = {
-        "format": FORMAT,
-        "index": view.index,
-        "tables": [[table.name, view.table_index(table), view.count(table)] for table in TABLES],
-    }
-    yield _frame(msgpack.packb(header))
-    for table in TABLES:
-        yield from _table_frames(view, table)
-    yield _frame(b"")
+    """The view as frames, each hardly over 1 MiB. May run in another thread than the store's."""
+    checksum = 0
+    for body in _bodies_of(view.detached()):
+        checksum = zlib.crc32(body, checksum)
+        yield msgpack.packb([checksum, body])
 
 
-def _frame(body: bytes) -> bytes:
-    packed: bytes = msgpack.packb([zlib.crc32(body), body])
-    return packed
-
-
-def _table_frames(view: View, table: Table[Any, Any]) -> Iterator[bytes]:
+def _bodies_of(view: View) -> Iterator[bytes]:
+    tables = [[table.name, view.table_index(table), view.count(table)] for table in TABLES]
+    yield msgpack.packb({"format": FORMAT, "index": view.index, "tables": tables})
     packer = msgpack.Packer(autoreset=False)
-    rows = view.state.rows[table.name]
-    for key in sorted(rows):
-        packer.pack(_pack_row(view, table, rows[key]))
-        if len(packer.getbuffer()) >= BODY_BYTES_MAX:
-            yield _frame(packer.bytes())
-            packer.reset()
-    if packer.bytes():
-        yield _frame(packer.bytes())
+    for table in TABLES:
+        for row in view.scan(table):
+            packer.pack(_packed(view, table, row))
+            if len(packer.getbuffer()) >= BODY_BYTES_MAX:
+                whole = packer.bytes()
+                packer.reset()
+                for at in range(0, len(whole), BODY_BYTES_MAX):
+                    yield whole[at : at + BODY_BYTES_MAX]
+    if len(packer.getbuffer()):
+        yield packer.bytes()
+    yield b""
 
 
-def _pack_row(view: View, table: Table[Any, Any], row: Any) -> Any:
-    if table is JOBS and view.get(JOB_VERSIONS, (row.namespace, row.id, row.version)) == row:
-        return [row.namespace, row.id, row.version]
-    return msgspec.msgpack.encode(row)
+def _packed(view: View, table: Table[Any, Any], row: Any) -> Any:
+    if table is not JOBS:
+        return msgspec.msgpack.encode(row)
+    key = (row.namespace, row.id, row.version)
+    version = view.get(JOB_VERSIONS, key)
+    if version is row:
+        return key
+    body = msgspec.msgpack.encode(row)  # compared as bytes: 1, 1.0 and True, or maps in another order, are equal
+    return key if version is not None and msgspec.msgpack.encode(version) == body else body
 
 
-def read(chunks: Iterator[bytes]) -> State:
-    """The state that the frames hold; raises `BadSnapshot`."""
-    bodies = _bodies(chunks)
+def read(chunks: Iterable[bytes]) -> State:
+    """The state that the chunks, cut anywhere, hold; raises `BadSnapshot`."""
+    bodies = _bodies_in(chunks)
     try:
-        header = msgpack.unpackb(next(bodies), raw=False)
-        if header["format"] != FORMAT:
-            raise BadSnapshot(f"the snapshot has format {header['format']}; this version reads format {FORMAT}")
-        tables = [(BY_NAME[name], index, count) for name, index, count in header["tables"]]
-        return _read_tables(bodies, header["index"], tables)
-    except (StopIteration, KeyError, TypeError, ValueError, msgspec.MsgspecError, msgpack.UnpackException) as error:
+        first = next(bodies, b"")
+        version = msgspec.msgpack.decode(first, type=_Format).format
+        if version != FORMAT:
+            way_out = ": upgrade this server first" if version > FORMAT else ""
+            raise BadSnapshot(f"the snapshot has format {version}, this version reads format {FORMAT}{way_out}")
+        header = msgspec.msgpack.decode(first, type=_Header)
+        rows = _rows_in(bodies)
+        state = empty_state()
+        for name, index, count in header.tables:
+            if name not in BY_NAME:
+                raise BadSnapshot(f'the snapshot has a table "{name}" that this version does not know')
+            state.tables[name] = _read_table(rows, BY_NAME[name], index, count, state)
+        if next(rows, None) is not None:
+            raise BadSnapshot("the snapshot is damaged: it holds more than its header says")
+        return State(header.index, state.tables)
+    except (msgspec.MsgspecError, msgpack.UnpackException, ValueError, TypeError) as error:
         raise BadSnapshot(f"the snapshot is damaged: {type(error).__name__}: {error}") from error
 
 
-def _bodies(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    unpacker = msgpack.Unpacker(raw=False, max_buffer_size=FRAME_BYTES_MAX, strict_map_key=True)
+def _bodies_in(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    unpacker = msgpack.Unpacker(
+        max_buffer_size=4 * _FRAME_BYTES_MAX, max_bin_len=BODY_BYTES_MAX, max_array_len=2, max_map_len=0, max_str_len=0
+    )
+    checksum = fed = used = 0
+    ended = False
     for chunk in chunks:
-        unpacker.feed(chunk)
-        for checksum, body in unpacker:
-            if zlib.crc32(body) != checksum:
-                raise BadSnapshot("the snapshot is damaged: a checksum is wrong")
-            yield body
-
-
-def _read_tables(bodies: Iterator[bytes], index: int, tables: list[tuple[Table[Any, Any], int, int]]) -> State:
-    state = empty_state()
-    for table, table_index, count in tables:
-        state.rows[table.name] = _read_rows(bodies, table, count, state)
-        state.table_indexes[table.name] = table_index
-        for name, value_of in table.indexes.items():
-            state.indexes[table.name][name] = _index_of(state.rows[table.name], value_of)
-    if next(bodies, None) != b"" or next(bodies, None) is not None:
+        fed += len(chunk)
+        for at in range(0, len(chunk), BODY_BYTES_MAX):
+            unpacker.feed(chunk[at : at + BODY_BYTES_MAX])
+            for found, body in unpacker:
+                checksum = zlib.crc32(body, checksum)
+                if found != checksum or ended:
+                    raise BadSnapshot("the snapshot is damaged: a checksum is wrong")
+                ended = not body
+                used = unpacker.tell()
+                if body:
+                    yield body
+    if not ended:
         raise BadSnapshot("the snapshot is damaged: its end is missing")
-    return State(index, state.rows, state.indexes, state.table_indexes)
+    if fed != used:
+        raise BadSnapshot("the snapshot is damaged: something follows its end")
 
 
-def _read_rows(bodies: Iterator[bytes], table: Table[Any, Any], count: int, state: State) -> Map[Any, Any]:
-    decoder = msgspec.msgpack.Decoder(table.record)
-    found = 0
+def _rows_in(bodies: Iterator[bytes]) -> Iterator[Any]:
+    unpacker = msgpack.Unpacker(max_buffer_size=_ROW_BYTES_MAX)
+    fed = used = 0
+    for body in bodies:
+        unpacker.feed(body)
+        fed += len(body)
+        for row in unpacker:
+            used = unpacker.tell()
+            yield row
+    if fed != used:
+        raise BadSnapshot("the snapshot is damaged: its last row is cut")
+
+
+def _read_table(packed_rows: Iterator[Any], table: Table[Any, Any], index: int, count: int, state: State) -> TableState:
+    decode = msgspec.msgpack.Decoder(table.record).decode
+    versions = state.tables[JOB_VERSIONS.name].rows
     rows: dict[Any, Any] = {}
-    while found < count:
-        unpacker = msgpack.Unpacker(raw=False, max_buffer_size=FRAME_BYTES_MAX)
-        unpacker.feed(next(bodies))
-        for packed in unpacker:
-            if isinstance(packed, list):
-                row = state.rows[JOB_VERSIONS.name][tuple(packed)]
-            else:
-                row = decoder.decode(packed)
-            rows[table.key(row)] = row
-            found += 1
-    if found != count or len(rows) != count:
-        raise BadSnapshot(f"the snapshot is damaged: {table.name} has {found} rows, not {count}")
-    return Map(rows)
+    last: Any = None
+    for _ in range(count):
+        packed = next(packed_rows, None)
+        row = decode(packed) if isinstance(packed, bytes) else versions.get(tuple(packed or ()))
+        if row is None:
+            raise BadSnapshot(f"the snapshot is damaged: rows of {table.name} are missing")
+        key = table.key(row)
+        if last is not None and key <= last:
+            raise BadSnapshot(f"the snapshot is damaged: rows of {table.name} are out of order")
+        rows[key] = row
+        last = key
+    return TableState(Map(rows), {name: _index_of(rows, value_of) for name, value_of in table.indexes.items()}, index)
 
 
-def _index_of(rows: Map[Any, Any], value_of: Any) -> Map[Any, Map[Any, bool]]:
-    groups: dict[Any, dict[Any, bool]] = {}
+def _index_of(rows: dict[Any, Any], value_of: Any) -> Index:
+    keys_of: dict[Any, list[Any]] = {}
     for key, row in rows.items():
         value = value_of(row)
         if value is not None:
-            groups.setdefault(value, {})[key] = True
-    return Map({value: Map(keys) for value, keys in groups.items()})
+            keys_of.setdefault(value, []).append(key)
+    return Map({value: posting_of(keys) for value, keys in keys_of.items()})

@@ -1,0 +1,62 @@
+"""Live orders: the keys of the tables that are listed, kept sorted while the newest state moves on.
+
+They are mutable and belong to the newest state alone. A reader asks with the rows it reads: if those are not the newest
+ones any more it gets nothing and sorts for itself, so that no reader ever sees a later state's keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sortedcontainers import SortedList
+
+from yurt.fsm.store.changes import Change
+from yurt.fsm.store.schema import TABLES, Table
+from yurt.fsm.store.state import Rows, State
+
+
+class LiveOrders:
+    """For each listed table its keys in order, and its rows' places in every other order that the table declares."""
+
+    __slots__ = ("_keys", "_newest", "_places")
+
+    def __init__(self, state: State) -> None:
+        self.rebuild(state)
+
+    def rebuild(self, state: State) -> None:
+        """Sort everything anew."""
+        self._newest = {name: table.rows for name, table in state.tables.items()}
+        self._keys = {table.name: SortedList(self._newest[table.name]) for table in TABLES if table.listed}
+        self._places = {
+            (table.name, order): SortedList(map(place_of, self._newest[table.name].values()))
+            for table in TABLES
+            for order, place_of in table.orders.items()
+        }
+
+    def follow(self, changes: Iterable[Change], touched: Iterable[str], state: State) -> None:
+        """Take over the changes and the touched tables of the command that led to the newest state."""
+        for name in touched:
+            self._newest[name] = state.tables[name].rows
+        for table, key, old, new in changes:
+            keys = self._keys.get(table.name)
+            if keys is not None:
+                if old is None:
+                    keys.add(key)
+                elif new is None:
+                    keys.remove(key)
+            for order, place_of in table.orders.items():
+                before = None if old is None else place_of(old)
+                after = None if new is None else place_of(new)
+                if before != after:
+                    places = self._places[table.name, order]
+                    if before is not None:
+                        places.remove(before)
+                    if after is not None:
+                        places.add(after)
+
+    def of(self, table: Table[Any, Any], rows: Rows, order: str | None = None) -> SortedList | None:
+        """The keys of those rows (or their places in an order), if they are the newest rows of a listed table."""
+        if self._newest[table.name] is not rows:
+            return None
+        return self._keys.get(table.name) if order is None else self._places[table.name, order]

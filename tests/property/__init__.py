@@ -1,0 +1,1 @@
+"""Properties that hold for everything random input can reach."""
