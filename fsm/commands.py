@@ -290,7 +290,7 @@ def encode(command: Command) -> bytes:
 def decode(payload: bytes) -> AnyCommand:
     """The command of the log's bytes; raises `UnknownCommand`."""
     try:
-        if payload[0] > COMMAND_VERSION:
+        if payload[:1] > bytes((COMMAND_VERSION,)):
             raise UnknownCommand(f"the log holds commands of version {payload[0]}; this server knows {COMMAND_VERSION}")
         return _decoder.decode(memoryview(payload)[1:])
     except msgspec.MsgspecError as error:

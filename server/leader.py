@@ -1,0 +1,231 @@
+"""The leader's duties, driven: evaluations are worked on, garbage is collected. Effects go through the log only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
+from yurt.fsm.errors import YurtError
+from yurt.fsm.store.changes import Change
+from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
+from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.evaluation import CANCELED, FAILED, PENDING, Evaluation
+from yurt.fsm.structs.operator import DEFAULT_SCHEDULER_CONFIGURATION
+from yurt.scheduler.duties.broker import Broker
+from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
+from yurt.scheduler.evaluate import Outcome, evaluate
+from yurt.server.config.agent import nanoseconds
+from yurt.server.server import Server
+
+log = logging.getLogger("leader")
+
+SLICE = 32  # evaluations worked on in one turn of the loop
+INFLIGHT_MAX = 8
+FOLLOW_UP_NS = 60_000_000_000
+
+
+class Leader:
+    """Runs as long as this server leads; holds nothing that is not in the state."""
+
+    def __init__(self, server: Server, chance: random.Random) -> None:
+        self._server, self._chance = server, chance
+        self._broker: Broker | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+        self._inflight = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._collect_timer: asyncio.TimerHandle | None = None
+        config = server.config.server
+        self._thresholds = Thresholds(
+            evaluation=nanoseconds(config.eval_gc_threshold),
+            batch_evaluation=nanoseconds(config.batch_eval_gc_threshold),
+            job=nanoseconds(config.job_gc_threshold),
+            deployment=nanoseconds(config.deployment_gc_threshold),
+        )
+        self._collect_seconds = nanoseconds(config.job_gc_interval) / 1e9
+        server.machine.on_commit(self._committed)
+        server.engine.on_leadership(self._leadership)
+        server.force_collection = lambda: self._collect(FORCED)
+        for name in ("ready", "unacked", "pending", "waiting"):
+            server.metrics.gauge(f"nomad.nomad.broker.total_{name}", lambda name=name: self._count(name))
+
+    def _count(self, name: str) -> float:
+        return float(self._broker.counts()[name]) if self._broker is not None else 0.0
+
+    # --- leadership
+
+    def _leadership(self, leads: bool) -> None:
+        if leads:
+            self._begin()
+        else:
+            self._end()
+
+    def _begin(self) -> None:
+        log.info("this server leads", extra={"term": self._server.engine.term})
+        view = self._server.view()
+        configuration = view.get(SCHEDULER_CONFIG, "")
+        if configuration is None:
+            command = SetSchedulerConfiguration(
+                now_ns=self._server.now_ns(), configuration=DEFAULT_SCHEDULER_CONFIGURATION, cas=0
+            )
+            self._spawn(command)
+        if configuration is None or not configuration.pause_eval_broker:
+            self._enable()
+        loop = asyncio.get_running_loop()
+        self._collect_timer = loop.call_later(self._collect_seconds, self._collect_regularly)
+
+    def _end(self) -> None:
+        log.info("this server no longer leads")
+        self._broker = None
+        for timer in (self._timer, self._collect_timer):
+            if timer is not None:
+                timer.cancel()
+
+    def stop(self) -> None:
+        """Do nothing more."""
+        self._broker = None
+        for task in self._tasks:
+            task.cancel()
+
+    def _enable(self) -> None:
+        """Take in every evaluation that waits."""
+        self._broker = Broker()
+        for evaluation in self._server.view().find(EVALUATIONS, "status", PENDING):
+            self._broker.enqueue(evaluation, self._now())
+        self._schedule()
+
+    def _now(self) -> float:
+        return self._server.now_ns() / 1e9
+
+    # --- evaluations
+
+    def _committed(self, index: int, changes: list[Change]) -> None:
+        if not self._server.engine.is_leader_role:
+            return
+        for change in changes:
+            new = change.new
+            if change.table is EVALUATIONS and new is not None and new.status == PENDING:
+                if self._broker is not None:
+                    self._broker.enqueue(new, self._now())
+                    self._schedule()
+            elif change.table is SCHEDULER_CONFIG and new is not None and self._server.is_ready:
+                if new.pause_eval_broker:
+                    self._broker = None
+                elif self._broker is None:
+                    self._enable()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._inflight < INFLIGHT_MAX:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._work)
+
+    def _work(self) -> None:
+        """Work on a slice of what is ready, hand the decisions to the log in one command."""
+        self._scheduled = False
+        broker = self._broker
+        if broker is None or self._inflight >= INFLIGHT_MAX:
+            return
+        plain: list[Evaluation] = []
+        taken: list[str] = []
+        now_ns = self._server.now_ns()
+        while len(taken) < SLICE and (evaluation := broker.dequeue(now_ns / 1e9)) is not None:
+            current = self._server.view().get(EVALUATIONS, evaluation.id)
+            if current is None or current.status != PENDING:
+                broker.ack(evaluation.id)
+                continue
+            outcome = evaluate(self._server.view(), current, now_ns=now_ns)
+            if outcome.is_plain:
+                taken.append(evaluation.id)
+                plain.append(outcome.evaluation)
+            else:
+                self._spawn(_plan(outcome, now_ns), [evaluation.id])
+        if plain:
+            self._spawn(UpdateEvaluations(now_ns=now_ns, evaluations=tuple(plain)), taken)
+        if len(taken) == SLICE:
+            self._schedule()
+        self._fail_delivered(broker)
+        self._set_timer(broker)
+
+    def _fail_delivered(self, broker: Broker) -> None:
+        """Evaluations that failed too often end, with another try later."""
+        for evaluation in broker.failed:
+            later = FOLLOW_UP_NS + self._chance.randrange(300_000_000_000)
+            follow_up = Evaluation(
+                id=self._server.new_id(),
+                namespace=evaluation.namespace,
+                priority=evaluation.priority,
+                type=evaluation.type,
+                triggered_by="failed-follow-up",
+                job_id=evaluation.job_id,
+                status=PENDING,
+                wait=later,
+                previous_eval=evaluation.id,
+            )
+            ended = replace(
+                evaluation,
+                status=FAILED,
+                status_description="evaluation reached delivery limit (3)",
+                next_eval=follow_up.id,
+            )
+            self._spawn(UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=(ended, follow_up)))
+        broker.failed.clear()
+
+    def _set_timer(self, broker: Broker) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = broker.next_deadline()
+        if deadline is not None:
+            wait = max(0.01, deadline - self._now())
+            self._timer = asyncio.get_running_loop().call_later(wait, self._schedule)
+
+    def _spawn(self, command: Command, eval_ids: list[str] | None = None) -> None:
+        self._inflight += 1
+        task = asyncio.get_running_loop().create_task(self._propose(command, eval_ids or []))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _propose(self, command: Command, eval_ids: list[str]) -> None:
+        broker = self._broker
+        try:
+            await self._server.propose(command)
+        except YurtError as error:
+            log.debug("a decision was not committed", extra={"reason": str(error)})
+            for eval_id in eval_ids:
+                if broker is not None:
+                    broker.nack(eval_id, self._now())
+        else:
+            needless = [one for eval_id in eval_ids if broker is not None for one in broker.ack(eval_id)]
+            if needless:
+                self._cancel(needless)
+        finally:
+            self._inflight -= 1
+            self._schedule()
+
+    def _cancel(self, evaluations: list[Evaluation]) -> None:
+        text = "canceled after more recent eval was processed"
+        canceled = tuple(replace(one, status=CANCELED, status_description=text) for one in evaluations)
+        self._spawn(UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=canceled))
+
+    # --- garbage
+
+    def _collect_regularly(self) -> None:
+        self._collect(self._thresholds)
+        loop = asyncio.get_running_loop()
+        self._collect_timer = loop.call_later(self._collect_seconds, self._collect_regularly)
+
+    def _collect(self, thresholds: Thresholds) -> None:
+        command = collectable(self._server.view(), self._server.now_ns(), thresholds)
+        if command is not None and self._server.is_ready:
+            self._spawn(command)
+
+
+def _plan(outcome: Outcome, now_ns: int) -> ApplyPlan:
+    return ApplyPlan(
+        now_ns=now_ns,
+        eval_id=outcome.evaluation.id,
+        deployment=outcome.deployment,
+        deployment_updates=tuple(outcome.deployment_updates),
+        evaluations=(*outcome.changed, outcome.evaluation, *outcome.created),
+    )
