@@ -116,8 +116,8 @@ class Machine:
                 self._on_listener_error(error)
 
     def capture(self) -> View:
-        """What `write` will write; costs nothing."""
-        return self.store.view()
+        """What `write` will write, perhaps in another thread; costs nothing."""
+        return self.store.view().detached()
 
     def write(self, capture: View) -> Iterator[bytes]:
         """The bytes of a snapshot, in chunks; may run in another thread."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from functools import partial
 
 from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
 from yurt.fsm.errors import YurtError
@@ -49,7 +50,7 @@ class Leader:
         server.engine.on_leadership(self._leadership)
         server.force_collection = lambda: self._collect(FORCED)
         for name in ("ready", "unacked", "pending", "waiting"):
-            server.metrics.gauge(f"nomad.nomad.broker.total_{name}", lambda name=name: self._count(name))
+            server.metrics.gauge(f"nomad.nomad.broker.total_{name}", partial(self._count, name))
 
     def _count(self, name: str) -> float:
         return float(self._broker.counts()[name]) if self._broker is not None else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from yurt.fsm import commands
@@ -20,6 +21,10 @@ from yurt.server.raft.transport import PeerTransport
 
 class InternalError(YurtError):
     """A bug broke a command; it changed nothing."""
+
+
+def _nothing() -> None:
+    """Until the leader's duties take over."""
 
 
 class Server:
@@ -38,7 +43,7 @@ class Server:
             source_bytes_max=size_bytes(config.server.job_max_source_size),
         )
         self.versions_kept = config.server.job_tracked_versions
-        self.force_collection = lambda: None
+        self.force_collection: Callable[[], None] = _nothing
 
     @staticmethod
     def now_ns() -> int:

@@ -1,7 +1,7 @@
 """The evaluation broker: which evaluation is worked on next (spec scheduling §3).
 
-A state machine of the leader, rebuilt from the state at each election. Of a job only one evaluation is ready or in work.
-Time is handed in, in seconds.
+A state machine of the leader, rebuilt from the state at each election. Of a job only one evaluation is ready or in
+work. Time is handed in, in seconds.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ def _unneeded(reader: Reader, evaluation: Evaluation) -> bool:
 
 def _jobs(reader: Reader, now_ns: int, thresholds: Thresholds) -> tuple[list[tuple[str, str]], dict[str, None]]:
     """Dead jobs that may go, and the evaluations that go with them."""
-    found, evaluations = [], {}
+    found: list[tuple[str, str]] = []
+    evaluations: dict[str, None] = {}
     for job in reader.scan(JOBS):
         if not _dead_enough(job, now_ns, thresholds):
             continue

@@ -33,9 +33,8 @@ def agent(paths: tuple[str, ...], dev: bool, **given: Any) -> None:
 
     Flags win over files, later files over earlier ones, and -dev over what it sets.
     """
-    from yurt.server.agent import run
-
     from yurt.fsm.errors import YurtError
+    from yurt.server.agent import run
     from yurt.server.config.load import ConfigError, load
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def follow(client: Client, answer: dict[str, Any], *, detach: bool, verbose: boo
 def read_job(path: str) -> dict[str, Any]:
     """The job of a JSON file (`{"Job": …}` or the job itself; `-` reads standard input)."""
     try:
-        data = click.get_binary_stream("stdin").read() if path == "-" else Path(path).read_bytes()
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         fail(f"Error reading job file: {error.strerror}: {path}")
     if not data.lstrip().startswith(b"{"):
@@ -168,7 +169,7 @@ def dispatch(client: Client, job_id: str, payload: str | None, meta: tuple[str, 
     request: dict[str, Any] = {"JobID": found, "Meta": pairs, "IdPrefixTemplate": flags["id_prefix_template"]}
     if payload is not None:
         try:
-            data = click.get_binary_stream("stdin").read() if payload == "-" else Path(payload).read_bytes()
+            data = sys.stdin.buffer.read() if payload == "-" else Path(payload).read_bytes()
         except OSError as error:
             fail(f"Error reading payload: {error.strerror}: {payload}")
         request["Payload"] = base64.b64encode(data).decode()

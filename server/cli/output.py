@@ -52,7 +52,7 @@ def date(unix_nanoseconds: int) -> str:
 def ago(unix_nanoseconds: int) -> str:
     """How long ago, in the two largest units: `3m12s ago`."""
     seconds = max(0, int(time.time() - unix_nanoseconds / 1e9))
-    parts = []
+    parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= size or (unit == "s" and not parts):
             parts.append(f"{seconds // size}{unit}")

@@ -79,7 +79,7 @@ class Context:
         """The query's namespace, else `default`."""
         return self.query.get("namespace") or "default"
 
-    def bool(self, name: str, message: str = "") -> bool:
+    def flag(self, name: str, message: str = "") -> bool:
         """A boolean parameter; absent or empty is False. Raises Refusal(500)."""
         value = self.query.get(name, "")
         if not value:

@@ -50,7 +50,7 @@ class Reads:
     """Runs queries for one server."""
 
     def __init__(self, *, waiters_max: int, jitter: Callable[[], float]) -> None:
-        self._cache: dict[Any, tuple[Any, Found]] = {}
+        self._cache: dict[Any, tuple[int, Found]] = {}
         self._groups: dict[Any, _Group] = {}
         self._waiters_max, self._jitter = waiters_max, jitter
         self.waiting = 0
@@ -67,12 +67,12 @@ class Reads:
     def _compute(self, context: Context, query: Query, options: ReadOptions, key: Any) -> Found:
         view = context.server.machine.view()
         kept = self._cache.get(key)
-        if kept is not None and kept[0] is view.state:
+        if kept is not None and kept[0] == view.index:
             return kept[1]
         found = query(view, context, options)
         if len(self._cache) >= CACHED_MAX:
             self._cache.clear()
-        self._cache[key] = (view.state, found)
+        self._cache[key] = (view.index, found)
         return found
 
     async def _wait(self, context: Context, query: Query, options: ReadOptions, key: Any, found: Found) -> Found:
@@ -133,7 +133,7 @@ class Reads:
             known = KNOWN if server.leader_address else UNKNOWN
             contact = (b"x-nomad-lastcontact", b"%d" % server.last_contact_ms())
         kind = JSON if found.status == 200 else TEXT
-        headers = (kind, index_header(found.index), known, contact)
+        headers: tuple[tuple[bytes, bytes], ...] = (kind, index_header(found.index), known, contact)
         if found.next_token:
             headers = (*headers, (b"x-nomad-nexttoken", found.next_token.encode()))
         return Answer(found.status, found.body, headers)

@@ -39,6 +39,11 @@ class Engine(Snapshotting):
     _undurable_batches = 0
     _pump_scheduled = False
 
+    def __init__(self, own: Peer, **parts: Any) -> None:
+        super().__init__(own, **parts)
+        self._next_round, self._leadership_callbacks = [], []
+        self._pending, self._payloads, self._sending = [], [], {}
+
     # --- starting and stopping
 
     def start(self, bootstrap: list[list[str]] | None = None) -> None:
@@ -46,8 +51,6 @@ class Engine(Snapshotting):
 
         Raises `Corrupt` if the files do not fit together, and then has changed nothing.
         """
-        self._next_round, self._leadership_callbacks = [], []
-        self._pending, self._payloads, self._sending = [], [], {}
         self._recover(bootstrap)
         self.started_at = self.runtime.now()
         self.schedule_apply()

@@ -6,7 +6,6 @@ import base64
 from typing import Any
 
 import orjson
-from yurt.scheduler.annotate import plan_job
 
 from yurt.fsm.commands import ChildMade, DispatchJob, LaunchPeriodicJob, ScaleJob, TagJobVersion, UntagJobVersion
 from yurt.fsm.errors import Refusal
@@ -15,6 +14,7 @@ from yurt.fsm.job.requests import DispatchRequest, RegisterRequest, ScaleRequest
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.base import to_builtins
+from yurt.scheduler.annotate import plan_job
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.routes.jobs_read import NO_DIFFS
 from yurt.server.http.routes.jobs_write import admitted, answer, check_region, written

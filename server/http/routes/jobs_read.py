@@ -83,7 +83,7 @@ _SAME = [n for n in JobStub.__struct_fields__ if n not in ("periodic", "paramete
 
 def list_jobs(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/jobs."""
-    meta = context.bool("meta")
+    meta = context.flag("meta")
     namespace = context.namespace
     if namespace == "*":
         rows = view.scan(JOBS, reverse=options.reverse)
@@ -122,7 +122,7 @@ def missing(message: str, index: int, *watch: Any) -> Found:
 
 def read_versions(view: View, context: Context, options: ReadOptions) -> Found:
     """Any method on /v1/job/:id/versions."""
-    if context.bool("diffs"):
+    if context.flag("diffs"):
         raise Refusal(501, NO_DIFFS)
     namespace, job_id = context.namespace, context.arguments[0]
     versions = view.find(JOB_VERSIONS, "job", (namespace, job_id))[::-1]
@@ -173,7 +173,7 @@ def submission_version(context: Context) -> int:
 
 def alloc_stub(allocation: Allocation) -> AllocationStub:
     """An allocation in a list."""
-    fields = {name: getattr(allocation, name, None) for name in AllocationStub.__struct_fields__}
+    fields: dict[str, Any] = {name: getattr(allocation, name, None) for name in AllocationStub.__struct_fields__}
     fields["job_type"] = allocation.job.type if allocation.job else ""
     fields["job_version"] = allocation.job.version if allocation.job else 0
     if fields["desired_transition"] is None:

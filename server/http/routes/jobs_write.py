@@ -117,14 +117,14 @@ async def register(context: Context) -> Answer:
 
 async def deregister(context: Context) -> Answer:
     """DELETE /v1/job/:id."""
-    purge = context.bool("purge")
-    context.bool("global")
+    purge = context.flag("purge")
+    context.flag("global")
     priority = context.integer("eval_priority") or 0
     if priority > 0:
         check_priority(priority)
     value = context.query.get("no_shutdown_delay", "")
     odd = f'Failed to parse value of "no_shutdown_delay"q ({value}) as a bool: '
-    skip_delay = context.bool("no_shutdown_delay", odd)
+    skip_delay = context.flag("no_shutdown_delay", odd)
     check_region(context)
     server, job_id = context.server, context.arguments[0]
     result = JobWritten(job_modify_index=0)

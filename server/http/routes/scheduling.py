@@ -101,7 +101,7 @@ def read_evaluation(view: View, context: Context, options: ReadOptions) -> Found
     if row is None:
         return missing("eval not found", view.table_index(EVALUATIONS), (EVALUATIONS, eval_id))
     body = context.server.machine.store.encoded(EVALUATIONS, row)
-    if context.bool("related") and (related := _related(view, row)):
+    if context.flag("related") and (related := _related(view, row)):
         body = to_json(replace(row, related_evals=tuple(one.stub() for one in related)))
     return Found(body, row.modify_index, ((EVALUATIONS, eval_id),))
 

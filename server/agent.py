@@ -1,0 +1,258 @@
+"""The agent: configuration in, a running server out; stopped by SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import random
+import signal
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterator
+
+from yurt import __version__
+from yurt.fsm.commands import COMMAND_VERSION
+from yurt.fsm.machine import Machine
+from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.http.app import App
+from yurt.server.http.dispatch import Dispatcher
+from yurt.server.http.forward import serve_forwarded
+from yurt.server.http.reads import Reads
+from yurt.server.http.serve import HttpServer, bind
+from yurt.server.leader import Leader
+from yurt.server.logs import start_logging
+from yurt.server.metrics import Metrics
+from yurt.server.raft.connection import Hello
+from yurt.server.raft.datadir import DataDirectory
+from yurt.server.raft.disk import RealDisk
+from yurt.server.raft.engine import Engine, cluster_id
+from yurt.server.raft.forming import form, store_configuration, stored_configuration
+from yurt.server.raft.frame import Peer
+from yurt.server.raft.hardstate import HardStateFile
+from yurt.server.raft.journal import Journal
+from yurt.server.raft.runtime import AsyncioRuntime
+from yurt.server.raft.snapshots import SnapshotStore
+from yurt.server.raft.state import EngineConfig, Storage
+from yurt.server.raft.transport import PeerTransport
+from yurt.server.server import Server
+
+log = logging.getLogger("agent")
+
+COLLECT_EVERY = 50_000  # allocations between two young collections; full ones are left to the freeze after loading
+
+
+def run(config: AgentConfig) -> int:
+    """Run until a signal; the exit code: 0 after a clean stop, 1 if the engine had to end the process."""
+    start_logging(config.log_level, json=config.log_json)
+    with _directory(config) as path:
+        directory = DataDirectory(path)
+        server_id = directory.open()
+        try:
+            try:
+                import uvloop
+
+                return uvloop.run(_Agent(config, path, server_id).run())
+            except ImportError:
+                return asyncio.run(_Agent(config, path, server_id).run())
+        finally:
+            directory.close()
+
+
+@contextlib.contextmanager
+def _directory(config: AgentConfig) -> Iterator[str]:
+    """The data directory; without one (-dev) a temporary one that goes with the process."""
+    if config.data_dir:
+        yield config.data_dir
+    else:
+        with tempfile.TemporaryDirectory(prefix="yurt-dev-") as path:
+            yield path
+
+
+class _Agent:
+    """Everything of one server process."""
+
+    def __init__(self, config: AgentConfig, path: str, server_id: str) -> None:
+        self.config, self.raft_path, self.server_id = config, f"{path}/server/raft", server_id
+        self.chance = random.SystemRandom()
+        self.disk = RealDisk(sync=bool(config.data_dir))
+        self.stopping = asyncio.Event()
+        self.failure: BaseException | None = None
+        self.configuration: list[list[str]] | None = None
+        self.joined = False
+
+    async def run(self) -> int:
+        """Listen, form or recover, serve, stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stopping.set)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        config = self.config
+        sockets = [bind(host, config.ports.http) for host in config.bind("http")]
+        transport = PeerTransport(self._hello, chance=random.Random(self.chance.random()), **self._peer_tls())
+        for host in config.bind("rpc"):
+            bind(host, config.ports.rpc).close()
+            await transport.listen(host, config.ports.rpc)
+        self.disk.make_directory(self.raft_path)
+        self.configuration = stored_configuration(self.raft_path)
+        if not await self._join(transport):
+            await transport.close()
+            return 0
+        assert self.configuration is not None
+        engine, machine = self._engine(transport)
+        server = self._serve(engine, machine, transport)
+        leader = Leader(server, random.Random(self.chance.random()))
+        http = self._http(server, sockets)
+        engine.start(self.configuration)
+        self._freeze()
+        for one in self.configuration:
+            if one[0] != self.server_id:
+                transport.dial(one[1])
+        http.start()
+        address = f"{config.bind('http')[0]}:{config.ports.http}"
+        log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})
+        await self.stopping.wait()
+        await http.stop()
+        leader.stop()
+        engine.stop()
+        await transport.close()
+        await loop.run_in_executor(None, engine.runtime.close)
+        engine.storage.journal.close()
+        if self.failure is not None:
+            return 1
+        log.info("agent stopped")
+        return 0
+
+    # --- pieces
+
+    def _hello(self) -> Hello:
+        config = self.config
+        return Hello(
+            cluster=cluster_id(self.configuration) if self.configuration else b"",
+            region=config.region,
+            name=config.node_name,
+            server_id=self.server_id,
+            address=config.advertised("rpc"),
+            http_address=config.advertised("http"),
+            software=__version__,
+            command_version=COMMAND_VERSION,
+            expect=config.server.bootstrap_expect,
+            datacenter=config.datacenter,
+            configuration=self.configuration,
+        )
+
+    async def _join(self, transport: PeerTransport) -> bool:
+        """Know the cluster's first configuration; False if the agent is stopped before."""
+        for address in self.config.join_addresses():
+            if address != self.config.advertised("rpc"):
+                transport.dial(address)
+        if self.configuration is not None:
+            return True
+        own = self._hello()
+        if own.expect == 1:
+            decided = [[own.server_id, own.address, own.name]]
+        else:
+            forming = asyncio.ensure_future(form(own, transport))
+            stopped = asyncio.ensure_future(self.stopping.wait())
+            await asyncio.wait((forming, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not forming.done():
+                forming.cancel()
+                return False
+            stopped.cancel()
+            decided = forming.result()
+        store_configuration(self.raft_path, decided)
+        self.configuration = decided
+        transport.refresh_hello()
+        return True
+
+    def _engine(self, transport: PeerTransport) -> tuple[Engine, Machine]:
+        assert self.configuration is not None
+        config, machine = self.config.server, Machine()
+        journal = Journal(self.disk, f"{self.raft_path}/log", cluster_id(self.configuration))
+        journal.open()
+        snapshots = SnapshotStore(self.disk, f"{self.raft_path}/snapshots")
+        snapshots.open()
+        own = self._hello()
+        engine = Engine(
+            Peer(own.server_id, own.address, own.name),
+            config=EngineConfig(
+                multiplier=config.raft_multiplier,
+                snapshot_entries=config.raft_snapshot_threshold,
+                trailing_entries=config.raft_trailing_logs,
+            ),
+            machine=machine,
+            storage=Storage(journal, HardStateFile(self.disk, self.raft_path), snapshots),
+            runtime=AsyncioRuntime(),
+            chance=random.Random(self.chance.random()),
+            send=transport.send_raft,
+            fatal=self._fatal,
+        )
+        transport.on_raft = engine.receive
+        transport.on_connected = engine.peer_connected
+        transport.on_disconnected = engine.peer_disconnected
+        return engine, machine
+
+    def _serve(self, engine: Engine, machine: Machine, transport: PeerTransport) -> Server:
+        metrics = Metrics()
+        metrics.gauge("nomad.raft.appliedIndex", lambda: float(engine.last_applied))
+        metrics.gauge("nomad.raft.lastIndex", lambda: float(engine.log.last_index))
+        metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
+        return Server(self.config, machine, engine, transport, metrics)
+
+    def _http(self, server: Server, sockets: list[socket.socket]) -> HttpServer:
+        limits = self.config.limits
+        reads = Reads(waiters_max=limits.http_blocking_queries_max, jitter=random.Random(self.chance.random()).random)
+        server.metrics.gauge("yurt.http.blocking_queries", lambda: float(reads.waiting))
+        dispatcher = Dispatcher(server, reads)
+        serve_forwarded(server, dispatcher.answer)
+        return HttpServer(
+            App(server, dispatcher),
+            sockets,
+            request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,
+            connections_max=limits.http_max_conns_per_client,
+            tls=self._http_tls(),
+        )
+
+    def _fatal(self, error: BaseException) -> None:
+        """The engine cannot go on: end the process; everything acknowledged is on disk."""
+        if self.failure is None:
+            self.failure = error
+            log.critical(
+                "the server stops: everything acknowledged is kept; restart it when the cause is gone",
+                exc_info=error,
+                extra={"cause": str(error)},
+            )
+            self.stopping.set()
+
+    @staticmethod
+    def _freeze() -> None:
+        """What was loaded stays: full collections need not look at it again."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(COLLECT_EVERY, 50, 1000)
+
+    def _peer_tls(self) -> dict[str, ssl.SSLContext]:
+        tls = self.config.tls
+        if not tls.rpc:
+            return {}
+        server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca_file)
+        server.verify_mode = ssl.CERT_REQUIRED
+        client = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca_file)
+        client.check_hostname = False
+        for context in (server, client):
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+        return {"server_tls": server, "client_tls": client}
+
+    def _http_tls(self) -> ssl.SSLContext | None:
+        tls = self.config.tls
+        if not tls.http:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca_file or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+        if tls.verify_https_client:
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
