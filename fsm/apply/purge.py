@@ -37,6 +37,7 @@ def delete_job(txn: Transaction, job: Job, now_ns: int) -> None:
     _delete_all(txn, JOB_SUBMISSIONS, key)
     _delete_all(txn, DEPLOYMENTS, key)
     _delete_all(txn, ALLOCATIONS, key)
+    txn.touch(ALLOCATIONS)
     for evaluation in txn.find(EVALUATIONS, "live", key):
         ended = replace(
             evaluation,

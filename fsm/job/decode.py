@@ -187,11 +187,13 @@ def _struct_decoder(cls: type[Any]) -> Decoder:
             if known is None:
                 continue
             wire, item, droppable = known
-            if one is None or (droppable and not one and type(one) in (list, dict)):
+            if one is None:
                 folded.pop(wire, None)
                 continue
             try:
-                folded[wire] = item(one)
+                folded[wire] = decoded = item(one)
+                if droppable and not decoded:
+                    del folded[wire]
             except _Mismatch as mismatch:
                 mismatch.struct = mismatch.struct or name
                 mismatch.path.append(wire)
@@ -224,8 +226,11 @@ def _decoder(kind: msgspec.inspect.Type) -> tuple[Decoder, bool]:
     if isinstance(kind, inspect.FloatType):
         return _float, False
     if isinstance(kind, inspect.IntType):
-        low, high = (kind.ge, kind.le) if kind.ge is not None and kind.le is not None else INT64
-        return _integer(low, high, {-128: "int8", 0: "uint8"}.get(low, "int")), False
+        low, high, name = INT64[0], INT64[1], "int"
+        if kind.ge is not None:
+            low, high = kind.ge, kind.le if kind.le is not None else 2**64 - 1
+            name = {127: "int8", 255: "uint8"}.get(high, "uint64")
+        return _integer(low, high, name), False
     if isinstance(kind, inspect.VarTupleType):
         return _list_of(_decoder(kind.item_type)[0], _name(kind.item_type)), True
     if isinstance(kind, inspect.DictType):

@@ -8,6 +8,7 @@ import msgspec
 
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.constraint import UInt64
 from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.fsm.structs.namespace import Namespace
 
@@ -20,7 +21,7 @@ class RegisterRequest(Record, frozen=True):
     job: Job | None = None
     submission: JobSubmission | None = None
     enforce_index: bool = False
-    job_modify_index: int = 0
+    job_modify_index: UInt64 = 0
     policy_override: bool = False
     preserve_counts: bool = False
     preserve_resources: bool = False
@@ -46,9 +47,9 @@ class RevertRequest(Record, frozen=True):
     """POST /v1/job/:id/revert."""
 
     job_id: str = ""
-    job_version: int = 0
+    job_version: UInt64 = 0
     tagged_version: str = ""
-    enforce_prior_version: int | None = None
+    enforce_prior_version: UInt64 | None = None
     namespace: str = ""
     region: str = ""
 
@@ -57,7 +58,7 @@ class StableRequest(Record, frozen=True):
     """POST /v1/job/:id/stable."""
 
     job_id: str = ""
-    job_version: int = 0
+    job_version: UInt64 = 0
     stable: bool = False
     namespace: str = ""
     region: str = ""
@@ -95,7 +96,7 @@ class ScaleRequest(Record, frozen=True):
     error: bool = False
     meta: dict[str, Any] | None = None
     policy_override: bool = False
-    job_modify_index: int = 0
+    job_modify_index: UInt64 = 0
     namespace: str = ""
     region: str = ""
 
@@ -103,7 +104,7 @@ class ScaleRequest(Record, frozen=True):
 class TagRequest(Record, frozen=True):
     """POST /v1/job/:id/versions/:tag/tag."""
 
-    version: int | None = None
+    version: UInt64 | None = None
     description: str = ""
     latest: bool = False
 

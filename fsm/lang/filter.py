@@ -89,14 +89,14 @@ def _select(record: Any, names: Names, selector: tuple[str, ...]) -> Any:
     return value
 
 
-def _is_map(record: Any, names: Names, selector: tuple[str, ...]) -> bool:
-    """Whether the selector names a map that is empty (stored as None)."""
+def _is_map(record: Any, names: Names, selector: tuple[str, ...], *kinds: str) -> bool:
+    """Whether the selector names a map (or another of `kinds`) that is empty, which is stored as None."""
     owner = _select(record, names, selector[:-1]) if len(selector) > 1 else record
     if not isinstance(owner, msgspec.Struct):
         return False
     for field in msgspec.structs.fields(type(owner)):
         if field.encode_name == selector[-1]:
-            return "dict" in str(field.type)
+            return any(kind in str(field.type) for kind in kinds or ("dict",))
     return False
 
 
@@ -116,6 +116,8 @@ def _match(node: Match) -> Test:
 
     def run(record: Any, names: Names) -> bool:
         value = _select(record, names, selector)
+        if value is None and _is_map(record, names, selector, "tuple", "dict", "bytes"):
+            value = ()
         if value is _MISSING:
             return negated if node.operator in ("==", "in", "matches") else not negated
         return test(value, node) != negated
@@ -168,19 +170,19 @@ def _matches(value: Any, node: Match) -> bool:
 
 
 def _empty(value: Any, node: Match) -> bool:
-    if value is None or isinstance(value, str | tuple | list | dict | bytes):
+    if isinstance(value, str | tuple | list | dict | bytes):
         return not value
     raise FilterError(f'cannot perform is-empty operations on type {_kind(value)} for selector: "{_path(node)}"')
 
 
 def _nil(value: Any, node: Match) -> bool:
     if value is None or isinstance(value, tuple | list | dict | msgspec.Struct):
-        return value is None
+        return value is None or value == ()
     raise FilterError(f'cannot perform is-nil operations on type {_kind(value)} for selector: "{_path(node)}"')
 
 
 def _kind(value: Any) -> str:
-    kinds = {bool: "bool", int: "int", float: "float64", str: "string"}
+    kinds = {bool: "bool", int: "int", float: "float64", str: "string", type(None): "invalid"}
     return kinds.get(type(value), "struct")
 
 

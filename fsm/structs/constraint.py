@@ -10,6 +10,7 @@ from yurt.fsm.structs.base import Record
 
 Int8 = Annotated[int, msgspec.Meta(ge=-128, le=127)]
 UInt8 = Annotated[int, msgspec.Meta(ge=0, le=255)]
+UInt64 = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Constraint(Record, frozen=True):

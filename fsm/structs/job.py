@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yurt.fsm.structs.base import Record
-from yurt.fsm.structs.constraint import Affinity, Constraint, Spread
+from yurt.fsm.structs.constraint import Affinity, Constraint, Spread, UInt64
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.policies import UpdateStrategy
 
@@ -103,7 +103,7 @@ class Job(Record, frozen=True):
     payload: bytes | None = None
     vault_namespace: str = ""
     consul_namespace: str = ""
-    version: int = 0
+    version: UInt64 = 0
     parent_id: str = ""
     dispatched: bool = False
     dispatch_idempotency_token: str = ""

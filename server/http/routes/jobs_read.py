@@ -122,7 +122,13 @@ def missing(message: str, index: int, *watch: Any) -> Found:
 
 def read_versions(view: View, context: Context, options: ReadOptions) -> Found:
     """Any method on /v1/job/:id/versions."""
-    if context.flag("diffs"):
+    wanted = context.flag("diffs")
+    if value := context.query.get("diff_version", ""):
+        try:
+            parse_uint(value)
+        except ValueError as error:
+            raise Refusal(500, f'Failed to parse value of "diff_version" ({value}) as a uint64: {error}') from None
+    if wanted:
         raise Refusal(501, NO_DIFFS)
     namespace, job_id = context.namespace, context.arguments[0]
     versions = view.find(JOB_VERSIONS, "job", (namespace, job_id))[::-1]
