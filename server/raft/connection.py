@@ -12,6 +12,7 @@ import asyncio
 import secrets
 import struct
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 
@@ -73,9 +74,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello, if this side dialled; wait for the other's, but not for long."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=BUFFERED_BYTES_MAX)
+        self.transport = stream = cast(asyncio.Transport, transport)  # uvloop has a family of its own
+        stream.set_write_buffer_limits(high=BUFFERED_BYTES_MAX)
         self._hello_timer = asyncio.get_running_loop().call_later(HELLO_SECONDS_MAX, self.close)
         if self.dialled:
             self._send(HELLO, msgspec.msgpack.encode(self.own_hello()))
