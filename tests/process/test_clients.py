@@ -31,7 +31,8 @@ def test_python_nomad_lives_a_jobs_life_on_three_servers(tmp_path: Path) -> None
         client.job.revert_job("web", 0)
         assert client.job.get_job("web")["Priority"] == 50
 
-        client.job.scale_job("web", {"Group": "group"}, count=0, message="as small as before")
+        scaling = {"Target": {"Group": "group"}, "Count": 0, "Message": "as small as before"}
+        client.job.request("web", "scale", json=scaling, method="post")
         assert client.job.get_summary("web")["JobID"] == "web"
         assert len(client.job.get_versions("web")["Versions"]) == 4
 
