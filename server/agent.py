@@ -118,6 +118,8 @@ class _Agent:
         leader.stop()
         engine.stop()
         await transport.close()
+        if self.failure is None:
+            engine.runtime.run_disk(engine.storage.journal.finish, lambda _result, _error: None)
         await loop.run_in_executor(None, engine.runtime.close)
         engine.storage.journal.close()
         if self.failure is not None:
@@ -172,7 +174,7 @@ class _Agent:
         config, machine = self.config.server, Machine()
         journal = Journal(self.disk, f"{self.raft_path}/log", cluster_id(self.configuration))
         journal.open()
-        snapshots = SnapshotStore(self.disk, f"{self.raft_path}/snapshots")
+        snapshots = SnapshotStore(self.disk, f"{self.raft_path}/snapshots", cluster_id(self.configuration))
         snapshots.open()
         own = self._hello()
         engine = Engine(

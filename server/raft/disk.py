@@ -36,8 +36,11 @@ class Disk(Protocol):
     def open(self, path: str) -> File:
         """Open an existing file for writing."""
 
-    def read(self, path: str) -> bytes:
-        """All bytes of a file."""
+    def read(self, path: str, offset: int = 0, length: int = -1) -> bytes:
+        """The bytes of a file from `offset` on, all or up to `length`."""
+
+    def size(self, path: str) -> int:
+        """The length of a file in bytes."""
 
     def list(self, directory: str) -> list[str]:
         """The names in a directory, sorted; empty if it does not exist."""
@@ -100,10 +103,15 @@ class RealDisk:
     def _file(self, path: str, flags: int) -> File:
         return _RealFile(path, flags) if self._sync else _UnsyncedFile(path, flags)
 
-    def read(self, path: str) -> bytes:
-        """All bytes of a file."""
+    def read(self, path: str, offset: int = 0, length: int = -1) -> bytes:
+        """The bytes of a file from `offset` on, all or up to `length`."""
         with open(path, "rb") as file:
-            return file.read()
+            file.seek(offset)
+            return file.read(length)
+
+    def size(self, path: str) -> int:
+        """The length of a file in bytes."""
+        return os.stat(path).st_size
 
     def list(self, directory: str) -> list[str]:
         """The names in a directory, sorted."""

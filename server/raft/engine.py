@@ -16,8 +16,9 @@ import msgpack
 
 from yurt.server.raft import messages
 from yurt.server.raft.applying import CONFIGURATION, pack_batch
-from yurt.server.raft.errors import Corrupt, NotLeader, Overloaded, StorageFull
+from yurt.server.raft.errors import WAY_OUT, Corrupt, NotLeader, Overloaded, StorageFull
 from yurt.server.raft.frame import CANDIDATE, FOLLOWER, LEADER, Peer
+from yurt.server.raft.recovery import keeps_log
 from yurt.server.raft.snapshotting import Snapshotting
 
 Callback = Callable[[Any, Exception | None], None]
@@ -61,22 +62,21 @@ class Engine(Snapshotting):
     def _recover(self, bootstrap: list[list[str]] | None) -> None:
         hard = self.storage.hard_state.load()
         newest = self.storage.snapshots.newest()
+        keeps = keeps_log((newest.index, newest.term) if newest else None, self.log)
         if newest is not None:
             self.snapshot = newest
-            if self.log.last_index < newest.index or self.log.term_at(newest.index) not in (newest.term, None):
+            if not keeps:
                 self.issue(self.log.reset(newest.index, newest.term))
-            elif self.log.first_index > newest.index + 1:
-                raise Corrupt("the log begins after the newest whole snapshot: bring the server back empty")
             self.log.set_base(newest.index, newest.term)
             self.machine.restore(self.read_body(newest))
             self.commit_index = self.last_applied = newest.index
             self.take_configuration(newest.configuration)
-        elif self.log.first_index != 1:
-            raise Corrupt("the log does not begin at 1 and there is no whole snapshot: bring the server back empty")
         if hard is not None:
             self.term, self.voted_for = hard.term, hard.voted_for
         elif self.log.last_index or newest:
-            raise Corrupt("there is a log but no term and vote: bring the server back empty")
+            raise Corrupt(f"there is a log but no term and vote. {WAY_OUT}")
+        if not self.log.last_index and newest is None and self.term > 1:
+            raise Corrupt(f"there is a term and vote but no log. {WAY_OUT}")
         self.own_match = self.log.last_index
         if not self.log.last_index and newest is None:
             assert bootstrap is not None, "an empty server needs a configuration to begin with"

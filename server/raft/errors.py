@@ -15,6 +15,11 @@ from __future__ import annotations
 
 from yurt.fsm.errors import YurtError
 
+WAY_OUT = (
+    "Nothing was changed. Keep a copy of the data directory and follow docs/operating.md, A damaged server: "
+    "the state comes back from another server's files"
+)
+
 
 class NotLeader(YurtError):
     """The request needs the leader; nothing was written. `leader_address` is None during an election."""

@@ -1,11 +1,14 @@
 """Snapshot files: `TERM-INDEX.snap`, written aside, read back, renamed, never replaced by an older one; two are kept.
 
 file = body, metadata (msgpack), metadata length, CRC of the metadata, magic
+metadata = index, term, configuration as of there and its index, cluster, size and CRC of the body
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,10 +18,11 @@ from typing import Any
 import msgpack
 
 from yurt.server.raft.disk import Disk, File
-from yurt.server.raft.errors import Corrupt
+from yurt.server.raft.errors import Corrupt, DiskFailed, StorageFull
 
 _TAIL = struct.Struct("<II8s")
 _MAGIC = b"YURTSNP1"
+_NAME = re.compile(r"(\d{1,20})-(\d{1,20})\.snap")
 KEPT = 2
 CHUNK_BYTES = 1 << 20
 METADATA_BYTES_MAX = 1 << 20
@@ -26,116 +30,231 @@ METADATA_BYTES_MAX = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot's place in the log, and the configuration as of there."""
+    """A snapshot's place in the log, the configuration as of there and the index of that one; size in bytes."""
 
     index: int
     term: int
     configuration: list[list[str]]
     size: int = 0
     crc: int = 0
+    configuration_index: int = 0
 
 
 class SnapshotWriter:
-    """A snapshot being written; `finish` publishes it, `abandon` removes it."""
+    """A snapshot being written; `finish` publishes it, `abandon` removes it.
+
+    A write that finds no space removes the file and raises `StorageFull`: nothing is lost. Other failures of the disk
+    are `DiskFailed`, and final.
+    """
 
     def __init__(self, store: SnapshotStore, snapshot: Snapshot) -> None:
         self._store, self._snapshot = store, snapshot
-        self._path = f"{store.directory}/{snapshot.term}-{snapshot.index}.tmp"
-        self._file: File = store.disk.create(self._path)
+        self._path = store.temporary(snapshot)
+        with self._failures():
+            self._file: File = store.disk.create(self._path)
         self.size = self._crc = 0
 
     def write(self, chunk: bytes) -> None:
         """Add to the body."""
-        self._file.write(self.size, chunk)
+        with self._failures():
+            self._file.write(self.size, chunk)
         self.size += len(chunk)
         self._crc = zlib.crc32(chunk, self._crc)
 
     def finish(self) -> Snapshot:
-        """Sync, read back, rename; return what was published. Raises `Corrupt` if it does not read back."""
+        """Sync, read back, rename; return the newest that is published now (one that is not newer is removed).
+
+        Raises `Corrupt` if it does not read back.
+        """
         done = replace(self._snapshot, size=self.size, crc=self._crc)
-        metadata = msgpack.packb(asdict(done))
-        self._file.write(self.size, metadata + _TAIL.pack(len(metadata), zlib.crc32(metadata), _MAGIC))
-        self._file.sync()
-        self._file.close()
-        self._store.verify(self._path)
-        self._store.disk.rename(self._path, self._store.path(done))
-        self._store.disk.sync_directory(self._store.directory)
-        self._store.drop_old()
-        return done
+        metadata = msgpack.packb({**asdict(done), "cluster": self._store.cluster})
+        self.write(metadata + _TAIL.pack(len(metadata), zlib.crc32(metadata), _MAGIC))
+        return self._publish(done)
+
+    def _publish(self, expected: Snapshot) -> Snapshot:
+        with self._failures():
+            self._file.sync()
+            self._file.close()
+            try:
+                found = self._store.verify(self._path)
+                if (found.index, found.term, found.crc) != (expected.index, expected.term, expected.crc):
+                    raise Corrupt(f"the snapshot {self._path} is not the one that was expected")
+            except Corrupt:
+                self._store.disk.remove(self._path)
+                raise
+            return self._store.publish(self._path, found)
 
     def abandon(self) -> None:
         """Remove what was written."""
         self._file.close()
-        self._store.disk.remove(self._path)
+        with contextlib.suppress(OSError):
+            self._store.disk.remove(self._path)
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._store.disk.remove(self._path)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull from error
+            raise DiskFailed(f"the snapshot {self._path} could not be written: {error}") from error
+
+
+class SnapshotReceiver(SnapshotWriter):
+    """A snapshot that comes from a peer in chunks, `file_bytes` in all: the file as the peer has it."""
+
+    def __init__(self, store: SnapshotStore, snapshot: Snapshot, file_bytes: int) -> None:
+        super().__init__(store, snapshot)
+        self.file_bytes = file_bytes
+
+    def chunk(self, offset: int, data: bytes) -> int:
+        """Take a chunk if it is the next one; return the offset that is wanted next (also after a repeated one)."""
+        if offset == self.size and self.size + len(data) <= self.file_bytes:
+            self.write(data)
+        return self.size
+
+    def finish(self) -> Snapshot:
+        """Publish what was received; raises `Corrupt` (and removes it) if it is not whole or not the one announced."""
+        if self.size != self.file_bytes:
+            self.abandon()
+            raise Corrupt(f"the snapshot {self._path} has {self.size} of {self.file_bytes} bytes")
+        return self._publish(self._snapshot)
 
 
 class SnapshotStore:
-    """The snapshots of one server."""
+    """The snapshots of one server. `cluster` goes into each of them; one of another cluster is refused."""
 
-    def __init__(self, disk: Disk, directory: str) -> None:
-        self.disk, self.directory = disk, directory
+    def __init__(self, disk: Disk, directory: str, cluster: bytes = b"") -> None:
+        self.disk, self.directory, self.cluster = disk, directory, cluster
+        self._valid: list[Snapshot] = []  # the newest first
+        self._pinned: list[Snapshot] = []
+        self._temporaries = 0
+        self.damaged: list[str] = []
 
     def open(self) -> None:
-        """Make the directory, remove what was never finished."""
+        """Make the directory, remove what was never finished, verify what is there (`damaged`: what was not good)."""
         self.disk.make_directory(self.directory)
+        self._valid, self.damaged = [], []
         for name in self.disk.list(self.directory):
+            path = f"{self.directory}/{name}"
             if name.endswith(".tmp"):
-                self.disk.remove(f"{self.directory}/{name}")
+                self.disk.remove(path)
+            elif _NAME.fullmatch(name):
+                try:
+                    found = self.verify(path)
+                    if self.path(found) != path:
+                        raise Corrupt(f"the snapshot {path} is that of {found.term}-{found.index}")
+                    self._valid.append(found)
+                except (Corrupt, OSError) as error:
+                    self.damaged.append(f"{path}: {error}")
+        self._valid.sort(key=_place, reverse=True)
 
     def path(self, snapshot: Snapshot) -> str:
         """The snapshot's file."""
         return f"{self.directory}/{snapshot.term}-{snapshot.index}.snap"
 
-    def _names(self) -> list[str]:
-        """File names, the newest first."""
-        names = [name for name in self.disk.list(self.directory) if name.endswith(".snap")]
-        return sorted(names, key=lambda name: int(name[:-5].split("-")[1]), reverse=True)
+    def temporary(self, snapshot: Snapshot) -> str:
+        """A name for a file being written, used once."""
+        self._temporaries += 1
+        return f"{self.directory}/{snapshot.term}-{snapshot.index}.{self._temporaries}.tmp"
 
     def newest(self) -> Snapshot | None:
         """The newest valid snapshot; damaged ones are passed over."""
-        for name in self._names():
-            with contextlib.suppress(Corrupt, OSError):
-                return self.verify(f"{self.directory}/{name}")
-        return None
+        return self._valid[0] if self._valid else None
 
     def kept_index(self) -> int:
-        """The index of the oldest kept snapshot, if as many are kept as should be; the log before it may go."""
-        names = self._names()[:KEPT]
-        return int(names[-1][:-5].split("-")[1]) if len(names) == KEPT else 0
+        """The index of the older of two valid snapshots, else 0; the log before it may go."""
+        return self._valid[KEPT - 1].index if len(self._valid) >= KEPT else 0
 
     def verify(self, path: str) -> Snapshot:
         """The metadata of a file whose body has the right checksum; raises `Corrupt`."""
-        data = self.disk.read(path)
-        snapshot, size = _metadata(data, path)
-        if size != snapshot.size or zlib.crc32(memoryview(data)[:size]) != snapshot.crc:
-            raise Corrupt(f"the snapshot {path} is damaged")
+        snapshot, size = self._metadata(path)
+        crc = 0
+        for start in range(0, size, CHUNK_BYTES):
+            crc = zlib.crc32(self.disk.read(path, start, min(CHUNK_BYTES, size - start)), crc)
+        if size != snapshot.size or crc != snapshot.crc:
+            raise Corrupt(f"the body of the snapshot {path} is damaged")
         return snapshot
 
     def body(self, snapshot: Snapshot) -> Iterator[bytes]:
-        """The body in chunks."""
-        data = memoryview(self.disk.read(self.path(snapshot)))[: snapshot.size]
-        for start in range(0, len(data), CHUNK_BYTES):
-            yield bytes(data[start : start + CHUNK_BYTES])
+        """The body in chunks; raises `Corrupt` at the end if it is not what was written: use it only then."""
+        crc = 0
+        for start in range(0, snapshot.size, CHUNK_BYTES):
+            chunk = self.disk.read(self.path(snapshot), start, min(CHUNK_BYTES, snapshot.size - start))
+            crc = zlib.crc32(chunk, crc)
+            yield chunk
+        if crc != snapshot.crc:
+            raise Corrupt(f"the body of the snapshot {self.path(snapshot)} is damaged")
+
+    def file_bytes(self, snapshot: Snapshot) -> int:
+        """The length of the file, for a peer."""
+        return self.disk.size(self.path(snapshot))
+
+    def chunk(self, snapshot: Snapshot, offset: int, length: int = CHUNK_BYTES) -> bytes:
+        """A piece of the file, for a peer."""
+        return self.disk.read(self.path(snapshot), offset, length)
 
     def begin(self, snapshot: Snapshot) -> SnapshotWriter:
         """Start to write one."""
         return SnapshotWriter(self, snapshot)
 
-    def drop_old(self) -> None:
-        """Keep the newest two."""
-        for name in self._names()[KEPT:]:
-            self.disk.remove(f"{self.directory}/{name}")
+    def receive(self, snapshot: Snapshot, file_bytes: int) -> SnapshotReceiver:
+        """Start to take one from a peer, which announced its index, term, CRC and the bytes of its file."""
+        return SnapshotReceiver(self, snapshot, file_bytes)
+
+    def pin(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot while it is being sent; once for each `unpin`."""
+        self._pinned.append(snapshot)
+
+    def unpin(self, snapshot: Snapshot) -> None:
+        """Let it go when its turn comes."""
+        self._pinned.remove(snapshot)
+
+    def publish(self, path: str, snapshot: Snapshot) -> Snapshot:
+        """Give a verified file its name, unless there is one at least as new; return the newest."""
+        newest = self.newest()
+        if newest is not None and _place(newest) >= _place(snapshot):
+            self.disk.remove(path)
+            return newest
+        self.disk.rename(path, self.path(snapshot))
         self.disk.sync_directory(self.directory)
+        self._valid.insert(0, snapshot)
+        self.drop_old()
+        return snapshot
+
+    def drop_old(self) -> None:
+        """Keep the newest two valid ones and those pinned; damaged ones go when there are two."""
+        wanted = self._valid[:KEPT] + [one for one in self._valid[KEPT:] if one in self._pinned]
+        if len(wanted) < KEPT:
+            return
+        keep = {self.path(one) for one in wanted}
+        for name in self.disk.list(self.directory):
+            path = f"{self.directory}/{name}"
+            if _NAME.fullmatch(name) and path not in keep:
+                self.disk.remove(path)
+        self.disk.sync_directory(self.directory)
+        self._valid = wanted
+
+    def _metadata(self, path: str) -> tuple[Snapshot, int]:
+        """The metadata, and the size of what is before it."""
+        try:
+            end = self.disk.size(path) - _TAIL.size
+            length, crc, magic = _TAIL.unpack(self.disk.read(path, max(0, end), _TAIL.size))
+            size = end - length
+            if magic != _MAGIC or length > METADATA_BYTES_MAX or size < 0:
+                raise Corrupt(f"the end of the snapshot {path} is damaged")
+            packed = self.disk.read(path, size, length)
+            if zlib.crc32(packed) != crc:
+                raise Corrupt(f"the metadata of the snapshot {path} is damaged")
+            fields: dict[str, Any] = msgpack.unpackb(packed)
+            if fields.pop("cluster") != self.cluster:
+                raise Corrupt(f"the snapshot {path} belongs to another cluster")
+            return Snapshot(**fields), size
+        except (struct.error, ValueError, TypeError, KeyError) as error:
+            raise Corrupt(f"the snapshot {path} is damaged: {error}") from error
 
 
-def _metadata(data: bytes, path: str) -> tuple[Snapshot, int]:
-    try:
-        length, crc, magic = _TAIL.unpack_from(data, len(data) - _TAIL.size)
-        size = len(data) - _TAIL.size - length
-        packed = data[size : size + length]
-        if magic != _MAGIC or length > METADATA_BYTES_MAX or size < 0 or zlib.crc32(packed) != crc:
-            raise Corrupt(f"the snapshot {path} is damaged")
-        fields: dict[str, Any] = msgpack.unpackb(packed)
-        return Snapshot(**fields), size
-    except (struct.error, ValueError, TypeError) as error:
-        raise Corrupt(f"the snapshot {path} is damaged: {error}") from error
+def _place(snapshot: Snapshot) -> tuple[int, int]:
+    return snapshot.index, snapshot.term
