@@ -11,6 +11,7 @@ import orjson
 
 from yurt.fsm.errors import YurtError
 from yurt.server.config.agent import AgentConfig
+from yurt.server.hcl.document import HclError, load_document
 
 _REGION = re.compile(r"[a-zA-Z0-9._-]+\Z")
 
@@ -49,8 +50,6 @@ def _read(file: Path) -> dict[str, Any]:
         except orjson.JSONDecodeError as error:
             raise ConfigError(f"Error loading configuration from {file}: {error}") from error
     else:
-        from yurt.server.hcl.document import HclError, load_document
-
         try:
             body = load_document(data.decode("utf-8", "replace"), str(file))
         except HclError as error:

@@ -1,0 +1,59 @@
+"""HCL documents of constants: what they say, and what is said of bad ones."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yurt.server.hcl.document import HclError, load_document
+
+GOOD: list[tuple[str, dict[str, Any]]] = [
+    ("", {}),
+    ('a = "b"', {"a": "b"}),
+    ('a = "x\\n\\"y\\u00e9"', {"a": 'x\n"yé'}),
+    ("a = 1\nb = -2.5 # x\n// y\n/* and\none */c = true\nd = null", {"a": 1, "b": -2.5, "c": True, "d": None}),
+    ('server {\n  on = true\n  join { retry = ["a", "b",] }\n}', {"server": {"on": True, "join": {"retry": ["a", "b"]}}}),
+    ('plugin "raw_exec" { config { enabled = true } }', {"plugin": {"raw_exec": {"config": {"enabled": True}}}}),
+    ("meta = {\n  a = 1\n  \"b c\" : [1,\n2]\n}", {"meta": {"a": 1, "b c": [1, 2]}}),
+    ("a { x = 1 }\na { y = 2 }", {"a": {"x": 1, "y": 2}}),
+    ("t = <<EOT\none\n  two\nEOT\n", {"t": "one\n  two\n"}),
+    ("t = <<-EOT\n    one\n      two\n    EOT\n", {"t": "one\n  two\n"}),
+]  # fmt: skip
+
+BAD = [
+    ("a = ", "1,5: Expected a constant"),
+    ("a {", "1,4: Unclosed configuration block"),
+    ('a = "b', "1,5: Unterminated string literal"),
+    ("a = 1\na = 2", '2,1: Attribute "a" was already set'),
+    ("a = 1 b = 2", "1,7: Expected a newline"),
+    ("a = [1 2]", '1,8: Expected "," or "]"'),
+    ("a = b", "1,5: Expected a constant, found 'b'"),
+    ('a = "${b}"', "Interpolation is not available here"),
+    ("a = <<EOT\nx", "1,5: Unterminated heredoc"),
+    ("a = ?", "1,5: Invalid character '?'"),
+    ("{" * 100, "Expected an attribute or a block"),
+    ("a = " + "[" * 100, "Nested more than 64 deep"),
+]
+
+
+@pytest.mark.parametrize(("source", "wanted"), GOOD)
+def test_constants_are_read(source: str, wanted: dict[str, Any]) -> None:
+    assert load_document(source, "test.hcl") == wanted
+
+
+@pytest.mark.parametrize(("source", "wanted"), BAD)
+def test_errors_name_the_place(source: str, wanted: str) -> None:
+    with pytest.raises(HclError) as caught:
+        load_document(source, "test.hcl")
+    assert wanted in str(caught.value)
+    assert str(caught.value).startswith("test.hcl:")
+
+
+@given(st.text(alphabet='ab="{}[]<\n\\$ 1,.#/*-', max_size=60))
+def test_any_text_is_read_or_refused(source: str) -> None:
+    with contextlib.suppress(HclError):
+        assert isinstance(load_document(source, "test.hcl"), dict)
