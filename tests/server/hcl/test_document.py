@@ -16,7 +16,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ('a = "b"', {"a": "b"}),
     ('a = "x\\n\\"y\\u00e9"', {"a": 'x\n"yé'}),
     ("a = 1\nb = -2.5 # x\n// y\n/* and\none */c = true\nd = null", {"a": 1, "b": -2.5, "c": True, "d": None}),
-    ('server {\n  on = true\n  join { retry = ["a", "b",] }\n}', {"server": {"on": True, "join": {"retry": ["a", "b"]}}}),
+    ('server {\n  on = true\n  j { r = ["a", "b",] }\n}', {"server": {"on": True, "j": {"r": ["a", "b"]}}}),
     ('plugin "raw_exec" { config { enabled = true } }', {"plugin": {"raw_exec": {"config": {"enabled": True}}}}),
     ("meta = {\n  a = 1\n  \"b c\" : [1,\n2]\n}", {"meta": {"a": 1, "b c": [1, 2]}}),
     ("a { x = 1 }\na { y = 2 }", {"a": {"x": 1, "y": 2}}),
