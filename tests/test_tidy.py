@@ -20,7 +20,8 @@ TOP_LEVEL = {
 }  # fmt: skip
 
 PURE_STANDARD_LIBRARY = {
-    "__future__", "abc", "base64", "binascii", "bisect", "calendar", "collections", "copy", "dataclasses", "datetime", "enum",
+    "__future__", "abc", "base64", "binascii", "bisect",
+    "calendar", "collections", "copy", "dataclasses", "datetime", "enum",
     "fnmatch", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "string", "struct",
     "traceback", "types", "typing", "unicodedata", "zlib", "zoneinfo",
 }  # fmt: skip
