@@ -96,6 +96,7 @@ DEPLOYMENTS: Table[str, Deployment] = Table(
         "job": lambda d: (d.namespace, d.job_id),
         "active": lambda d: (d.namespace, d.job_id) if d.is_active else None,
     },
+    orders={"created": lambda d: (d.create_index, d.id)},
 )  # fmt: skip
 NODES: Table[str, Node] = Table("nodes", Node, lambda n: n.id)
 NODE_POOLS: Table[str, NodePool] = Table("node_pools", NodePool, lambda p: p.name, floor=1)

@@ -67,6 +67,7 @@ class HttpServer:
             http=limited(request_seconds=request_seconds, connections_max=connections_max),
             ws="none",
             lifespan="off",
+            proxy_headers=False,
             access_log=False,
             log_config=None,
             server_header=False,
