@@ -80,6 +80,7 @@ class _Agent:
         self.disk = RealDisk(sync=bool(config.data_dir))
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
+        self.engine: Engine | None = None
         self.configuration: list[list[str]] | None = None
         self.joined = False
 
@@ -191,6 +192,7 @@ class _Agent:
             send=transport.send_raft,
             fatal=self._fatal,
         )
+        self.engine = engine
         transport.on_raft = engine.receive
         transport.on_connected = engine.peer_connected
         transport.on_disconnected = engine.peer_disconnected
@@ -226,6 +228,8 @@ class _Agent:
                 exc_info=error,
                 extra={"cause": str(error)},
             )
+            if self.engine is not None:
+                self.engine.stop()
             self.stopping.set()
 
     @staticmethod

@@ -16,6 +16,8 @@ from yurt.fsm.store.watches import Watch, WatchItem
 from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header, read_options
 
 CACHED_MAX = 2048
+CACHED_BODY_BYTES_MAX = 1 << 20
+CACHED_BYTES_MAX = 64 << 20
 KNOWN = (b"x-nomad-knownleader", b"true")
 UNKNOWN = (b"x-nomad-knownleader", b"false")
 NO_CONTACT = (b"x-nomad-lastcontact", b"0")
@@ -53,7 +55,7 @@ class Reads:
         self._cache: dict[Any, tuple[int, Found]] = {}
         self._groups: dict[Any, _Group] = {}
         self._waiters_max, self._jitter = waiters_max, jitter
-        self.waiting = 0
+        self.waiting = self._cached_bytes = 0
 
     async def answer(self, context: Context, query: Query) -> Answer:
         """Run a query, or wait for it with `index`."""
@@ -70,9 +72,12 @@ class Reads:
         if kept is not None and kept[0] == view.index:
             return kept[1]
         found = query(view, context, options)
-        if len(self._cache) >= CACHED_MAX:
-            self._cache.clear()
-        self._cache[key] = (view.index, found)
+        if len(found.body) <= CACHED_BODY_BYTES_MAX:
+            if len(self._cache) >= CACHED_MAX or self._cached_bytes >= CACHED_BYTES_MAX:
+                self._cache.clear()
+                self._cached_bytes = 0
+            self._cache[key] = (view.index, found)
+            self._cached_bytes += len(found.body)
         return found
 
     async def _wait(self, context: Context, query: Query, options: ReadOptions, key: Any, found: Found) -> Found:
