@@ -15,6 +15,7 @@ from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.fsm.structs.namespace import Namespace
+from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
 
 COMMAND_VERSION = 1
@@ -194,6 +195,19 @@ class DeleteNamespace(Command, frozen=True, kw_only=True):
     region: str = "global"
 
 
+class UpsertNodePool(Command, frozen=True, kw_only=True):
+    """Store a node pool."""
+
+    pool: NodePool
+
+
+class DeleteNodePool(Command, frozen=True, kw_only=True):
+    """Delete a node pool that no live job names."""
+
+    name: str
+    region: str = "global"
+
+
 class SetSchedulerConfiguration(Command, frozen=True, kw_only=True):
     """Store the scheduler configuration, if its ModifyIndex is `cas` or `cas` is None."""
 
@@ -256,6 +270,8 @@ COMMANDS: tuple[type[Command], ...] = (
     CollectGarbage,
     UpsertNamespace,
     DeleteNamespace,
+    UpsertNodePool,
+    DeleteNodePool,
     SetSchedulerConfiguration,
     ReconcileSummaries,
 )
@@ -275,6 +291,8 @@ AnyCommand = (
     | CollectGarbage
     | UpsertNamespace
     | DeleteNamespace
+    | UpsertNodePool
+    | DeleteNodePool
     | SetSchedulerConfiguration
     | ReconcileSummaries
 )

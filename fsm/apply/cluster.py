@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from yurt.fsm.commands import (
     DeleteNamespace,
+    DeleteNodePool,
     Done,
     ReconcileSummaries,
     SetSchedulerConfiguration,
     UpsertNamespace,
+    UpsertNodePool,
 )
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.multierror import multierror
-from yurt.fsm.store.schema import ALLOCATIONS, JOB_SUMMARIES, JOBS, NAMESPACES, SCHEDULER_CONFIG
+from yurt.fsm.store.schema import ALLOCATIONS, JOB_SUMMARIES, JOBS, NAMESPACES, NODE_POOLS, SCHEDULER_CONFIG
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.job import DEAD, JobChildrenSummary, TaskGroupSummary
+
+BUILT_IN_POOLS = ("all", "default")
 
 
 def upsert_namespace(txn: Transaction, command: UpsertNamespace) -> Done:
@@ -44,6 +48,31 @@ def delete_namespace(txn: Transaction, command: DeleteNamespace) -> Done:
     if errors:
         raise Refusal(500, multierror(errors))
     txn.delete(NAMESPACES, command.name)
+    return Done(index=txn.index)
+
+
+def upsert_node_pool(txn: Transaction, command: UpsertNodePool) -> Done:
+    """Handle `UpsertNodePool`; the built-in pools stay as they are."""
+    given = command.pool
+    if given.name in BUILT_IN_POOLS:
+        raise Refusal(400, f'modifying node pool "{given.name}" is not allowed')
+    stored = txn.get(NODE_POOLS, given.name)
+    created = stored.create_index if stored else txn.index
+    txn.put(NODE_POOLS, replace(given, create_index=created, modify_index=txn.index))
+    return Done(index=txn.index)
+
+
+def delete_node_pool(txn: Transaction, command: DeleteNodePool) -> Done:
+    """Handle `DeleteNodePool`."""
+    if command.name in BUILT_IN_POOLS:
+        raise Refusal(400, f'deleting node pool "{command.name}" is not allowed')
+    if txn.get(NODE_POOLS, command.name) is None:
+        raise Refusal(500, f"node pool {command.name} not found")
+    if any(job.node_pool == command.name and job.status != DEAD for job in txn.scan(JOBS)):
+        raise Refusal(
+            500, multierror([f'node pool "{command.name}" has non-terminal jobs in regions: [{command.region}]'])
+        )
+    txn.delete(NODE_POOLS, command.name)
     return Done(index=txn.index)
 
 

@@ -27,6 +27,8 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands.CollectGarbage: evaluations.collect,
     commands.UpsertNamespace: cluster.upsert_namespace,
     commands.DeleteNamespace: cluster.delete_namespace,
+    commands.UpsertNodePool: cluster.upsert_node_pool,
+    commands.DeleteNodePool: cluster.delete_node_pool,
     commands.SetSchedulerConfiguration: cluster.set_scheduler_configuration,
     commands.ReconcileSummaries: cluster.reconcile_summaries,
 }

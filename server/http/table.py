@@ -59,7 +59,7 @@ FIXED: tuple[Route, ...] = (
     Route("/v1/allocations", "read-job", get=scheduling.list_allocations),
     Route("/v1/deployments", "read-job", get=scheduling.list_deployments),
     Route("/v1/nodes", "node:read", get=cluster.list_nodes),
-    Route("/v1/node/pools", "list-node-pools", get=cluster.list_node_pools),
+    Route("/v1/node/pools", "list-node-pools", get=cluster.list_node_pools, put=cluster.write_node_pool),
     Route("/v1/namespaces", "list-namespaces", get=cluster.list_namespaces),
     Route("/v1/namespace", "management", put=cluster.write_namespace),
     Route("/v1/status/leader", "", getter=cluster.status_leader),
@@ -111,7 +111,13 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
             get=cluster.read_namespace, put=cluster.write_namespace, delete=cluster.delete_namespace,
         ),
     ),
-    ("/v1/node/pool/", Route("/v1/node/pool/:name", "read-node-pool", get=cluster.read_node_pool)),
+    (
+        "/v1/node/pool/",
+        Route(
+            "/v1/node/pool/:name", "read-node-pool",
+            get=cluster.read_node_pool, put=cluster.write_node_pool, delete=cluster.delete_node_pool,
+        ),
+    ),
     ("/v1/evaluation/", Route("/v1/evaluation/:id", "read-job", get=scheduling.read_evaluation)),
     ("/v1/allocation/", Route("/v1/allocation/:id", "read-job", get=scheduling.read_allocation)),
     (

@@ -13,6 +13,7 @@ from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job, JobSubmission, ParameterizedJob, Periodic
 from yurt.fsm.structs.namespace import Namespace
+from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
 from yurt.fsm.structs.policies import ScalingPolicy
 from yurt.fsm.structs.task import Task
@@ -128,6 +129,10 @@ others: dict[type[c.Command], st.SearchStrategy[Any]] = {
         c.CollectGarbage, now_ns=times, evaluation_ids=id_lists, deployment_ids=id_lists,
         jobs=st.lists(st.tuples(spaces, any_ids), max_size=4).map(tuple),
     ),
+    c.UpsertNodePool: st.builds(
+        c.UpsertNodePool, pool=st.builds(NodePool, name=st.sampled_from(["gpu", "default"]), meta=metas)
+    ),
+    c.DeleteNodePool: st.builds(c.DeleteNodePool, name=st.sampled_from(["gpu", "gpu", "all"])),
     c.UpsertNamespace: st.builds(
         c.UpsertNamespace, namespace=st.builds(Namespace, name=st.sampled_from(["team", "default"]), meta=metas)
     ),

@@ -11,9 +11,11 @@ import orjson
 from yurt import __version__
 from yurt.fsm.commands import (
     DeleteNamespace,
+    DeleteNodePool,
     ReconcileSummaries,
     SetSchedulerConfiguration,
     UpsertNamespace,
+    UpsertNodePool,
 )
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
@@ -23,6 +25,7 @@ from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS, NODES, SCHEDULER_CONFI
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import replace, to_builtins
 from yurt.fsm.structs.namespace import Namespace
+from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
 from yurt.server.http.pages import join, page
@@ -30,6 +33,7 @@ from yurt.server.http.reads import Found
 from yurt.server.http.routes.jobs_read import missing
 
 _NAMESPACE = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")
+_POOL = re.compile(r"[a-zA-Z0-9_-]{1,128}\Z")
 DESCRIPTION_MAX = 256
 
 
@@ -270,6 +274,34 @@ def read_node_pool(view: View, context: Context, options: ReadOptions) -> Found:
         return missing("node pool not found", view.table_index(NODE_POOLS), (NODE_POOLS, name))
     body = context.server.machine.store.encoded(NODE_POOLS, row)
     return Found(body, row.modify_index, ((NODE_POOLS, name),))
+
+
+async def write_node_pool(context: Context) -> Answer:
+    """PUT /v1/node/pools and /v1/node/pool/:name."""
+    given = msgspec.convert(decode_body(context.body, NodePool), NodePool)
+    if context.arguments and context.arguments[0] and given.name != context.arguments[0]:
+        raise Refusal(400, "Node pool name does not match request path")
+    errors = []
+    if not _POOL.match(given.name):
+        errors.append(f'invalid name "{given.name}", must match regex ^[a-zA-Z0-9-_]{{1,128}}$')
+    if len(given.description) > DESCRIPTION_MAX:
+        errors.append(f"description longer than {DESCRIPTION_MAX}")
+    if errors:
+        raise Refusal(400, f'invalid node pool "{given.name}": {multierror(errors)}')
+    if given.scheduler_configuration is not None:
+        raise Refusal(500, 'Feature "Node Pools Governance" is unlicensed')
+    server = context.server
+    own = replace(given, hash=None, create_index=0, modify_index=0)
+    result = await server.propose(UpsertNodePool(now_ns=server.now_ns(), pool=own))
+    return Answer(200, b"", (index_header(result.index),))
+
+
+async def delete_node_pool(context: Context) -> Answer:
+    """DELETE /v1/node/pool/:name."""
+    server = context.server
+    command = DeleteNodePool(now_ns=server.now_ns(), name=context.arguments[0], region=server.region)
+    result = await server.propose(command)
+    return Answer(200, b"", (index_header(result.index),))
 
 
 def list_nodes(view: View, context: Context, options: ReadOptions) -> Found:
