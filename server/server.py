@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 import uuid
 from collections.abc import Callable
@@ -44,7 +43,6 @@ class Server:
             source_bytes_max=size_bytes(config.server.job_max_source_size),
         )
         self.versions_kept = config.server.job_tracked_versions
-        self._entropy = b""
         self.force_collection: Callable[[], None] = _nothing
 
     @staticmethod
@@ -52,12 +50,10 @@ class Server:
         """The wall clock, nanoseconds since 1970."""
         return time.time_ns()
 
-    def new_id(self) -> str:
-        """A fresh random UUID (version 4); randomness is fetched from the system for many at a time."""
-        if len(self._entropy) < 16:
-            self._entropy = os.urandom(4096)
-        self._entropy, taken = self._entropy[16:], self._entropy[:16]
-        return str(uuid.UUID(bytes=taken, version=4))
+    @staticmethod
+    def new_id() -> str:
+        """A fresh UUID."""
+        return str(uuid.uuid4())
 
     def view(self) -> View:
         """The newest state of this server."""
