@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import ssl
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -41,12 +42,14 @@ from yurt.server.server import Server
 
 log = logging.getLogger("agent")
 
+SWITCH_SECONDS = 0.0005  # the disk thread gets the interpreter back soon after a sync (docs/decisions/0004)
 COLLECT_EVERY = 50_000  # allocations between two young collections; full ones are left to the freeze after loading
 
 
 def run(config: AgentConfig) -> int:
     """Run until a signal; the exit code: 0 after a clean stop, 1 if the engine had to end the process."""
     start_logging(config.log_level, json=config.log_json)
+    sys.setswitchinterval(SWITCH_SECONDS)
     with _directory(config) as path:
         directory = DataDirectory(path)
         server_id = directory.open()
