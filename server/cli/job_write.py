@@ -21,6 +21,7 @@ def follow(client: Client, answer: dict[str, Any], *, detach: bool, verbose: boo
     """Wait for the evaluation that a write made, or print its ID; end with the monitor's exit code."""
     eval_id = answer.get("EvalID") or ""
     if not eval_id:
+        click.echo("Done; a periodic or parameterized job is not evaluated itself")
         return
     if detach:
         click.echo(f"Evaluation ID: {eval_id}")
