@@ -10,7 +10,6 @@ from yurt.server.raft.errors import NotLeader
 from yurt.server.raft.replication import Replication
 
 BATCH = b"B"
-CONFIGURATION = b"C"
 SLICE_SECONDS = 0.005
 
 
@@ -53,7 +52,7 @@ class Applying(Replication):
         index = self.last_applied + 1
         command, _, term = self.log.at(index)
         if command[:1] != BATCH:
-            self._finish_entry(index, term, [])
+            self._finish_entry(index, term, [index])  # a configuration's callback gets its index
             return True
         payloads = msgpack.unpackb(command[1:], max_bin_len=64 << 20) if self._position == 0 else self._payloads
         if self._position == 0:
