@@ -133,6 +133,19 @@ class Telemetry(Block, frozen=True):
     statsite_address: str = ""
 
 
+class Autopilot(Block, frozen=True):
+    """How the leader looks after the servers, until an operator sets it by the API (spec cluster §11)."""
+
+    cleanup_dead_servers: bool = True
+    last_contact_threshold: Duration = "200ms"
+    max_trailing_logs: int = 250
+    min_quorum: int = 0
+    server_stabilization_time: Duration = "10s"
+    enable_redundancy_zones: bool = False
+    disable_upgrade_migration: bool = False
+    enable_custom_upgrades: bool = False
+
+
 class AgentConfig(Block, frozen=True):
     """The whole configuration."""
 
@@ -161,7 +174,7 @@ class AgentConfig(Block, frozen=True):
     telemetry: Telemetry = Telemetry()
     client: dict[str, Any] = {}
     acl: dict[str, Any] = {}
-    autopilot: dict[str, Any] = {}
+    autopilot: Autopilot = Autopilot()
     plugin: Any = None
     plugin_dir: str = ""
     ui: dict[str, Any] = {}

@@ -40,6 +40,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     command_version: int = 0
     expect: int = 0
     datacenter: str = ""
+    election_seconds: float = 0.0
     configuration: list[list[str]] | None = None
 
 

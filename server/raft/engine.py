@@ -42,6 +42,7 @@ class Engine(Transfer):
     def __init__(self, own: Peer, **parts: Any) -> None:
         super().__init__(own, **parts)
         self._next_round, self._leadership_callbacks = [], []
+        self._led_waiters: list[Callback] = []
         self._questions = {False: Questions(), True: Questions()}
         self._applied_waiters, self.polled = [], set()
         self.on_configuration: Callable[[Servers], None] = lambda _servers: None
@@ -211,12 +212,23 @@ class Engine(Transfer):
 
     # --- leadership and reads
 
+    def when_led(self, callback: Callback) -> None:
+        """`callback(None, None)` as soon as there is a leader to ask: another server, or this one when it is ready."""
+        if self.leader is not None and (self.is_ready or not self.is_leader_role):
+            callback(None, None)
+        else:
+            self._led_waiters.append(callback)
+
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
         """Call back with True when this server leads and has applied its first entry, with False when no more."""
         self._leadership_callbacks.append(callback)
 
     def leadership_changed(self) -> None:
         """Tell it, once a change."""
+        if self.leader is not None and (self.is_ready or not self.is_leader_role):
+            waiting, self._led_waiters = self._led_waiters, []
+            for waiter in waiting:
+                waiter(None, None)
         now = (self.is_ready, self.leader_address)
         if self._told is not None and self._told == now:
             return

@@ -24,6 +24,8 @@ class ChangeRefused(YurtError):
 class Membership(Reading):
     """Who belongs to the cluster."""
 
+    stabilization = 0.0  # seconds a learner must have been followed before it votes
+
     def configuration_changed(self) -> None:
         """A leader begins to feed who is new, and goes on for a while with who leaves."""
         super().configuration_changed()
@@ -33,7 +35,7 @@ class Membership(Reading):
                 known = self.progress.get(server)
                 if known is None or known.leaving:
                     now = self.runtime.now()
-                    self.progress[server] = Progress(peer, next=self.log.last_index + 1, contact=now)
+                    self.progress[server] = Progress(peer, next=self.log.last_index + 1, contact=now, began=now)
                 else:
                     known.peer = peer
             for server, progress in self.progress.items():
@@ -130,6 +132,8 @@ class Membership(Reading):
             return
         short = now - progress.round_began < self.config.election + self.config.heartbeat
         progress.round_target = 0
+        if now < progress.began + self.stabilization:
+            return
         if short and last - progress.match < LAG_MAX and self.is_ready and not self.has_pending_change():
             servers = [one[:3] if one[0] == server else list(one) for one in self.configuration]
             self.change(servers, lambda _index, _error: None)

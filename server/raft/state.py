@@ -90,6 +90,7 @@ class Progress:
     leaving_until: float = 0.0
     round_target: int = 0  # a learner's catch-up round: up to where, since when
     round_began: float = 0.0
+    began: float = 0.0  # when it was first followed
 
     def heard(self, created: float) -> None:
         """It answered something that was created then."""

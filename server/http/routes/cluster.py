@@ -165,22 +165,6 @@ async def agent_self(context: Context) -> Answer:
     return json_answer(orjson.dumps({"config": shown, "member": own, "stats": stats}))
 
 
-async def raft_configuration(context: Context) -> Answer:
-    """GET /v1/operator/raft/configuration."""
-    servers = [
-        {
-            "Address": one["address"],
-            "ID": one["id"],
-            "Leader": one["leader"],
-            "Node": f"{one['name']}.{context.server.region}",
-            "RaftProtocol": "3",
-            "Voter": True,
-        }
-        for one in context.server.engine.servers()
-    ]
-    return json_answer(orjson.dumps({"Index": 0, "Servers": servers}))
-
-
 async def metrics(context: Context) -> Answer:
     """GET /v1/metrics, also for Prometheus."""
     server = context.server
