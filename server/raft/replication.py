@@ -120,6 +120,7 @@ class Replication(Elections):
             progress.next = max(progress.next, progress.match + 1)
             self.next_index[peer] = progress.next
             self.advance_commit()
+            self.continue_transfer()
         else:
             progress.next = min(max(message.index, progress.match + 1), self.log.last_index + 1)
             self._probe(progress)
@@ -153,6 +154,10 @@ class Replication(Elections):
         if index > self.commit_index and self.log.term_at(index) == self.term:
             self.commit_to(index)
             self.replicate()
+
+    def continue_transfer(self) -> None:
+        """A follower has moved on: perhaps it may take over now."""
+        raise AssertionError("the transfer goes on")
 
     def begin_snapshot(self, progress: Progress) -> None:
         """The follower needs entries that are gone."""
