@@ -15,13 +15,13 @@ from typing import Any
 import msgpack
 
 from yurt.server.raft import messages
+from yurt.server.raft.agreement import Agreement
 from yurt.server.raft.applying import pack_batch
 from yurt.server.raft.configuration import Servers, pack_first
 from yurt.server.raft.errors import WAY_OUT, Corrupt, NotLeader, Overloaded, StorageFull
 from yurt.server.raft.frame import CANDIDATE, FOLLOWER, LEADER, Peer
 from yurt.server.raft.reads import Callback, Questions
 from yurt.server.raft.recovery import keeps_log
-from yurt.server.raft.transfer import Transfer
 
 _ROLES = {FOLLOWER: "Follower", CANDIDATE: "Candidate", LEADER: "Leader"}
 
@@ -31,7 +31,7 @@ def cluster_id(configuration: list[list[str]]) -> bytes:
     return hashlib.blake2b(msgpack.packb(configuration), digest_size=16).digest()
 
 
-class Engine(Transfer):
+class Engine(Agreement):
     """Replicates commands and applies them; the seam between the server and Raft."""
 
     _leadership_callbacks: list[Callable[[bool], None]]
@@ -167,6 +167,7 @@ class Engine(Transfer):
         self.leadership_changed()
         self.wake_readers()
         self.continue_transfer()
+        self.ask_for_digest()
         self.maybe_snapshot()
 
     # --- messages

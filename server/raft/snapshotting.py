@@ -182,6 +182,7 @@ class Snapshotting(Applying):
         self.commit_index = max(self.commit_index, snapshot.index)
         self.last_applied = snapshot.index
         self._position, self._pending = 0, []
+        self.forget_digest()
         self.end_waiting()
         self.rebuild_configurations()
         self._answer_chunk(peer, message, snapshot.size, installed=True)
@@ -190,3 +191,7 @@ class Snapshotting(Applying):
     def read_body(self, snapshot: Snapshot) -> Iterator[bytes]:
         """The body of a published snapshot."""
         return self.storage.snapshots.body(snapshot)
+
+    def forget_digest(self) -> None:
+        """The state came from elsewhere."""
+        raise AssertionError("agreement forgets")

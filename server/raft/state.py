@@ -30,6 +30,9 @@ class StateMachine(Protocol):
     def capture(self) -> Any:
         """A state that `write` will write."""
 
+    def digest(self, place: bytes) -> tuple[bytes, bytes]:
+        """A digest of a slice of the state, and where the next slice begins."""
+
     def write(self, capture: Any) -> Iterator[bytes]:
         """The bytes of a snapshot."""
 
@@ -49,6 +52,7 @@ class EngineConfig:
     message_bytes: int = 2 << 20
     waiting_max: int = 4096
     inflight_max: int = 64
+    digest_commands: int = 2000
 
     @property
     def heartbeat(self) -> float:
