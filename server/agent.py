@@ -18,6 +18,7 @@ from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
 from yurt.fsm.errors import YurtError
 from yurt.fsm.machine import Machine
+from yurt.server.address import join_address
 from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.http.app import App
 from yurt.server.http.dispatch import Dispatcher
@@ -39,7 +40,7 @@ from yurt.server.raft.journal import Journal
 from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
-from yurt.server.raft.transport import PeerTransport
+from yurt.server.raft.transport import PeerTransport, counters_of
 from yurt.server.server import Server
 
 log = logging.getLogger("agent")
@@ -99,6 +100,8 @@ class _Agent:
         config = self.config
         sockets = [bind(host, config.ports.http) for host in config.bind("http")]
         transport = PeerTransport(self._hello, chance=random.Random(self.chance.random()), **self._peer_tls())
+        if config.tls.rpc and config.tls.verify_server_hostname:
+            transport.name_wanted = f"server.{config.region}.nomad"
         for host in config.bind("rpc"):
             bind(host, config.ports.rpc).close()
             await transport.listen(host, config.ports.rpc)
@@ -118,7 +121,7 @@ class _Agent:
         joining.start()
         server.autopilot.start()
         http.start()
-        address = f"{config.bind('http')[0]}:{config.ports.http}"
+        address = join_address(config.bind("http")[0], config.ports.http)
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})
         await self.stopping.wait()
         joining.stop()
@@ -225,6 +228,7 @@ class _Agent:
         metrics = Metrics()
         metrics.gauge("nomad.raft.appliedIndex", lambda: float(engine.last_applied))
         metrics.gauge("nomad.raft.lastIndex", lambda: float(engine.log.last_index))
+        metrics.group("yurt.raft.peer", lambda: counters_of(transport))
         metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
         return Server(self.config, machine, engine, transport, metrics)
 

@@ -66,8 +66,15 @@ class Server:
     async def propose(self, command: commands.Command) -> Any:
         """Commit a command and return its result.
 
-        Raises Refusal (nothing changed), NotLeader, Overloaded and StorageFull (surely not written), OutcomeUnknown.
+        Raises Refusal (nothing changed, or not every server knows the command yet), NotLeader, Overloaded and
+        StorageFull (surely not written), OutcomeUnknown.
         """
+        if command.since > 1 and command.since > (known := self.version_known_by_all()):
+            raise Refusal(
+                500,
+                f"the cluster is being upgraded: this needs command version {command.since}, and a "
+                f"server knows only {known}. Nothing was changed",
+            )
         started = time.perf_counter()
         outcome = await self._engine(lambda done: self.engine.propose(commands.encode(command), done))
         self.metrics.sample("nomad.raft.commitTime", (time.perf_counter() - started) * 1000)
@@ -79,6 +86,13 @@ class Server:
             case Broken():
                 raise InternalError(f"internal error at index {outcome.index}; nothing was changed: {outcome.trace}")
         raise AssertionError("the machine has three outcomes")
+
+    def version_known_by_all(self) -> int:
+        """The newest version of the log's vocabulary that every server of the configuration has said to know."""
+        own, hellos = self.engine.own.id, self.transport.hellos
+        others = [one[0] for one in self.engine.configuration if one[0] != own]
+        known = [hellos[one].command_version if one in hellos else 1 for one in others]
+        return min([commands.COMMAND_VERSION, *known])
 
     async def read_ready(self, *, quorum: bool = False) -> None:
         """Wait until a read of this server's state sees every acknowledged write (design: Reads).

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from yurt.fsm.lang.duration import parse_duration
+from yurt.server.address import join_address, with_port
 
 Text = str
 Duration = str | int
@@ -204,15 +205,15 @@ class AgentConfig(Block, frozen=True):
         given: str = getattr(self.advertise, service)
         port: int = getattr(self.ports, service)
         if given:
-            return given if ":" in given else f"{given}:{port}"
+            return with_port(given, port)
         host = self.bind(service)[0]
-        return f"{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
+        return join_address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
 
     def join_addresses(self) -> list[str]:
         """The peer addresses to dial."""
         server = self.server
         lists = (server.server_join.retry_join, server.server_join.start_join, server.retry_join, server.start_join)
-        return [one if ":" in one else f"{one}:4647" for listed in lists for one in listed]
+        return [with_port(one, 4647) for listed in lists for one in listed]
 
 
 def nanoseconds(value: Duration) -> int:
