@@ -119,6 +119,7 @@ class _Agent:
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})
         await self.stopping.wait()
         await http.stop()
+        server.background.close()
         leader.stop()
         engine.stop()
         await transport.close()

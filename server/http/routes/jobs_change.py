@@ -16,7 +16,7 @@ from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.base import to_builtins
 from yurt.scheduler.annotate import plan_job
 from yurt.server.http.context import Answer, Context, index_header, json_answer
-from yurt.server.http.routes.jobs_read import NO_DIFFS
+from yurt.server.http.routes.job_diffs import encoded_plan
 from yurt.server.http.routes.jobs_write import admitted, answer, check_region, written
 
 
@@ -186,17 +186,19 @@ async def plan(context: Context) -> Answer:
         raise Refusal(400, "Job ID does not match")
     check_region(context, body.get("Region", ""), job.get("Region", ""))
     ready = admitted(context, body)
-    if body.get("Diff"):
-        raise Refusal(501, NO_DIFFS)
     server = context.server
     view = server.view()
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))
     planned = plan_job(view, ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
     index = stored.job_modify_index if stored else 0
+    diff = None
+    if body.get("Diff"):
+        stored_bytes = len(server.machine.store.encoded(JOBS, stored)) if stored else 0
+        diff = orjson.Fragment(await encoded_plan(context, stored, stored_bytes, ready.job, planned.annotations))
     found = {
         "Annotations": to_builtins(planned.annotations),
         "CreatedEvals": to_builtins(planned.created) or None,
-        "Diff": None,
+        "Diff": diff,
         "FailedTGAllocs": to_builtins(planned.failed) or None,
         "Index": index,
         "JobModifyIndex": index,
