@@ -10,7 +10,7 @@ import orjson
 from yurt.fsm.commands import ChildMade, DispatchJob, LaunchPeriodicJob, ScaleJob, TagJobVersion, UntagJobVersion
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
-from yurt.fsm.job.requests import DispatchRequest, RegisterRequest, ScaleRequest, TagRequest, decode_request
+from yurt.fsm.job.requests import DispatchRequest, JobPlanRequest, ScaleRequest, TagRequest, decode_request
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.base import to_builtins
@@ -176,7 +176,7 @@ def _tagged(name: str, description: str, time_ns: int, index: int) -> dict[str, 
 
 async def plan(context: Context) -> Answer:
     """POST /v1/job/:id/plan: what a registration would do; nothing changes."""
-    body = decode_body(context.body, RegisterRequest)
+    body = decode_body(context.body, JobPlanRequest)
     job = body.get("Job")
     if job is None:
         raise Refusal(400, "Job must be specified")
