@@ -9,7 +9,8 @@ from typing import Any
 from yurt.fsm.lang.strconv import format_float
 from yurt.fsm.structs.diff import ADDED, DELETED, EDITED, NONE, DiffType, FieldDiff
 
-in_order = attrgetter("name", "old", "new")
+by_name = attrgetter("name")  # within an object, only the members of a set share their name
+by_value = attrgetter("name", "old", "new")
 Texts = Mapping[str, str]
 NIL = "nil"
 
@@ -38,8 +39,8 @@ def field(name: str, old: str, new: str) -> FieldDiff:
 
 
 def fields_of_maps(old: Texts, new: Texts, *, contextual: bool, member: str = "") -> Iterator[FieldDiff]:
-    """The entries of two maps, `key` or `member[key]` each; those that are the same only if contextual."""
-    for key in sorted({**old, **new}):
+    """The entries of two maps in no order, `key` or `member[key]` each; those that are the same only if contextual."""
+    for key in {**old, **new}:
         before, after = old.get(key, ""), new.get(key, "")
         if contextual or before != after:
             yield field(f"{member}[{key}]" if member else key, before, after)

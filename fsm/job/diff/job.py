@@ -5,8 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 
 from yurt.fsm.job.diff.constraints import CONSTRAINTS
-from yurt.fsm.job.diff.fields import listed
-from yurt.fsm.job.diff.group import by_name, diff_groups
+from yurt.fsm.job.diff.fields import by_name, listed
+from yurt.fsm.job.diff.group import diff_groups, of_one_name
 from yurt.fsm.job.diff.pairs import by, by_place
 from yurt.fsm.job.diff.shape import Many, One, Set, Shape
 from yurt.fsm.structs.diff import ADDED, DELETED, EDITED, NONE, DiffType, JobDiff
@@ -60,8 +60,8 @@ JOB = Shape(
 def diff_jobs(old: Job | None, new: Job | None) -> JobDiff:
     """What makes `old` into `new`; None is no job, and one of them is one."""
     fields, objects = JOB.fields(old, new), JOB.objects(old, new)
-    pairs = by_name((old and old.task_groups) or (), (new and new.task_groups) or ())
-    groups = sorted((diff_groups(a, b) for a, b in pairs), key=attrgetter("name"))
+    pairs = of_one_name((old and old.task_groups) or (), (new and new.task_groups) or ())
+    groups = sorted((diff_groups(a, b) for a, b in pairs), key=by_name)
     changed = fields or objects or any(group.type != NONE for group in groups)
     kind: DiffType = ADDED if old is None else DELETED if new is None else EDITED if changed else NONE
     return JobDiff(

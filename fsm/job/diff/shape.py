@@ -15,7 +15,7 @@ from typing import Annotated, Any, Protocol, get_args, get_origin
 
 import msgspec
 
-from yurt.fsm.job.diff.fields import Texts, fields_of_maps, flatten, in_order, listed, text_of, type_of
+from yurt.fsm.job.diff.fields import Texts, by_name, by_value, fields_of_maps, flatten, listed, text_of, type_of
 from yurt.fsm.job.diff.pairs import Pairing
 from yurt.fsm.structs.diff import ADDED, DELETED, EDITED, NONE, DiffType, FieldDiff, ObjectDiff
 
@@ -92,7 +92,7 @@ class Shape:
             maps = _map(old, attr), _map(new, attr)
             found.extend(fields_of_maps(*maps, contextual=self.contextual, member=name))
         if self.numbers or self.maps:
-            found.sort(key=in_order)
+            found.sort(key=by_name)
         return found
 
     def _number(self, record: Any, attr: str) -> str:
@@ -171,7 +171,7 @@ class Set:
         kind = EDITED if added and deleted else ADDED if added else DELETED if deleted else NONE
         if kind == NONE and (self.quiet or not common):
             return []
-        fields = sorted(added + deleted + common, key=in_order)
+        fields = sorted(added + deleted + common, key=by_value)
         return [ObjectDiff(name=self.name, type=kind, fields=tuple(fields))]
 
 
@@ -189,7 +189,7 @@ class Flat:
         before, after = self.read(old) if old else {}, self.read(new) if new else {}
         if before == after:
             return []
-        fields = fields_of_maps(before, after, contextual=self.contextual)
+        fields = sorted(fields_of_maps(before, after, contextual=self.contextual), key=by_name)
         return [ObjectDiff(name=self.name, type=presence(old or None, new or None), fields=listed(fields))]
 
 
@@ -232,4 +232,4 @@ def _type_of_fields(fields: Iterable[FieldDiff]) -> DiffType:
 
 def _object_order(one: ObjectDiff) -> tuple[Any, ...]:
     fields, objects = one.fields or (), one.objects or ()
-    return (one.name, _RANK[one.type], len(fields), len(objects), [(*in_order(each), each.type) for each in fields])
+    return (one.name, _RANK[one.type], len(fields), len(objects), [(*by_value(each), each.type) for each in fields])
