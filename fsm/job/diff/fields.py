@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from heapq import merge
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -13,6 +15,7 @@ by_name = attrgetter("name")  # within an object, only the members of a set shar
 by_value = attrgetter("name", "old", "new")
 Texts = Mapping[str, str]
 NIL = "nil"
+_SLICE = 10_000  # sorting so many takes some milliseconds
 
 
 def text_of(value: Any) -> str:
@@ -40,10 +43,20 @@ def field(name: str, old: str, new: str) -> FieldDiff:
 
 def fields_of_maps(old: Texts, new: Texts, *, contextual: bool, member: str = "") -> Iterator[FieldDiff]:
     """The entries of two maps in no order, `key` or `member[key]` each; those that are the same only if contextual."""
-    for key in {**old, **new}:
+    for key in chain(old, (key for key in new if key not in old)):
         before, after = old.get(key, ""), new.get(key, "")
         if contextual or before != after:
             yield field(f"{member}[{key}]" if member else key, before, after)
+
+
+def in_order(fields: Iterable[FieldDiff]) -> list[FieldDiff]:
+    """The fields of one object, sorted by name; many in slices, between which other threads get their turn."""
+    found = list(fields)
+    if len(found) <= _SLICE:
+        found.sort(key=by_name)
+        return found
+    slices = [sorted(found[start : start + _SLICE], key=by_name) for start in range(0, len(found), _SLICE)]
+    return list(merge(*slices, key=by_name))
 
 
 def flatten(value: Any) -> dict[str, str]:

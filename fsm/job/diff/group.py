@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from yurt.fsm.job.diff.constraints import CONSTRAINTS
-from yurt.fsm.job.diff.fields import by_name, field, listed, text_of
+from yurt.fsm.job.diff.fields import by_name, field, in_order, listed, text_of
 from yurt.fsm.job.diff.networks import NETWORKS
 from yurt.fsm.job.diff.pairs import by
 from yurt.fsm.job.diff.policies import POLICIES, SCALING
@@ -39,7 +39,7 @@ def diff_groups(old: TaskGroup | None, new: TaskGroup | None) -> TaskGroupDiff:
     fields, objects = GROUP.fields(old, new), GROUP.objects(old, new)
     if old is not None and new is not None and old.shutdown_delay != new.shutdown_delay:
         delays = ("" if one is None else text_of(one) for one in (old.shutdown_delay, new.shutdown_delay))
-        fields = sorted([*fields, field("ShutdownDelay", *delays)], key=by_name)
+        fields = in_order([*fields, field("ShutdownDelay", *delays)])
     kind = presence(old, new)
     return TaskGroupDiff(name=name, type=kind, fields=listed(fields), objects=listed(objects), tasks=tasks)
 

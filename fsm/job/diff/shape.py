@@ -15,7 +15,7 @@ from typing import Annotated, Any, Protocol, get_args, get_origin
 
 import msgspec
 
-from yurt.fsm.job.diff.fields import Texts, by_name, by_value, fields_of_maps, flatten, listed, text_of, type_of
+from yurt.fsm.job.diff.fields import Texts, by_value, fields_of_maps, flatten, in_order, listed, text_of, type_of
 from yurt.fsm.job.diff.pairs import Pairing
 from yurt.fsm.structs.diff import ADDED, DELETED, EDITED, NONE, DiffType, FieldDiff, ObjectDiff
 
@@ -91,9 +91,7 @@ class Shape:
         for attr, name in self.maps:
             maps = _map(old, attr), _map(new, attr)
             found.extend(fields_of_maps(*maps, contextual=self.contextual, member=name))
-        if self.numbers or self.maps:
-            found.sort(key=by_name)
-        return found
+        return in_order(found) if self.numbers or self.maps else found
 
     def _number(self, record: Any, attr: str) -> str:
         if record is None:
@@ -189,7 +187,7 @@ class Flat:
         before, after = self.read(old) if old else {}, self.read(new) if new else {}
         if before == after:
             return []
-        fields = sorted(fields_of_maps(before, after, contextual=self.contextual), key=by_name)
+        fields = in_order(fields_of_maps(before, after, contextual=self.contextual))
         return [ObjectDiff(name=self.name, type=presence(old or None, new or None), fields=listed(fields))]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fsm.job.diff.told import told
-from yurt.fsm.job.diff.fields import by_name, field, fields_of_maps, flatten, text_of
+from yurt.fsm.job.diff.fields import field, fields_of_maps, flatten, in_order, text_of
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,12 @@ def test_flattening(value: Any, leaves: dict[str, str]) -> None:
     assert flatten(value) == leaves
 
 
+@pytest.mark.parametrize("count", [0, 1, 9_999, 10_001, 35_000])
+def test_many_fields_are_sorted_like_few(count: int) -> None:
+    names = [f"{number * 7919 % 100_003}" for number in range(count)]
+    assert [one.name for one in in_order(field(name, "", "x") for name in names)] == sorted(names)
+
+
 def test_no_depth_is_too_deep() -> None:
     value: Any = "x"
     for _ in range(5000):
@@ -64,7 +70,7 @@ def test_no_depth_is_too_deep() -> None:
 def test_maps(contextual: bool, member: str, expected: str) -> None:
     old, new = {"a": "1", "b": "1", "c": "3"}, {"b": "2", "c": "3", "d": "4", "e": ""}
     found = fields_of_maps(old, new, contextual=contextual, member=member)
-    assert told(*sorted(found, key=by_name)) == expected
+    assert told(*in_order(found)) == expected
 
 
 @given(st.dictionaries(st.text(), st.text()), st.dictionaries(st.text(), st.text()))
