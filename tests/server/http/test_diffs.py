@@ -256,3 +256,21 @@ def test_a_large_plan_on_a_real_server(server: ServerProcess, fresh_id: Callable
     assert task["Annotations"] == ["forces create/destroy update"]
     index = server.request("GET", f"/v1/job/{job_id}")[1]["JobModifyIndex"]
     assert found["Index"] == found["JobModifyIndex"] == index
+
+
+@pytest.mark.parametrize(
+    ("periodic", "launch"),
+    [
+        (None, None),
+        ({"Specs": ["0 12 2 1 *"]}, "1970-01-02T12:00:00Z"),
+        ({"Specs": ["0 12 2 1 *"], "TimeZone": "America/New_York"}, "1970-01-02T17:00:00Z"),
+        ({"Specs": ["0 12 2 1 *", "0 0 2 1 *"]}, "1970-01-02T00:00:00Z"),
+        ({"Spec": "@hourly"}, "1970-01-01T01:00:00Z"),
+        ({"Specs": ["0 12 2 1 *"], "Enabled": False}, None),
+        ({"Specs": ["0 0 30 2 *"]}, None),
+    ],
+)
+def test_a_plan_says_when_a_periodic_job_is_launched(periodic: Any, launch: str | None) -> None:
+    server = InProcess()
+    body = small_job("web", Type="batch", **({} if periodic is None else {"Periodic": periodic}))
+    assert json.loads(asyncio.run(plan(server.context("web", body))).body)["NextPeriodicLaunch"] == launch
