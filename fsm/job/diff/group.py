@@ -10,9 +10,10 @@ from yurt.fsm.job.diff.networks import NETWORKS
 from yurt.fsm.job.diff.pairs import by
 from yurt.fsm.job.diff.policies import POLICIES, SCALING
 from yurt.fsm.job.diff.services import SERVICES
-from yurt.fsm.job.diff.shape import Shape, presence, same
+from yurt.fsm.job.diff.shape import Shape, presence
 from yurt.fsm.job.diff.task import diff_tasks
 from yurt.fsm.job.diff.volumes import VOLUMES
+from yurt.fsm.job.equal import same
 from yurt.fsm.structs.diff import TaskDiff, TaskGroupDiff
 from yurt.fsm.structs.group import TaskGroup
 

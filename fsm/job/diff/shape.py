@@ -17,16 +17,11 @@ import msgspec
 
 from yurt.fsm.job.diff.fields import Texts, by_value, fields_of_maps, flatten, in_order, listed, text_of, type_of
 from yurt.fsm.job.diff.pairs import Pairing
+from yurt.fsm.job.equal import same
 from yurt.fsm.structs.diff import ADDED, DELETED, EDITED, NONE, DiffType, FieldDiff, ObjectDiff
 
-_exact = msgspec.msgpack.Encoder(order="deterministic").encode
 _RANK: dict[DiffType, int] = {EDITED: 0, ADDED: 1, DELETED: 2, NONE: 3}
 _SCALARS = (str, int, bool)
-
-
-def same(old: Any, new: Any) -> bool:
-    """Whether two values say exactly the same (`==` also holds for true and 1.0 in opaque maps)."""
-    return bool(old == new) and _exact(old) == _exact(new)
 
 
 class Part(Protocol):

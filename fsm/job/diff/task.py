@@ -12,8 +12,9 @@ from yurt.fsm.job.diff.pairs import by, by_place
 from yurt.fsm.job.diff.policies import CONSUL
 from yurt.fsm.job.diff.resources import RESOURCES
 from yurt.fsm.job.diff.services import SERVICES
-from yurt.fsm.job.diff.shape import Flat, Many, One, Set, Shape, presence, same
+from yurt.fsm.job.diff.shape import Flat, Many, One, Set, Shape, presence
 from yurt.fsm.job.diff.volumes import MOUNTS
+from yurt.fsm.job.equal import same
 from yurt.fsm.structs.diff import TaskDiff
 from yurt.fsm.structs.task import Action, DispatchPayload, LogConfig, Schedule, ScheduleCron, Secret, Task, Vault
 

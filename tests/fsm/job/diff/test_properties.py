@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.fsm.job.diff.random_jobs import copied, mutated, random_job
 from yurt.fsm.job.diff.job import diff_jobs
-from yurt.fsm.job.diff.shape import same
+from yurt.fsm.job.equal import same
 from yurt.fsm.structs.diff import JobDiff
 from yurt.fsm.structs.job import Job
 

@@ -10,9 +10,13 @@ import pytest
 
 from yurt.fsm.job.diff.group import GROUP
 from yurt.fsm.job.diff.job import JOB
-from yurt.fsm.job.diff.shape import Many, One, Shape, same
+from yurt.fsm.job.diff.shape import Many, One, Shape
 from yurt.fsm.job.diff.task import TASK
+from yurt.fsm.job.equal import same, same_specification
 from yurt.fsm.structs.base import Record, replace
+from yurt.fsm.structs.group import TaskGroup
+from yurt.fsm.structs.job import Job
+from yurt.fsm.structs.task import Task
 
 
 def shapes(shape: Shape, path: str) -> Iterator[tuple[str, Shape]]:
@@ -69,3 +73,13 @@ def test_a_member_of_an_unknown_kind_needs_a_part() -> None:
 )
 def test_the_same_means_exactly_the_same(old: Any, new: Any, equal: bool) -> None:
     assert same(old, new) is equal
+
+
+def test_true_and_one_are_two_specifications() -> None:
+    def job(value: Any) -> Job:
+        return Job(
+            id="j", task_groups=(TaskGroup(name="g", tasks=(Task(name="t", config={"a": value}),)),), version=int(value)
+        )
+
+    assert same_specification(job(True), job(True))
+    assert not same_specification(job(True), job(1.0))
