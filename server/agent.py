@@ -29,6 +29,7 @@ from yurt.server.joining import Joining
 from yurt.server.leader import Leader
 from yurt.server.logs import start_logging
 from yurt.server.metrics import Metrics
+from yurt.server.periodic import PeriodicLaunches
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.disk import RealDisk
@@ -114,6 +115,7 @@ class _Agent:
         engine, machine = self._engine(transport)
         server = self._serve(engine, machine, transport)
         leader = Leader(server, random.Random(self.chance.random()))
+        periodic = PeriodicLaunches(server)
         http = self._http(server, sockets)
         joining = Joining(server, self._hello(), self.config.join_addresses())
         engine.start(self.configuration)
@@ -130,6 +132,7 @@ class _Agent:
         await http.stop()
         server.background.close()
         leader.stop()
+        periodic.stop()
         engine.stop()
         await transport.close()
         if self.failure is None:

@@ -1,246 +1,269 @@
-"""Cron expressions: when the next time is (spec scheduling §19).
+"""Cron specs: which local times they name, and the next one (spec scheduling §19).
 
-    [second] minute hour day-of-month month day-of-week [year]
-
-Five fields, six with the year, seven with the second too; more are ignored. A field is `*` or a list of `a`, `a-b`,
-`a/step`, `a-b/step`, `*/step`; months and days of the week have names. Day of month: also `L` (the last), `15W` (the
-working day nearest to the 15th), `LW`; day of week: also `5L` (the last Friday), `5#2` (the second one). `?` is `*` in
-both. If both are restricted either may match. Times are wall times that exist: a local time that a change of the clock
-leaves out is skipped, one that it repeats comes twice.
+Fields: `[second] minute hour day-of-month month day-of-week [year]`; five fields have second 0 and every year, six have
+a year. A local time that a clock change leaves out is skipped, one that comes twice counts twice. Pure.
 """
 
 from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
-from yurt.fsm.structs.times import SECOND
-
-LENGTH_MAX = 1024
-YEAR_MIN, YEAR_MAX = 1970, 2099
-_CALENDAR_YEARS = 29  # after 28 years the calendar repeats
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SPEC_CHARACTERS_MAX = 1024
+SECOND_NS = 1_000_000_000
+DAY = 86_400
+_EPOCH = date(1970, 1, 1)
 _MACROS = {
-    "@yearly": "0 0 0 1 1 * *",
-    "@annually": "0 0 0 1 1 * *",
-    "@monthly": "0 0 0 1 * * *",
-    "@weekly": "0 0 0 * * 0 *",
-    "@daily": "0 0 0 * * * *",
-    "@hourly": "0 0 * * * * *",
-}
-_SPAN = re.compile(r"(?:(\*)|([0-9a-z]+)(?:-([0-9a-z]+))?)(?:/([0-9]{1,9}))?\Z")
-_OF_MONTH = re.compile(r"([0-9]{1,2})w\Z")
-_OF_WEEK = re.compile(r"([0-9a-z]+)(?:(l)|#([1-5]))\Z")
+    "@yearly": "0 0 0 1 1 * *", "@annually": "0 0 0 1 1 * *", "@monthly": "0 0 0 1 * * *",
+    "@weekly": "0 0 0 * * 0 *", "@daily": "0 0 0 * * * *", "@hourly": "0 0 * * * * *",
+}  # fmt: skip
+_MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_name) if name}
+_DAYS = {name.lower(): (number + 1) % 7 for number, name in enumerate(calendar.day_name)}
 
 
 class CronError(ValueError):
-    """The text is no cron expression; says why."""
+    """The spec is none; the text is what users read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Field:
-    """Name, bounds and the names of the numbers from the first on."""
-
     name: str
     low: int
     high: int
-    names: tuple[str, ...] = ()
+    words: dict[str, int]
 
     def number(self, text: str) -> int | None:
-        """The number of a word, None if it is none of the field's."""
-        if text.isdigit():
-            return int(text) if len(text) < 5 and self.low <= int(text) <= self.high else None
-        found = [at for at, name in enumerate(self.names) if text in (name, name[:3])]
-        return found[0] + self.low if found else None
-
-    def error(self, text: str) -> CronError:
-        return CronError(f"syntax error in {self.name} field: '{text}'")
-
-
-_MONTHS = tuple(name.lower() for name in calendar.month_name[1:])
-_DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
-_SECOND, _MINUTE, _HOUR = _Field("second", 0, 59), _Field("minute", 0, 59), _Field("hour", 0, 23)
-_DAY, _MONTH = _Field("day-of-month", 1, 31), _Field("month", 1, 12, _MONTHS)
-_WEEKDAY, _YEAR = _Field("day-of-week", 0, 7, _DAYS), _Field("year", YEAR_MIN, YEAR_MAX)
-
-# Days that only the month itself says: a function of the days in it and of the weekday (0 is Sunday) of its first.
-_Rule = Callable[[int, int], int]
+        """A number in range, or a name (in full or by three letters)."""
+        if text.isascii() and text.isdecimal() and len(text) <= 4:
+            value = int(text)
+            return value if self.low <= value <= self.high else None
+        for word, value in self.words.items():
+            if text in (word, word[:3]):
+                return value
+        return None
 
 
-@dataclass(frozen=True)
+_FIELDS = (
+    _Field("second", 0, 59, {}),
+    _Field("minute", 0, 59, {}),
+    _Field("hour", 0, 23, {}),
+    _Field("day-of-month", 1, 31, {}),
+    _Field("month", 1, 12, _MONTHS),
+    _Field("day-of-week", 0, 7, _DAYS),
+    _Field("year", 1970, 2099, {}),
+)
+_DAY_OF_MONTH, _DAY_OF_WEEK = _FIELDS[3], _FIELDS[5]
+_RANGE = re.compile(r"(\*|\?|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/([0-9]{1,4}))?")
+_NEAREST = re.compile(r"([0-9]{1,2}|l)w")
+_LAST = re.compile(r"([a-z0-9]+)l")
+_NTH = re.compile(r"([a-z0-9]+)#([1-5])")
+
+
+@dataclass(slots=True)
+class _Days:
+    """What a field of days says beyond plain numbers: kinds are `last`, `nearest`, `last-nearest`, `nth`."""
+
+    plain: frozenset[int]
+    special: tuple[tuple[str, int, int], ...]
+    restricted: bool
+
+
+def _syntax(field: _Field, text: str) -> CronError:
+    return CronError(f"syntax error in {field.name} field: '{text}'")
+
+
+def _numbers(field: _Field, text: str) -> range | None:
+    """The numbers of `*`, `5`, `1-5`, `*/2`, `10/2` or `1-9/2`; None if it is none of these."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return None
+    first, last, step = match.groups()
+    if first in ("*", "?"):
+        if last is not None or (first == "?" and field not in (_DAY_OF_MONTH, _DAY_OF_WEEK)):
+            return None
+        low, high = field.low, min(field.high, 6) if field is _DAY_OF_WEEK else field.high
+    else:
+        begin = field.number(first)
+        end = begin if last is None else field.number(last)
+        if begin is None or end is None or end < begin:
+            return None
+        low, high = begin, field.high if last is None and step is not None else end
+    if step is not None and not 1 <= int(step) <= field.high:
+        return None
+    return range(low, high + 1, int(step or 1))
+
+
+def _special(field: _Field, text: str) -> tuple[str, int, int] | None:
+    """What only days have: `l`, `lw`, `15w`, `5l`, `mon#2`."""
+    if field is _DAY_OF_MONTH:
+        if text == "l":
+            return ("last", 0, 0)
+        if match := _NEAREST.fullmatch(text):
+            if match[1] == "l":
+                return ("last-nearest", 0, 0)
+            day = field.number(match[1])
+            return None if day is None else ("nearest", day, 0)
+    if field is _DAY_OF_WEEK:
+        match = _LAST.fullmatch(text) or _NTH.fullmatch(text)
+        day = field.number(match[1]) if match else None
+        if match and day is not None:
+            return ("last", day % 7, 0) if match.re is _LAST else ("nth", day % 7, int(match[2]))
+    return None
+
+
+def _parse_field(field: _Field, text: str) -> _Days:
+    plain: set[int] = set()
+    special = []
+    restricted = True
+    for part in text.lower().split(","):
+        numbers = _numbers(field, part)
+        if numbers is not None:
+            plain.update(numbers)
+            restricted = restricted and part not in ("*", "?")
+        elif (found := _special(field, part)) is not None:
+            special.append(found)
+        else:
+            raise _syntax(field, part)
+    if field is _DAY_OF_WEEK:
+        plain = {day % 7 for day in sorted(plain)}
+    return _Days(frozenset(plain), tuple(special), restricted)
+
+
 class Cron:
-    """A parsed expression. The clock's numbers are sorted; None is any day."""
+    """A parsed spec."""
 
-    seconds: tuple[int, ...]
-    minutes: tuple[int, ...]
-    hours: tuple[int, ...]
-    days: frozenset[int] | None
-    day_rules: tuple[_Rule, ...]
-    months: frozenset[int]
-    weekdays: frozenset[int] | None
-    weekday_rules: tuple[_Rule, ...]
-    years: tuple[int, ...]
-    any_year: bool
+    __slots__ = ("_days", "_hours", "_minutes", "_months", "_seconds", "_weekdays", "_years")
 
-    def next_after(self, after_ns: int, zone: tzinfo) -> int | None:
-        """The first time later than `after_ns` (nanoseconds since 1970), on wall clocks of `zone`; None if never."""
-        after = after_ns // SECOND
-        start = (_EPOCH + timedelta(seconds=after)).astimezone(zone).date()
-        for day in self._dates(start):
-            if (found := self._in_day(day, after, zone)) is not None:
-                return found * SECOND
+    def __init__(self, fields: list[_Days]) -> None:
+        second, minute, hour, self._days, month, self._weekdays, year = fields
+        self._seconds, self._minutes, self._hours = sorted(second.plain), sorted(minute.plain), sorted(hour.plain)
+        self._months, self._years = month.plain, sorted(year.plain)
+
+    def next(self, after_ns: int, zone: tzinfo) -> int | None:
+        """The first named time after `after_ns` (Unix nanoseconds) in a zone; None if there is none before 2100."""
+        instant = after_ns // SECOND_NS + 1
+        while True:
+            offset = _offset(zone, instant)
+            end = _end_of_offset(zone, instant, offset)
+            wall = self._next_wall(instant + offset)
+            if wall is None:
+                return None
+            if wall < end + offset:
+                return (wall - offset) * SECOND_NS
+            instant = max(end, wall - offset - 2 * DAY)
+
+    def _next_wall(self, wall: int) -> int | None:
+        """The first named local time from `wall` on, both in seconds since 1970 of a clock that never changes."""
+        day, second = divmod(wall, DAY)
+        start = _EPOCH + timedelta(days=day)
+        for found in self._dates(start):
+            time = self._time_from(second if found == start else 0)
+            if time is not None:
+                return (found - _EPOCH).days * DAY + time
+        return None
+
+    def _time_from(self, second: int) -> int | None:
+        """The first named time of day from a second of the day on."""
+        hour, rest = divmod(second, 3600)
+        minute, low = divmod(rest, 60)
+        for h in self._hours[bisect_left(self._hours, hour) :]:
+            minutes = self._minutes if h > hour else self._minutes[bisect_left(self._minutes, minute) :]
+            for m in minutes:
+                at = bisect_left(self._seconds, low) if (h, m) == (hour, minute) else 0
+                if at < len(self._seconds):
+                    return h * 3600 + m * 60 + self._seconds[at]
         return None
 
     def _dates(self, start: date) -> Iterator[date]:
-        last = start.year + _CALENDAR_YEARS if self.any_year else YEAR_MAX
-        for year in self.years:
-            if not start.year <= year <= last:
-                continue
-            for month in range(start.month if year == start.year else 1, 13):
-                if month in self.months:
-                    for day in self._days(year, month):
-                        if (one := date(year, month, day)) >= start:
-                            yield one
+        """The named days from `start` on."""
+        for year in self._years[bisect_left(self._years, start.year) :]:
+            for month in sorted(self._months):
+                if (year, month) < (start.year, start.month):
+                    continue
+                for day in self._days_of(year, month):
+                    if (found := date(year, month, day)) >= start:
+                        yield found
 
-    def _days(self, year: int, month: int) -> list[int]:
-        first, length = (calendar.weekday(year, month, 1) + 1) % 7, calendar.monthrange(year, month)[1]
-        if self.days is None and self.weekdays is None:
-            return list(range(1, length + 1))
-        found: set[int] = set()
-        if self.days is not None:
-            found |= self.days | {rule(length, first) for rule in self.day_rules}
-        if self.weekdays is not None:
-            found.update(day for day in range(1, length + 1) if (first + day - 1) % 7 in self.weekdays)
-            found |= {rule(length, first) for rule in self.weekday_rules}
-        return sorted(day for day in found if 1 <= day <= length)
-
-    def _in_day(self, day: date, after: int, zone: tzinfo) -> int | None:
-        """The first second of the day that is later; the clock may go back or forward in it."""
-        midnight = datetime.combine(day, time(), zone)
-        steady = midnight.utcoffset() == (midnight + timedelta(days=1)).utcoffset()
-        best: int | None = None
-        for hour in self.hours:
-            for minute in self.minutes:
-                for fold in (0,) if steady else (0, 1):
-                    begin = _existing(midnight.replace(hour=hour, minute=minute, fold=fold))
-                    if begin is None or begin + 59 <= after or (best is not None and begin >= best):
-                        continue
-                    later = [begin + second for second in self.seconds if begin + second > after]
-                    if later and (best is None or later[0] < best):
-                        best = later[0]
-                if best is not None and steady:
-                    return best
-        return best
+    def _days_of(self, year: int, month: int) -> list[int]:
+        """The named days of a month: of either field if both say something."""
+        length = calendar.monthrange(year, month)[1]
+        by_number = {day for day in self._days.plain if day <= length}
+        by_number.update(_monthly(self._days.special, year, month, length))
+        by_week = {d for d in range(1, length + 1) if _weekday(year, month, d) in self._weekdays.plain}
+        by_week.update(_weekly(self._weekdays.special, year, month, length))
+        if self._days.restricted and self._weekdays.restricted:
+            return sorted(by_number | by_week)
+        return sorted(by_number & by_week)
 
 
-def _existing(wall: datetime) -> int | None:
-    """The second of a wall time, None if no clock ever shows it."""
-    instant = wall.astimezone(UTC)
-    shown = instant.astimezone(wall.tzinfo)
-    if (shown.hour, shown.minute, shown.day) != (wall.hour, wall.minute, wall.day):
-        return None
-    return (instant - _EPOCH) // timedelta(seconds=1)
+def _weekday(year: int, month: int, day: int) -> int:
+    """0 is Sunday."""
+    return (calendar.weekday(year, month, day) + 1) % 7
 
 
-@lru_cache(1024)
-def parse_cron(text: str) -> Cron:
-    """The expression; raises `CronError`."""
-    words = _MACROS.get(text.strip().lower(), text).lower().split()
-    if len(words) < 5:
-        raise CronError("missing field(s)")
-    if len(text) > LENGTH_MAX:
-        raise _MINUTE.error(text[:16])
-    if len(words) == 5:
-        words = ["0", *words, "*"]
-    elif len(words) == 6:
-        words = ["0", *words]
-    second, minute, hour, day, month, weekday, year = words[:7]
-    days, day_rules = _days_of(_DAY, day, _day_rule)
-    weekdays, weekday_rules = _days_of(_WEEKDAY, weekday, _weekday_rule)
-    return Cron(
-        seconds=tuple(sorted(_numbers(_SECOND, second))),
-        minutes=tuple(sorted(_numbers(_MINUTE, minute))),
-        hours=tuple(sorted(_numbers(_HOUR, hour))),
-        days=days,
-        day_rules=day_rules,
-        months=frozenset(_numbers(_MONTH, month)),
-        weekdays=None if weekdays is None else frozenset(number % 7 for number in weekdays),
-        weekday_rules=weekday_rules,
-        years=tuple(sorted(_numbers(_YEAR, year))),
-        any_year=year == "*",
-    )
+def _monthly(special: Iterable[tuple[str, int, int]], year: int, month: int, length: int) -> Iterator[int]:
+    for kind, day, _ in special:
+        if kind == "last":
+            yield length
+            continue
+        day = length if kind == "last-nearest" else day
+        if day > length:
+            continue
+        weekday = _weekday(year, month, day)
+        if weekday == 6:
+            day += -1 if day > 1 else 2
+        elif weekday == 0:
+            day += 1 if day < length else -2
+        yield day
 
 
-def _numbers(field: _Field, text: str) -> set[int]:
-    found: set[int] = set()
-    for entry in text.split(","):
-        found |= _span(field, entry)
-    return found
+def _weekly(special: Iterable[tuple[str, int, int]], year: int, month: int, length: int) -> Iterator[int]:
+    for kind, weekday, number in special:
+        first = 1 + (weekday - _weekday(year, month, 1)) % 7
+        day = first + 7 * ((length - first) // 7 if kind == "last" else number - 1)
+        if day <= length:
+            yield day
 
 
-def _span(field: _Field, entry: str) -> set[int]:
-    match = _SPAN.match(entry)
-    if match is None:
-        raise field.error(entry)
-    star, first, last, step = match.groups()
-    low = field.low if star else field.number(first)
-    high = field.high if star or (step and not last) else field.number(last or first)
-    if low is None or high is None or low > high or (step and not int(step)):
-        raise field.error(entry)
-    if field is _WEEKDAY and not last and high != low:
-        high = 6  # 7 is Sunday too
-    return set(range(low, high + 1, int(step or 1)))
+def _offset(zone: tzinfo, instant: int) -> int:
+    """Seconds that local clocks are ahead of UTC."""
+    offset = datetime.fromtimestamp(instant, UTC).astimezone(zone).utcoffset()
+    return int(offset.total_seconds()) if offset is not None else 0
 
 
-def _days_of(
-    field: _Field, text: str, rule_of: Callable[[str], _Rule | None]
-) -> tuple[frozenset[int] | None, tuple[_Rule, ...]]:
-    """The plain numbers (None for any day) and the rules of a day field."""
-    if text in ("*", "?"):
-        return None, ()
-    numbers: set[int] = set()
-    rules: list[_Rule] = []
-    for entry in text.split(","):
-        if (rule := rule_of(entry)) is not None:
-            rules.append(rule)
+def _end_of_offset(zone: tzinfo, instant: int, offset: int) -> int:
+    """The first instant with another offset, at most a day later."""
+    low, high = instant, instant + DAY
+    if _offset(zone, high) == offset:
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset(zone, middle) == offset:
+            low = middle
         else:
-            numbers |= _span(field, entry)
-    return frozenset(numbers), tuple(rules)
+            high = middle
+    return high
 
 
-def _day_rule(entry: str) -> _Rule | None:
-    if entry == "l":
-        return lambda length, _first: length
-    if entry == "lw":
-        return lambda length, first: _nearest_working_day(length, length, first)
-    match = _OF_MONTH.match(entry)
-    wanted = _DAY.number(match[1]) if match else None
-    if wanted is None:
-        return None
-    return lambda length, first: _nearest_working_day(wanted, length, first) if wanted <= length else 0
+def parse(spec: str) -> Cron:
+    """The cron of a spec; raises `CronError`."""
+    if len(spec) > SPEC_CHARACTERS_MAX:
+        raise CronError(f"longer than {SPEC_CHARACTERS_MAX} characters")
+    fields = _MACROS.get(spec.strip().lower(), spec).split()
+    if len(fields) < 5:
+        raise CronError("missing field(s)")
+    if len(fields) == 5:
+        fields = ["0", *fields, "*"]
+    elif len(fields) == 6:
+        fields = ["0", *fields]
+    return Cron([_parse_field(field, text) for field, text in zip(_FIELDS, fields, strict=False)])
 
 
-def _nearest_working_day(day: int, length: int, first: int) -> int:
-    """The working day nearest to `day` in the same month."""
-    weekday = (first + day - 1) % 7
-    if weekday == 6:
-        return day - 1 if day > 1 else day + 2
-    if weekday == 0:
-        return day + 1 if day < length else day - 2
-    return day
-
-
-def _weekday_rule(entry: str) -> _Rule | None:
-    match = _OF_WEEK.match(entry)
-    number = _WEEKDAY.number(match[1]) if match else None
-    if match is None or number is None:
-        return None
-    wanted = number % 7
-    if match[2]:
-        return lambda length, first: length - (first + length - 1 - wanted) % 7
-    week = int(match[3])
-    return lambda _length, first: 1 + (wanted - first) % 7 + 7 * (week - 1)
+def next_of(specs: Iterable[str], after_ns: int, zone: tzinfo) -> int | None:
+    """The earliest next time of several specs."""
+    found = [at for spec in specs if (at := parse(spec).next(after_ns, zone)) is not None]
+    return min(found, default=None)

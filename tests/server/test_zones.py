@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from yurt.server.zones import zone_of
+from yurt.server.zones import zone
 
 
 @pytest.mark.parametrize(("name", "hours"), [("", 0), ("UTC", 0), ("Europe/Rome", 1), ("America/New_York", -5)])
 def test_zones(name: str, hours: int) -> None:
-    zone = zone_of(name)
-    assert zone is not None
-    assert datetime(2026, 1, 1, tzinfo=UTC).astimezone(zone).utcoffset() == timedelta(hours=hours)
+    found = zone(name)
+    assert found is not None
+    assert datetime(2026, 1, 1, tzinfo=UTC).astimezone(found).utcoffset() == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize("name", ["Nope/Zone", "../../etc/passwd", "/etc/localtime", "a\0b", "x" * 5000, "Europe", "é"])
 def test_no_zones(name: str) -> None:
-    assert zone_of(name) is None
+    assert zone(name) is None

@@ -10,18 +10,16 @@ import orjson
 from yurt.fsm.commands import ChildMade, DispatchJob, LaunchPeriodicJob, ScaleJob, TagJobVersion, UntagJobVersion
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
-from yurt.fsm.job.periodic import next_launch
 from yurt.fsm.job.requests import DispatchRequest, JobPlanRequest, ScaleRequest, TagRequest, decode_request
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
+from yurt.fsm.job.validate.periodic import next_launch
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.base import to_builtins
-from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.scheduler.annotate import plan_job
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.routes.job_diffs import encoded_plan
 from yurt.server.http.routes.jobs_write import admitted, answer, check_region, written
-from yurt.server.zones import zone_of
 
 
 async def scale(context: Context) -> Answer:
@@ -195,6 +193,7 @@ async def plan(context: Context) -> Answer:
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))
     planned = plan_job(view, ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
     index = stored.job_modify_index if stored else 0
+    launch = next_launch(ready.job, server.now_ns(), server.limits.zones)
     diff = None
     if body.get("Diff"):
         stored_bytes = len(server.machine.store.encoded(JOBS, stored)) if stored else 0
@@ -206,16 +205,7 @@ async def plan(context: Context) -> Answer:
         "FailedTGAllocs": to_builtins(planned.failed) or None,
         "Index": index,
         "JobModifyIndex": index,
-        "NextPeriodicLaunch": _next_launch(ready.job, server.now_ns()),
+        "NextPeriodicLaunch": to_rfc3339(launch) if launch else None,
         "Warnings": ready.warning_text,
     }
     return json_answer(orjson.dumps(found), index_header(index))
-
-
-def _next_launch(job: Job, now_ns: int) -> str | None:
-    """When an enabled periodic job would be launched first."""
-    zone = None if job.periodic is None else zone_of(job.periodic.time_zone)
-    if job.periodic is None or zone is None:
-        return None
-    launch = next_launch(job.periodic, now_ns, zone)
-    return None if launch is None else to_rfc3339(launch)

@@ -25,6 +25,7 @@ from yurt.server.http.reads import Found, Reads
 from yurt.server.http.routes.job_diffs import LARGE_BYTES
 from yurt.server.http.routes.jobs_change import plan
 from yurt.server.http.routes.jobs_read import read_versions
+from yurt.server.zones import zone
 
 LARGE_ENV = {f"NAME_{number}": "x" * 40 for number in range(2000)}
 
@@ -41,7 +42,7 @@ class InProcess:
     def __init__(self) -> None:
         self.machine = Machine()
         self.background = Background()
-        self.limits, self.region = Limits(), "global"
+        self.limits, self.region = Limits(zones=zone), "global"
         self.is_ready, self.leader_address = True, "x"
         self.ids = iter(range(10**6))
 
