@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from yurt.fsm.errors import Refusal
 from yurt.server.http.context import Answer, Context
 from yurt.server.http.reads import Query
-from yurt.server.http.routes import cluster, jobs_change, jobs_read, jobs_write, raft, scheduling
+from yurt.server.http.routes import cluster, enterprise, jobs_change, jobs_read, jobs_write, raft, scheduling
 
 Handler = Callable[[Context], Awaitable[Answer]]
 BODY_BYTES_MAX = 1 << 20
@@ -24,8 +24,9 @@ class Route:
     """One endpoint.
 
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
-    method reads. `local`: any server answers at once. `leader`: only the leader can
-    answer, also a read. `capability` is what a token will need.
+    method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read. `only_put`:
+    POST is not the same as PUT. `wrong_method`: the status that other methods get. `capability` is what a token will
+    need.
     """
 
     path: str
@@ -37,6 +38,8 @@ class Route:
     any_method: bool = False
     local: bool = False
     leader: bool = False
+    wrong_method: int = 405
+    only_put: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
 
 
@@ -52,6 +55,7 @@ async def _no_action(_context: Context) -> Answer:
     raise Refusal(500, "websocket connection not found in context")
 
 
+_E = enterprise.only_there
 FIXED: tuple[Route, ...] = (
     LIST,
     Route("/v1/jobs/parse", "parse-job", put=_not_parsed, local=True, body_bytes_max=JOB_BYTES_MAX),
@@ -71,21 +75,27 @@ FIXED: tuple[Route, ...] = (
     Route("/v1/agent/members", "node:read", getter=cluster.agent_members, local=True),
     Route("/v1/agent/self", "agent:read", getter=cluster.agent_self, local=True),
     Route("/v1/metrics", "", getter=cluster.metrics, local=True),
+    Route("/v1/agent/join", "agent:write", put=raft.join, local=True),
     Route("/v1/agent/force-leave", "agent:write", put=raft.force_leave),
     Route("/v1/operator/raft/configuration", "operator:read", getter=raft.raft_configuration),
-    Route("/v1/operator/raft/peer", "operator:write", put=raft.add_peer, delete=raft.remove_peer),
+    Route("/v1/operator/raft/peer", "operator:write", put=raft.add_peer, delete=raft.remove_peer, wrong_method=404),
     Route("/v1/operator/raft/transfer-leadership", "operator:write", put=raft.transfer_leadership),
     Route(
         "/v1/operator/autopilot/configuration", "operator:read",
-        getter=raft.read_autopilot, put=raft.write_autopilot,
+        getter=raft.read_autopilot, put=raft.write_autopilot, wrong_method=404, only_put=True,
     ),
-    Route("/v1/operator/autopilot/health", "operator:read", getter=raft.autopilot_health, leader=True),
+    Route(
+        "/v1/operator/autopilot/health", "operator:read",
+        getter=raft.autopilot_health, leader=True, wrong_method=404,
+    ),
     Route(
         "/v1/operator/scheduler/configuration", "operator:read",
         get=cluster.read_scheduler, put=cluster.write_scheduler,
     ),
-    Route("/v1/system/gc", "management", put=cluster.collect_garbage),
-    Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries),
+    Route("/v1/operator/license", "operator:read", getter=enterprise.no_license, put=enterprise.only_there, local=True),
+    *(Route(path, "management", getter=_E, put=_E, delete=_E, local=True) for path in enterprise.PATHS),
+    Route("/v1/system/gc", "management", put=cluster.collect_garbage, only_put=True),
+    Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries, only_put=True),
 )  # fmt: skip
 
 JOB = Route(
@@ -127,6 +137,10 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
             "/v1/node/pool/:name", "read-node-pool",
             get=cluster.read_node_pool, put=cluster.write_node_pool, delete=cluster.delete_node_pool,
         ),
+    ),
+    *(
+        (path, Route(path + ":name", "management", getter=_E, put=_E, delete=_E, local=True))
+        for path in enterprise.PREFIXES
     ),
     ("/v1/evaluation/", Route("/v1/evaluation/:id", "read-job", get=scheduling.read_evaluation)),
     ("/v1/allocation/", Route("/v1/allocation/:id", "read-job", get=scheduling.read_allocation)),
