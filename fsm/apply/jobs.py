@@ -63,7 +63,7 @@ def store_specification(
     ensure_summary(txn, job)
     store_submission(txn, job, command.submission, payload_version, stored)
     if job.periodic is not None and not job.is_parameterized:
-        _track_launch(txn, job, command.now_ns)
+        _track_launch(txn, job, stored, command.now_ns)
     if command.eval_id and not job.is_parent:
         _evaluation(txn, job, command, triggered_by)
     store_job(txn, job, old_status=stored.status if stored else "")
@@ -136,17 +136,19 @@ def _preserve(stored: Job, job: Job, *, counts: bool, resources: bool) -> Job:
     return preserved
 
 
-def _track_launch(txn: Transaction, job: Job, now_ns: int) -> None:
-    """A periodic job's launches count from its first registration."""
-    if txn.get(PERIODIC_LAUNCHES, (job.namespace, job.id)) is None:
-        launch = PeriodicLaunch(
-            namespace=job.namespace,
-            id=job.id,
-            launch=now_ns,
-            create_index=txn.index,
-            modify_index=txn.index,
-        )
-        txn.put(PERIODIC_LAUNCHES, launch)
+def _track_launch(txn: Transaction, job: Job, stored: Job | None, now_ns: int) -> None:
+    """A periodic job's launches count from the registration of its block: no earlier one was missed."""
+    row = txn.get(PERIODIC_LAUNCHES, (job.namespace, job.id))
+    if row is not None and stored is not None and stored.periodic == job.periodic and stored.stop == job.stop:
+        return
+    launch = PeriodicLaunch(
+        namespace=job.namespace,
+        id=job.id,
+        launch=now_ns,
+        create_index=row.create_index if row else txn.index,
+        modify_index=txn.index,
+    )
+    txn.put(PERIODIC_LAUNCHES, launch)
 
 
 def deregister(txn: Transaction, command: DeregisterJob) -> JobWritten:
