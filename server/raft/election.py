@@ -8,7 +8,7 @@ from __future__ import annotations
 from yurt.server.raft.configuration import voters_of
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown
 from yurt.server.raft.frame import CANDIDATE, LEADER, Peer
-from yurt.server.raft.messages import Heartbeat, HeartbeatAnswer, VoteAnswer, VoteRequest
+from yurt.server.raft.messages import BadMessage, Heartbeat, HeartbeatAnswer, VoteAnswer, VoteRequest
 from yurt.server.raft.state import EngineState, Progress
 
 NOOP = b"N"
@@ -238,7 +238,10 @@ class Elections(EngineState):
     def follow(self, peer: Peer, term: int) -> None:
         """A leader of this or a newer term was heard."""
         if term > self.term or self.role != 0:
-            assert not (term == self.term and self.is_leader_role), "two leaders in one term"
+            if term == self.term and self.is_leader_role:
+                if peer.id not in self.peers:
+                    raise BadMessage("a stranger claims to lead in this server's term")
+                raise AssertionError("two leaders in one term")
             self.step_down(term, peer)
         if self.leader != peer:
             self.leader = peer
