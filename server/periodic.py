@@ -43,7 +43,7 @@ class PeriodicLaunches:
         self._queue.clear()
         self._dispatcher = PeriodicDispatcher(zone) if leads else None
         if self._dispatcher is not None:
-            self._queue.extend(self._dispatcher.begin(self._server.view(), self._server.now_ns()))
+            self._dispatcher.begin(self._server.view())
         self._pump()
 
     def _committed(self, _index: int, changes: list[Change]) -> None:

@@ -86,7 +86,7 @@ def launch(txn: Transaction, command: LaunchPeriodicJob) -> ChildMade:
     else:
         _update_child(txn, child, stored, eval_id, command)
         created = stored.create_index
-    _note_launch(txn, parent, command.launch_seconds * SECOND)
+    note_launch(txn, parent, command.launch_seconds * SECOND)
     return ChildMade(
         child_id=child_id,
         job_create_index=created,
@@ -116,7 +116,8 @@ def _update_child(txn: Transaction, child: Job, stored: Job, eval_id: str, comma
     drop_old_version(txn, child.namespace, child.id, command.versions_kept)
 
 
-def _note_launch(txn: Transaction, parent: Job, launch_ns: int) -> None:
+def note_launch(txn: Transaction, parent: Job, launch_ns: int) -> None:
+    """Keep when a periodic job was launched last: the next leader goes on from there."""
     stored = txn.get(PERIODIC_LAUNCHES, (parent.namespace, parent.id))
     row = PeriodicLaunch(
         namespace=parent.namespace,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from yurt.fsm.apply.children import note_launch
 from yurt.fsm.apply.evaluations import new_evaluation
 from yurt.fsm.apply.life import ensure_summary, refresh_status, store_job
 from yurt.fsm.apply.purge import delete_job
@@ -18,7 +19,7 @@ from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import DesiredTransition
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.group import TaskGroup
-from yurt.fsm.structs.job import Job, PeriodicLaunch
+from yurt.fsm.structs.job import Job
 
 
 def register(txn: Transaction, command: RegisterJob) -> JobWritten:
@@ -141,14 +142,7 @@ def _track_launch(txn: Transaction, job: Job, stored: Job | None, now_ns: int) -
     row = txn.get(PERIODIC_LAUNCHES, (job.namespace, job.id))
     if row is not None and stored is not None and stored.periodic == job.periodic and stored.stop == job.stop:
         return
-    launch = PeriodicLaunch(
-        namespace=job.namespace,
-        id=job.id,
-        launch=now_ns,
-        create_index=row.create_index if row else txn.index,
-        modify_index=txn.index,
-    )
-    txn.put(PERIODIC_LAUNCHES, launch)
+    note_launch(txn, job, now_ns)
 
 
 def deregister(txn: Transaction, command: DeregisterJob) -> JobWritten:

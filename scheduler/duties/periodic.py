@@ -8,6 +8,7 @@ of the last one, from which the next leader goes on.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from typing import NamedTuple
 
 from yurt.fsm.apply.children import overlaps
@@ -17,6 +18,7 @@ from yurt.fsm.store.schema import JOBS, PERIODIC_LAUNCHES
 from yurt.fsm.structs.job import Job
 
 SECOND_NS = 1_000_000_000
+SLICE = 512  # jobs looked at in one turn
 JobKey = tuple[str, str]
 
 
@@ -37,22 +39,24 @@ class PeriodicDispatcher:
         self._heap: list[tuple[int, JobKey]] = []
         self._again: dict[JobKey, Launch] = {}  # due, but not in the log yet: tried once more
         self._retries: list[tuple[int, JobKey]] = []
+        self._unseen: deque[JobKey] = deque()
 
-    def begin(self, reader: Reader, now_ns: int) -> list[Launch]:
-        """Track every job; of each that missed launches while nobody led, one is due now."""
-        missed = []
-        for job in reader.scan(JOBS):
-            if job.periodic is None:
-                continue
-            key = (job.namespace, job.id)
-            row = reader.get(PERIODIC_LAUNCHES, key)
-            due = next_launch(job, min(row.launch, now_ns) if row else now_ns, self._zones)
-            if due is not None and due < now_ns:
-                if not overlaps(reader, job):
-                    missed.append(Launch(*key, now_ns // SECOND_NS))
-                due = next_launch(job, now_ns, self._zones)
+    def begin(self, reader: Reader) -> None:
+        """Every job is to be looked at: of each that missed launches while nobody led, one is due at once."""
+        self._unseen.extend(reader.keys(JOBS))
+
+    def _missed(self, reader: Reader, key: JobKey, now_ns: int) -> Launch | None:
+        """Track a job that the state has; the launch that makes up for those it missed."""
+        job = reader.get(JOBS, key)
+        if job is None or job.periodic is None or key in self._due:
+            return None
+        row = reader.get(PERIODIC_LAUNCHES, key)
+        due = next_launch(job, min(row.launch, now_ns) if row else now_ns, self._zones)
+        if due is None or due >= now_ns:
             self._set(key, due)
-        return missed
+            return None
+        self.track(job, now_ns)
+        return None if overlaps(reader, job) else Launch(*key, now_ns // SECOND_NS)
 
     def track(self, job: Job, now_ns: int) -> None:
         """The job is new or has changed: its next launch counts from now."""
@@ -70,12 +74,18 @@ class PeriodicDispatcher:
             heapq.heappush(self._heap, (due, key))
 
     def take(self, reader: Reader, now_ns: int) -> list[Launch]:
-        """What is due; of a job that is late for several launches only the first. Skipped ones are not made up."""
-        launches = []
+        """What is due; of a job that is late for several launches only the first. Skipped ones are not made up.
+
+        One call does a bounded piece of work; if there is more, the next deadline is past.
+        """
+        work = min(SLICE, len(self._unseen))
+        found = (self._missed(reader, self._unseen.popleft(), now_ns) for _ in range(work))
+        launches = [launch for launch in found if launch is not None]
         while self._retries and self._retries[0][0] <= now_ns:
             launches.append(self._again.pop(heapq.heappop(self._retries)[1]))
         late = {(one.namespace, one.job_id) for one in launches}
-        while (due := self._next_due()) is not None and due <= now_ns:
+        while work < SLICE and (due := self._next_due()) is not None and due <= now_ns:
+            work += 1
             key = heapq.heappop(self._heap)[1]
             del self._due[key]
             job = reader.get(JOBS, key)
@@ -100,5 +110,7 @@ class PeriodicDispatcher:
 
     def next_deadline(self) -> int | None:
         """When something is due next; None if nothing is."""
+        if self._unseen:
+            return 0
         deadlines = [due for due in (self._next_due(), self._retries[0][0] if self._retries else None) if due]
         return min(deadlines, default=None)

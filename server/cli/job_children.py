@@ -21,8 +21,10 @@ def next_launch(job: dict[str, Any], now: float) -> str:
     """When the job's next child is due and how long that is from `now` (Unix seconds); `none` if never."""
     block = job["Periodic"]
     place = zone(block["TimeZone"] or "")
-    if not block["Enabled"] or job["Stop"] or place is None:
-        return "none (job stopped or not enabled)" if place is not None else "none (unknown time zone)"
+    if not block["Enabled"] or job["Stop"] or job["ParameterizedJob"]:
+        return "none (job stopped, parameterized or not enabled)"
+    if place is None:
+        return "none (unknown time zone)"
     try:
         due = next_of(block["Specs"] or [block["Spec"]], int(now * 1e9), place)
     except CronError as error:

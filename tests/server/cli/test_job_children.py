@@ -58,14 +58,14 @@ BLOCK = {"Enabled": True, "Specs": ["@daily"], "Spec": "", "TimeZone": "UTC", "S
     [
         ({}, "1970-01-02T00:00:00Z (1d from now)"),
         ({"Specs": None, "Spec": "0 6 * * *"}, "1970-01-01T06:00:00Z (6h from now)"),
-        ({"Enabled": False}, "none (job stopped or not enabled)"),
+        ({"Enabled": False}, "none (job stopped, parameterized or not enabled)"),
         ({"TimeZone": "Mars/Olympus"}, "none (unknown time zone)"),
         ({"Specs": ["0 0 30 2 *"]}, "none"),
         ({"Specs": ["never"]}, "none (missing field(s))"),
     ],
 )
 def test_the_next_launch_in_words(change: dict[str, Any], text: str) -> None:
-    assert next_launch({"Periodic": BLOCK | change, "Stop": False}, 0.0) == text
+    assert next_launch({"Periodic": BLOCK | change, "Stop": False, "ParameterizedJob": None}, 0.0) == text
 
 
 def test_dispatching(yurt: Yurt, fresh_id: FreshId, server: ServerProcess, tmp_path: Path) -> None:
