@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from yurt.fsm.apply.children import note_launch
 from yurt.fsm.apply.evaluations import new_evaluation
 from yurt.fsm.apply.life import ensure_summary, refresh_status, store_job
 from yurt.fsm.apply.purge import delete_job
@@ -18,7 +19,7 @@ from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import DesiredTransition
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.group import TaskGroup
-from yurt.fsm.structs.job import Job, PeriodicLaunch
+from yurt.fsm.structs.job import Job
 
 
 def register(txn: Transaction, command: RegisterJob) -> JobWritten:
@@ -63,7 +64,7 @@ def store_specification(
     ensure_summary(txn, job)
     store_submission(txn, job, command.submission, payload_version, stored)
     if job.periodic is not None and not job.is_parameterized:
-        _track_launch(txn, job, command.now_ns)
+        _track_launch(txn, job, stored, command.now_ns)
     if command.eval_id and not job.is_parent:
         _evaluation(txn, job, command, triggered_by)
     store_job(txn, job, old_status=stored.status if stored else "")
@@ -136,17 +137,12 @@ def _preserve(stored: Job, job: Job, *, counts: bool, resources: bool) -> Job:
     return preserved
 
 
-def _track_launch(txn: Transaction, job: Job, now_ns: int) -> None:
-    """A periodic job's launches count from its first registration."""
-    if txn.get(PERIODIC_LAUNCHES, (job.namespace, job.id)) is None:
-        launch = PeriodicLaunch(
-            namespace=job.namespace,
-            id=job.id,
-            launch=now_ns,
-            create_index=txn.index,
-            modify_index=txn.index,
-        )
-        txn.put(PERIODIC_LAUNCHES, launch)
+def _track_launch(txn: Transaction, job: Job, stored: Job | None, now_ns: int) -> None:
+    """A periodic job's launches count from the registration of its block: no earlier one was missed."""
+    row = txn.get(PERIODIC_LAUNCHES, (job.namespace, job.id))
+    if row is not None and stored is not None and stored.periodic == job.periodic and stored.stop == job.stop:
+        return
+    note_launch(txn, job, now_ns)
 
 
 def deregister(txn: Transaction, command: DeregisterJob) -> JobWritten:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,23 @@ def test_answers_are_compressed_and_indented_when_asked(server: ServerProcess) -
     assert answer.getheader("content-encoding") == "gzip" and answer.getheader("vary") == "Accept-Encoding"
     assert body.startswith(b"[\n    {\n        ") and body.endswith(b"\n]\n")
     assert json.loads(body)[0]["Name"] == "default"
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "used"),
+    [("deflate", "deflate"), ("gzip, deflate", "gzip"), ("deflate, gzip", "gzip"), ("br", None), ("identity", None)],
+)
+@pytest.mark.parametrize("path", ["/v1/namespaces", "/v1/job/nobody"])
+def test_what_a_client_accepts_is_used(server: ServerProcess, accepted: str, used: str | None, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
+    connection.request("GET", path, headers={"Accept-Encoding": accepted})
+    answer = connection.getresponse()
+    body = answer.read()
+    assert int(answer.getheader("content-length") or 0) == len(body)
+    assert answer.getheader("content-encoding") == used
+    plain = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}[used](body)
+    assert plain.startswith(b"[{" if answer.status == 200 else b"job not found")
     connection.close()
 
 
