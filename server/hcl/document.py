@@ -30,7 +30,7 @@ def _constant(node: Node) -> Any:
     match node:
         case Literal(value=value):
             return _number(value) if isinstance(value, Decimal) else value
-        case Template(parts=parts) if all(isinstance(one, Literal) for one in parts):
+        case Template(parts=parts) if all(isinstance(one, Literal) and isinstance(one.value, str) for one in parts):
             return "".join(one.value for one in parts)  # type: ignore[attr-defined]
         case Unary(operator="-", operand=Literal(value=Decimal() as value)):
             return _number(-value)
