@@ -67,7 +67,7 @@ def from_json(text: str) -> Value:
     try:
         plain = json.loads(text, parse_float=_Digits, parse_int=_Digits, parse_constant=_refuse)
     except json.JSONDecodeError as error:
-        at = _first_wrong(text, error.pos)
+        at = _first_wrong(text, error.pos) if error.msg == "Expecting value" else error.pos
         if at >= len(text):
             raise JsonError("EOF" if not text.strip() else "unexpected EOF") from None
         if error.msg == "Extra data":

@@ -11,15 +11,16 @@ from yurt.server.jobspec.values import Value
 STEPS_MAX = 400_000
 ELEMENTS_MAX = 100_000
 CHARACTERS_MAX = 8 << 20
+BLOCKS_MAX = 10_000
 
 
 class Budget:
     """How much one job file may ask for: steps of evaluation, and characters made."""
 
-    __slots__ = ("_characters", "_steps")
+    __slots__ = ("_blocks", "_characters", "_steps")
 
     def __init__(self) -> None:
-        self._steps, self._characters = STEPS_MAX, CHARACTERS_MAX
+        self._steps, self._characters, self._blocks = STEPS_MAX, CHARACTERS_MAX, BLOCKS_MAX
 
     def step(self, place: Range | None, count: int = 1) -> None:
         """Count steps; raises `LimitError`."""
@@ -32,6 +33,12 @@ class Budget:
         self._characters -= count
         if self._characters < 0:
             raise LimitError(place, "The expressions make too much text.")
+
+    def block(self, place: Range | None) -> None:
+        """Count a generated block; raises `LimitError`."""
+        self._blocks -= 1
+        if self._blocks < 0:
+            raise LimitError(place, f"Dynamic blocks make more than {BLOCKS_MAX} blocks.")
 
 
 @dataclass(slots=True)

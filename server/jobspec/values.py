@@ -137,7 +137,7 @@ def identity(value: Value) -> Any:
 
 
 def _order(key: Any) -> Any:
-    kind, raw = key
+    raw = key[1]
     if isinstance(raw, Decimal | bool):
         return (0, raw, "")
     return (1, 0, raw if isinstance(raw, str) else repr(key))
