@@ -13,7 +13,7 @@ from typing import NamedTuple
 from yurt.server.hcl.diagnostics import LimitError, Range, Source
 
 SOURCE_BYTES_MAX = 1 << 20
-TOKENS_MAX = 200_000
+TOKENS_MAX = 100_000
 DEPTH_MAX = 64
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from yurt.fsm.errors import Refusal
 from yurt.server.http.context import Answer, Context
 from yurt.server.http.reads import Query
-from yurt.server.http.routes import cluster, jobs_change, jobs_read, jobs_write, scheduling
+from yurt.server.http.routes import cluster, jobs_change, jobs_parse, jobs_read, jobs_write, scheduling
 
 Handler = Callable[[Context], Awaitable[Answer]]
 BODY_BYTES_MAX = 1 << 20
@@ -42,17 +42,13 @@ _J, _C, _S = "/v1/job/:id", "list-jobs", "submit-job"
 LIST = Route("/v1/jobs", _C, get=jobs_read.list_jobs, put=jobs_write.register, body_bytes_max=JOB_BYTES_MAX)
 
 
-async def _not_parsed(_context: Context) -> Answer:
-    raise Refusal(501, "this version does not read HCL job files; send the job as JSON")
-
-
 async def _no_action(_context: Context) -> Answer:
     raise Refusal(500, "websocket connection not found in context")
 
 
 FIXED: tuple[Route, ...] = (
     LIST,
-    Route("/v1/jobs/parse", "parse-job", put=_not_parsed, local=True, body_bytes_max=JOB_BYTES_MAX),
+    Route("/v1/jobs/parse", "parse-job", put=jobs_parse.parse, local=True, body_bytes_max=JOB_BYTES_MAX),
     Route("/v1/validate/job", "read-job", put=jobs_write.validate, local=True, body_bytes_max=JOB_BYTES_MAX),
     Route("/v1/evaluations", "read-job", get=scheduling.list_evaluations),
     Route("/v1/evaluations/count", "read-job", get=scheduling.count_evaluations),

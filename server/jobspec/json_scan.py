@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from yurt.server.hcl.diagnostics import Diagnostic, HclError, LimitError, Range, Source
-from yurt.server.hcl.scanner import DEPTH_MAX, SOURCE_BYTES_MAX
+from yurt.server.hcl.scanner import DEPTH_MAX, SOURCE_BYTES_MAX, TOKENS_MAX
 
 _TOKEN = re.compile(
     r'[ \t\r\n]*(?:(?P<string>"(?:[^"\\\n]|\\.)*")|(?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)'
@@ -56,9 +56,13 @@ def _error(place: Range, summary: str, detail: str) -> HclError:
 
 class _Scan:
     def __init__(self, source: Source) -> None:
-        self._source, self._at, self._depth = source, 0, 0
+        self._source, self._at, self._depth, self._taken = source, 0, 0, 0
 
     def take(self) -> tuple[str, str, Range]:
+        self._taken += 1
+        if self._taken > TOKENS_MAX:
+            detail = f"The text has more than {TOKENS_MAX} words and signs."
+            raise LimitError(Range(self._source, self._at, self._at + 1), detail)
         match = _TOKEN.match(self._source.text, self._at)
         assert match is not None
         kind = str(match.lastgroup)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from yurt.server.hcl.diagnostics import Range
+from yurt.server.hcl.diagnostics import LimitError, Range
 from yurt.server.hcl.nodes import Step
 from yurt.server.jobspec.convert import ConversionError, convert
 from yurt.server.jobspec.scope import Scope
 from yurt.server.jobspec.values import NUMBER, STRING, UNKNOWN, Value, primitive
 
+RUNTIME_NAME_MAX = 64 << 10
 _NO_KEY = "The given key does not identify an element in this collection value"
 
 
@@ -125,6 +126,8 @@ def runtime_name(place: Range) -> str:
         return "${" + place.text + "}"
     found = source[before - 2 : end]
     for at in range(end + 1, len(source)):
+        if len(found) > RUNTIME_NAME_MAX:
+            raise LimitError(place, f"A name is longer than {RUNTIME_NAME_MAX} characters.")
         if source[at] == "}":
             found += source[end:at]
         elif source[at] != " ":

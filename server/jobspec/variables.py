@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from yurt.server.hcl import nodes
 from yurt.server.hcl.bodies import parse_expression
@@ -14,6 +12,7 @@ from yurt.server.jobspec.content import Placed, Shape, content
 from yurt.server.jobspec.convert import ConversionError, convert
 from yurt.server.jobspec.evaluate import evaluate
 from yurt.server.jobspec.json_source import JsonBody
+from yurt.server.jobspec.references import traversals
 from yurt.server.jobspec.scope import Scope, Shared
 from yurt.server.jobspec.types import type_of
 from yurt.server.jobspec.values import BOOL, DYNAMIC, Type, Value, object_of
@@ -121,7 +120,7 @@ class Variables:
         condition, message = attributes["condition"].value, attributes["error_message"].value
         before = len(self._diagnostics)
         mentions = 0
-        for one in _traversals(condition):
+        for one in traversals(condition):
             if one.root == "var" and one.steps and one.steps[0].key == name:
                 mentions += 1
             else:
@@ -220,16 +219,3 @@ def _type_node(node: nodes.Node) -> nodes.Node:
         if isinstance(part, nodes.Literal) and isinstance(part.value, str):
             return parse_expression(Source(part.value, node.range.source.file))
     return node
-
-
-def _traversals(root: Any) -> Iterator[nodes.Traversal]:
-    """All names with their steps in an expression."""
-    waiting: list[Any] = [root]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, nodes.Traversal):
-            yield one
-        elif isinstance(one, list | tuple) and not isinstance(one, Range):
-            waiting.extend(reversed(one))
-        elif is_dataclass(one):
-            waiting.extend(getattr(one, each.name) for each in reversed(fields(one)))

@@ -14,10 +14,12 @@ from typing import Any
 from yurt.server.jobspec.functions.encoding import decoded_base64
 from yurt.server.jobspec.functions.rsa import RsaError, rsa_decrypt
 from yurt.server.jobspec.functions.signature import ArgumentError, FunctionError, FunctionLimit, function, whole
+from yurt.server.jobspec.scope import Budget
 from yurt.server.jobspec.values import Value, text
 
 COST_DEFAULT, COST_MIN, COST_MAX = 10, 4, 31
 COST_ALLOWED_MAX = 12  # a quarter of a second; each more doubles it
+STEPS_PER_ROUND = 40
 _ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _NAMESPACES = {
     "dns": uuid.NAMESPACE_DNS, "url": uuid.NAMESPACE_URL, "oid": uuid.NAMESPACE_OID, "x500": uuid.NAMESPACE_X500,
@@ -63,8 +65,8 @@ def _crypt() -> Any:
     return crypt
 
 
-@function("bcrypt", "str:string", "cost:number...")
-def _bcrypt(given: Value, *costs: Value) -> Value:
+@function("bcrypt", "str:string", "cost:number...", is_costly=True)
+def _bcrypt(budget: Budget, given: Value, *costs: Value) -> Value:
     if len(costs) > 1:
         raise FunctionError("bcrypt() takes no more than two arguments")
     cost = whole(costs[0], 1) if costs else COST_DEFAULT
@@ -76,6 +78,7 @@ def _bcrypt(given: Value, *costs: Value) -> Value:
     if len(given.raw.encode()) > 72:
         text_ = "error occurred generating password bcrypt: password length exceeds 72 bytes"
         raise FunctionError(text_)
+    budget.step(None, STEPS_PER_ROUND << cost)
     salt = "".join(secrets.choice(_ALPHABET) for _ in range(21)) + secrets.choice(".Oeu")
     crypt = _crypt()
     with _lock:

@@ -54,6 +54,7 @@ class Function:
     variadic: Parameter | None
     body: Callable[..., Value]
     needs_files: bool
+    is_costly: bool
 
     def parameter(self, at: int) -> Parameter:
         """The parameter of the argument at a position."""
@@ -66,14 +67,17 @@ class Function:
         """The result; raises `FunctionError`, `ArgumentError`, `FunctionLimit`."""
         if self.needs_files and not shared.reads_files:
             raise FunctionError("filesystem function disabled")
-        return self.body(*arguments)
+        return self.body(shared.budget, *arguments) if self.is_costly else self.body(*arguments)
 
 
 FUNCTIONS: dict[str, Function] = {}
 
 
-def function(name: str, *parameters: str, needs_files: bool = False) -> Callable[[Any], Any]:
-    """Register a function. A parameter is `name:type`; `?` after it allows null, `...` takes any number."""
+def function(name: str, *parameters: str, needs_files: bool = False, is_costly: bool = False) -> Callable[[Any], Any]:
+    """Register a function. A parameter is `name:type`; `?` after it allows null, `...` takes any number.
+
+    One that `is_costly` gets the budget as its first argument, to count its work itself.
+    """
 
     def register(body: Callable[..., Value]) -> Callable[..., Value]:
         fixed: list[Parameter] = []
@@ -85,7 +89,7 @@ def function(name: str, *parameters: str, needs_files: bool = False) -> Callable
                 variadic = parameter
             else:
                 fixed.append(parameter)
-        FUNCTIONS[name] = Function(tuple(fixed), variadic, body, needs_files)
+        FUNCTIONS[name] = Function(tuple(fixed), variadic, body, needs_files, is_costly)
         return body
 
     return register
