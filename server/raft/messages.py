@@ -11,6 +11,7 @@ import msgspec
 from yurt.fsm.errors import YurtError
 
 MESSAGE_BYTES_MAX = 64 << 20
+NUMBER_MAX = 1 << 62
 
 
 class BadMessage(YurtError):
@@ -50,16 +51,22 @@ class HeartbeatAnswer(Message, frozen=True, array_like=True, tag=4):
 
 
 class VoteRequest(Message, frozen=True, array_like=True, tag=5):
-    """A candidate asks for a vote with the end of its log."""
+    """A candidate asks for a vote with the end of its log.
+
+    `poll`: would you vote for me? `term` is then the one that would begin. `transfer`: the leader wants it so.
+    """
 
     last_index: int
     last_term: int
+    poll: bool = False
+    transfer: bool = False
 
 
 class VoteAnswer(Message, frozen=True, array_like=True, tag=6):
-    """The vote is durable before this leaves."""
+    """The vote is durable before this leaves. A granted poll has the term that would begin."""
 
     granted: bool
+    poll: bool = False
 
 
 class SnapshotChunk(Message, frozen=True, array_like=True, tag=7):
@@ -68,6 +75,7 @@ class SnapshotChunk(Message, frozen=True, array_like=True, tag=7):
     index: int
     snapshot_term: int
     configuration: list[list[str]]
+    configuration_index: int
     size: int
     crc: int
     offset: int
@@ -82,9 +90,29 @@ class SnapshotAnswer(Message, frozen=True, array_like=True, tag=8):
     installed: bool
 
 
+class TimeoutNow(Message, frozen=True, array_like=True, tag=9):
+    """The leader wants this server to take over at once."""
+
+
+class ReadRequest(Message, frozen=True, array_like=True, tag=10):
+    """How far has the cluster committed? `request` is a random number; `quorum`: ask a majority for this."""
+
+    request: int
+    quorum: bool
+
+
+class ReadAnswer(Message, frozen=True, array_like=True, tag=11):
+    """State applied up to `index` may be read; or not `known`, because the asked server does not lead."""
+
+    request: int
+    known: bool
+    index: int
+
+
 AnyMessage = (
     Append | AppendAnswer | Heartbeat | HeartbeatAnswer | VoteRequest | VoteAnswer | SnapshotChunk | SnapshotAnswer
-)
+    | TimeoutNow | ReadRequest | ReadAnswer
+)  # fmt: skip
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
 
@@ -100,14 +128,23 @@ def decode(data: bytes) -> AnyMessage:
         message = _decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise BadMessage(str(error)) from error
+    _check_numbers(message)
     if isinstance(message, Append):
         _check_entries(message)
     return message
 
 
+def _check_numbers(message: AnyMessage) -> None:
+    """Terms, indexes and sizes are counted: none is negative, and none is near the end of what files can hold."""
+    for name in message.__struct_fields__:
+        value = getattr(message, name)
+        if type(value) is int and not 0 <= value < NUMBER_MAX:
+            raise BadMessage(f"{name} is {value}")
+
+
 def _check_entries(message: Append) -> None:
     index, term = message.previous_index, message.previous_term
     for entry in message.entries:
-        if entry[1] != index + 1 or not term <= entry[2] <= message.term:
+        if entry[1] != index + 1 or not term <= entry[2] <= message.term or not entry[0]:
             raise BadMessage("entries are not in order")
         _, index, term = entry
