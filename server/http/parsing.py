@@ -1,4 +1,4 @@
-"""Job files are parsed in a process of their own, so that no text holds up the server's loop (decision 0005)."""
+"""Job files are parsed in a process of their own, so that no text holds up the server's loop (decision 0006)."""
 
 from __future__ import annotations
 

@@ -14,10 +14,14 @@ from yurt.server.jobspec.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a body may hold: arguments (required or not), and blocks with the names of their labels."""
+    """What a body may hold: arguments (required or not), and blocks with the names of their labels.
+
+    `is_dynamic`: `dynamic` blocks may stand for them.
+    """
 
     arguments: Mapping[str, bool]
     blocks: Mapping[str, tuple[str, ...]]
+    is_dynamic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,10 @@ def content(body: Body, shape: Shape, scope: Scope) -> tuple[dict[str, Attribute
         if is_required and name not in body.attributes:
             detail = f'The argument "{name}" is required, but no definition was found.'
             scope.tell(body.missing, "Missing required argument", detail)
+    given = expand(body.blocks, shape.blocks, scope) if shape.is_dynamic else ((one, scope) for one in body.blocks)
     placed = [
         Placed(block, inner)
-        for block, inner in expand(body.blocks, shape.blocks, scope)
+        for block, inner in given
         if block.kind in shape.blocks and _has_labels(block, shape.blocks[block.kind], scope)
     ]
     _tell_unsupported(body, shape, scope)
@@ -72,7 +77,7 @@ def _tell_unsupported(body: Body, shape: Shape, scope: Scope) -> None:
         detail = f'An argument named "{name}" is not expected here.{hint}'
         scope.tell(attribute.name_range, "Unsupported argument", detail)
     for block in body.blocks:
-        if block.kind in shape.blocks or (block.kind == "dynamic" and shape.blocks):
+        if block.kind in shape.blocks or (block.kind == "dynamic" and shape.is_dynamic and shape.blocks):
             continue
         meant = suggestion(block.kind, list(shape.blocks))
         hint = f' Did you mean "{meant}"?' if meant else ""

@@ -28,7 +28,7 @@ def _shape(type_: BlockType) -> Shape:
     for name, child in type_.children.items():
         below = BLOCK_TYPES.get(child.type)
         blocks[name] = (below.label_name,) if below is not None and below.label is not None else ()
-    return Shape(arguments, blocks)
+    return Shape(arguments, blocks, is_dynamic=True)
 
 
 SHAPES = {name: _shape(type_) for name, type_ in BLOCK_TYPES.items()}
@@ -68,17 +68,19 @@ class Decoder:
         by_name: dict[str, list[Placed]] = {}
         for one in blocks:
             by_name.setdefault(one.block.kind, []).append(one)
-        for name, child in type_.children.items():
-            given = by_name.get(name, [])
-            attribute_ = attributes.get(name) if child.how == "strings|" else None
-            if given or attribute_ is not None:
-                found[child.field] = self._child(child, given, attribute_, scope)
+        for name in dict.fromkeys([*by_name, *attributes]):
+            child = type_.children.get(name)
+            if child is not None:
+                given, attribute_ = by_name.get(name, []), attributes.get(name)
+                found[child.field] = self._child(child, given, attribute_, scope, in_job=type_name == "job")
         after = AFTER.get(type_name)
         if after is not None:
             after(found, block, scope)
         return found
 
-    def _child(self, child: Child, given: list[Placed], attribute: Attribute | None, scope: Scope) -> Any:
+    def _child(
+        self, child: Child, given: list[Placed], attribute: Attribute | None, scope: Scope, *, in_job: bool
+    ) -> Any:
         if child.how == "list":
             return [self.block(child.type, one) for one in given]
         if child.how == "map":
@@ -92,7 +94,7 @@ class Decoder:
             if child.how == "strings|":
                 _tell_twice(other.block, str(first.block.header), scope)
             else:
-                _tell_duplicate(child, first.block, other.block, scope)
+                _tell_duplicate(first.block, other.block, scope, is_vault=in_job and child.type == "vault")
         if child.how in _BODIES:
             return _BODIES[child.how](self, first.block.body, first.scope)
         return self.block(child.type, first)
@@ -134,10 +136,10 @@ def _tell_twice(block: Block, earlier: str, scope: Scope) -> None:
     scope.tell(block.header, f"Duplicate {kind} block", detail)
 
 
-def _tell_duplicate(child: Child, first: Block, other: Block, scope: Scope) -> None:
+def _tell_duplicate(first: Block, other: Block, scope: Scope, *, is_vault: bool) -> None:
     kind = other.kind
     detail = f"Only one {kind} block is allowed. Another was defined at {first.header}."
-    if child.field == "_vault":
+    if is_vault:
         detail = f'Only one block of type "{kind}" is allowed. Previous definition was at {first.header}.'
     scope.tell(other.header, f"Duplicate {kind} block", detail)
 

@@ -17,7 +17,7 @@ _ARGUMENTS = ("for_each", "iterator", "labels")
 def expand(blocks: list[Block], known: Mapping[str, tuple[str, ...]], scope: Scope) -> Iterator[tuple[Block, Scope]]:
     """The blocks in order, each with its scope; a dynamic block gives way to those it makes."""
     for block in blocks:
-        if block.kind == "dynamic" and "dynamic" not in known and known:
+        if block.kind == "dynamic" and known:
             yield from _generated(block, known, scope)
         else:
             yield block, scope

@@ -20,7 +20,6 @@ from yurt.server.jobspec.values import Value
 from yurt.server.jobspec.variables import Variables
 
 _TOP = Shape({}, {"variables": (), "variable": ("name",), "locals": (), "job": ("name",)})
-_ENVIRONMENT = "NOMAD_VAR_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Inputs:
     """Where values of variables come from beside their defaults, the weakest first.
 
     `files` are (name, text) pairs; `is_strict`: a name that is not declared is an error and no warning;
-    `reads_files`: functions may read files, as in the command line.
+    `reads_files`: functions may read files, as in the command line; `what` error texts call the files' texts.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -36,15 +35,32 @@ class Inputs:
     flags: Sequence[tuple[str, str]] = ()
     is_strict: bool = False
     reads_files: bool = False
+    what: str = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The job, and its declared variables by how a flag's text is read: as it is, or as an expression."""
+
+    job: dict[str, Any]
+    simple_variables: frozenset[str]
+    complex_variables: frozenset[str]
 
 
 def parse_job(text: str, file: str, inputs: Inputs, *, canonical: bool = False) -> dict[str, Any]:
     """The job as JSON has it; raises `HclError`."""
+    job = parse_file(text, file, inputs).job
+    return canonicalize(job) if canonical else job
+
+
+def parse_file(text: str, file: str, inputs: Inputs) -> Parsed:
+    """The job of a file with its variables; raises `HclError`."""
+    reader = _Reader(inputs)
     try:
-        job = _Reader(inputs).job(Source(text, file))
+        job = reader.job(Source(text, file))
     except RecursionError:
         raise LimitError(None, "The values are nested too deep.") from None
-    return canonicalize(job) if canonical else job
+    return Parsed(job, *reader.variables_by_kind())
 
 
 def read_body(source: Source) -> Body:
@@ -59,6 +75,12 @@ class _Reader:
         self._shared = Shared(reads_files=inputs.reads_files)
         self._diagnostics: list[Diagnostic] = []
         self._variables = Variables(self._shared, self._diagnostics)
+
+    def variables_by_kind(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The names of simple variables, and of those whose values are expressions."""
+        declared = self._variables.declared
+        complex_ = frozenset(name for name, one in declared.items() if not one.is_simple)
+        return frozenset(declared) - complex_, complex_
 
     def _stop_on_errors(self) -> None:
         if any(not one.is_warning for one in self._diagnostics):
@@ -109,7 +131,7 @@ class _Reader:
     def _assign(self) -> None:
         declared = self._variables.declared
         for name in declared:
-            given = self._inputs.environment.get(_ENVIRONMENT + name)
+            given = self._inputs.environment.get(name)
             if given is not None:
                 self._variables.assign_text(name, given, "env")
         for file, text in self._inputs.files:
@@ -126,7 +148,7 @@ class _Reader:
         except LimitError:
             raise
         except HclError as error:
-            raise VariablesError(error) from None
+            raise VariablesError(error, self._inputs.what) from None
         plain = body.plain() if isinstance(body, JsonBody) else body
         for block in plain.blocks:
             self._tell_block(source.file, block)
@@ -174,6 +196,6 @@ class _Reader:
 class VariablesError(HclError):
     """The text with the values of variables cannot be read."""
 
-    def __init__(self, error: HclError) -> None:
+    def __init__(self, error: HclError, what: str) -> None:
         super().__init__(error.diagnostics)
-        self.args = (f"unable to parse var content: {error}",)
+        self.args = (f"unable to parse var {what}: {error}",)

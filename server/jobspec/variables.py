@@ -15,7 +15,7 @@ from yurt.server.jobspec.json_source import JsonBody
 from yurt.server.jobspec.references import traversals
 from yurt.server.jobspec.scope import Scope, Shared
 from yurt.server.jobspec.types import type_of
-from yurt.server.jobspec.values import BOOL, DYNAMIC, Type, Value, object_of
+from yurt.server.jobspec.values import BOOL, Type, Value, object_of
 
 _SHAPE = Shape({"type": False, "default": False, "description": False}, {"validation": ()})
 _VALIDATION = Shape({"condition": True, "error_message": True}, {})
@@ -53,6 +53,11 @@ class Variable:
     value: Assigned | None = None
     validations: list[Validation] = field(default_factory=list)
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether a flag's text is its value, and no expression."""
+        return self.type is None or self.type.is_primitive
+
 
 class Variables:
     """All declared variables of a job file."""
@@ -73,8 +78,10 @@ class Variables:
         found = Variable(name)
         if "type" in attributes:
             found.type = type_of(_type_node(attributes["type"].value), scope)
-        if "default" in attributes:
-            self._default(found, attributes["default"].value)
+            if found.type is None:
+                return
+        if "default" in attributes and not self._default(found, attributes["default"].value):
+            return
         for one in validations:
             self._validation(found, one)
         self._add(found)
@@ -87,8 +94,8 @@ class Variables:
             self._constant.tell(block.kind_range, f'Unexpected "{block.kind}" block', detail)
         for name, attribute in body.attributes.items():
             found = Variable(name)
-            self._default(found, attribute.value)
-            self._add(found)
+            if self._default(found, attribute.value):
+                self._add(found)
 
     def _add(self, variable: Variable) -> None:
         if variable.name in self.declared:
@@ -97,11 +104,11 @@ class Variables:
         else:
             self.declared[variable.name] = variable
 
-    def _default(self, variable: Variable, node: nodes.Node) -> None:
+    def _default(self, variable: Variable, node: nodes.Node) -> bool:
+        """Whether the default has a value at all; it then is the variable's."""
         value = evaluate(node, self._constant)
         if not value.is_known:
-            variable.value = Assigned(Value(DYNAMIC, None), node.range, "default")
-            return
+            return False
         if variable.type is None:
             variable.type = value.type if value.raw is not None else None
         else:
@@ -111,6 +118,7 @@ class Variables:
                 detail = f"This default value is not compatible with the variable's type constraint: {error}."
                 self._constant.tell(node.range, "Invalid default value for variable", detail)
         variable.value = Assigned(value, node.range, "default")
+        return True
 
     def _validation(self, variable: Variable, placed: Placed) -> None:
         scope, name = self._constant, variable.name
@@ -154,8 +162,7 @@ class Variables:
 
     def assign_text(self, name: str, text: str, source: str) -> None:
         """A value from the environment or a flag: itself for simple types, else an expression."""
-        type_ = self.declared[name].type
-        if type_ is None or type_.is_primitive:
+        if self.declared[name].is_simple:
             place = ":0,0-0" if source == "cmd" else None
             self.assign_value(name, Value(_STRING, text), place, source)
             return
