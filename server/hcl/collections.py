@@ -166,7 +166,7 @@ class ExpressionParser(OperatorParser):
                 self.read()
                 groups = True
         elif closer == "}":
-            return fail(self.peek(), "Key expression is required when building an object.")
+            self.tell_first(value.range, _INVALID_FOR, "Key expression is required when building an object.")
         elif self.peek().kind == "...":
             return fail(self.peek(), "Grouping ellipsis (...) cannot be used when building a tuple.")
         if self.peek().text == "if":

@@ -11,6 +11,7 @@ from yurt.server.hcl.nodes import Conditional, For, Join, Literal, Node, Templat
 from yurt.server.hcl.scanner import Token
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
+_DOUBLED = re.compile(r"(?:\$\$|%%)\{")
 _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,4}|U[0-9a-fA-F]{0,8}|.?)|(?:\$\$|%%)\{", re.DOTALL)
 _ESCAPE_LENGTHS = {"u": 6, "U": 10}
 _KEYWORDS = ("if", "for", "else", "endif", "endfor")
@@ -102,8 +103,6 @@ class TemplateParser(Cursor):
             found = match[0]
             if found[0] != "\\":
                 return found[1:]
-            if not escapes:
-                return found
             if len(found) == _ESCAPE_LENGTHS.get(found[1:2], 0) and int(found[2:], 16) < 0x110000:
                 return chr(int(found[2:], 16))
             if found[1:] in _ESCAPES:
@@ -111,7 +110,7 @@ class TemplateParser(Cursor):
             self._tell_escape(found, token.start + match.start())
             return found
 
-        return _ESCAPE.sub(replace, text)
+        return (_ESCAPE if escapes else _DOUBLED).sub(replace, text)
 
     def _tell_escape(self, found: str, at: int) -> None:
         symbol = found[1:2]
