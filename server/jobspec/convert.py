@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import InvalidOperation
 from typing import Any
 
+from yurt.server.jobspec.number_text import plain_text
 from yurt.server.jobspec.values import (
     DYNAMIC,
     NUMBER,
@@ -17,7 +18,6 @@ from yurt.server.jobspec.values import (
     boolean,
     list_of,
     map_of,
-    number_text,
     object_of,
     set_of,
     tuple_of,
@@ -52,7 +52,7 @@ def convert(value: Value, wanted: Type) -> Value:
 def _primitive(value: Value, wanted: Type) -> Value:
     raw = value.raw
     if wanted.kind == "string" and value.kind == "number":
-        return Value(STRING, number_text(raw))
+        return Value(STRING, plain_text(raw))
     if wanted.kind == "string" and value.kind == "bool":
         return Value(STRING, "true" if raw else "false")
     if value.kind == "string":

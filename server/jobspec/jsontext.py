@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from yurt.server.jobspec.convert import from_plain
-from yurt.server.jobspec.values import NUMBERS, Value, number, number_text
+from yurt.server.jobspec.number_text import plain_text
+from yurt.server.jobspec.values import NUMBERS, Value, number
 
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 PARTS_MAX = 100_000
@@ -35,7 +36,7 @@ def _write(value: Value, parts: list[str]) -> None:
     elif isinstance(raw, bool):
         parts.append("true" if raw else "false")
     elif isinstance(raw, Decimal):
-        parts.append(number_text(raw))
+        parts.append(plain_text(raw))
     elif isinstance(raw, list):
         for at, one in enumerate(raw):
             parts.append("," if at else "[")

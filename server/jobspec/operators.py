@@ -9,7 +9,7 @@ from typing import Any
 from yurt.server.hcl import nodes
 from yurt.server.jobspec.convert import ConversionError, convert
 from yurt.server.jobspec.scope import Scope
-from yurt.server.jobspec.values import BOOL, NUMBER, NUMBERS, UNKNOWN, Type, Value, boolean, equal
+from yurt.server.jobspec.values import BOOL, NUMBER, NUMBERS, QUOTIENTS, UNKNOWN, Type, Value, boolean, equal
 
 
 def _modulo(left: Decimal, right: Decimal) -> Decimal:
@@ -27,7 +27,7 @@ _OPERATORS: dict[str, tuple[Type, Type, Callable[[Any, Any], Any]]] = {
     "+": (NUMBER, NUMBER, NUMBERS.add),
     "-": (NUMBER, NUMBER, NUMBERS.subtract),
     "*": (NUMBER, NUMBER, NUMBERS.multiply),
-    "/": (NUMBER, NUMBER, NUMBERS.divide),
+    "/": (NUMBER, NUMBER, QUOTIENTS.divide),
     "%": (NUMBER, NUMBER, _modulo),
 }
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 # 512 bits are 155 digits; what is larger than 1e10000 is infinite, so that no number makes a text of megabytes.
 NUMBERS: Final = decimal.Context(prec=155, Emax=10_000, Emin=-10_000, traps=[])
+# Quotients have some digits more, so that `10 / 3 * 3` is 10.
+QUOTIENTS: Final = decimal.Context(prec=175, Emax=10_000, Emin=-10_000, traps=[])
 
 
 class Type:
@@ -157,16 +159,6 @@ def equal(left: Value, right: Value) -> bool:
     if isinstance(a, list):
         return all(equal(one, other) for one, other in zip(a, b, strict=True))
     return all(name in b and equal(one, b[name]) for name, one in a.items())
-
-
-def number_text(value: Decimal) -> str:
-    """A number in plain decimal form: `1.0` is `1`, `1e21` has 22 digits."""
-    if not value.is_finite():
-        return "-Inf" if value < 0 else "Inf"
-    text = format(value, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
 
 
 def plain_number(value: Decimal) -> int | float:

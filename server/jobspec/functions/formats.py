@@ -19,7 +19,8 @@ from yurt.server.jobspec.functions.signature import (
     text_of,
 )
 from yurt.server.jobspec.jsontext import JsonError, json_text, quoted
-from yurt.server.jobspec.values import BOOL, NUMBER, STRING, Value, list_of, number_text
+from yurt.server.jobspec.number_text import general_text
+from yurt.server.jobspec.values import BOOL, NUMBER, STRING, Value, list_of
 
 WIDTH_MAX = 1024
 _VERB = re.compile(r"%(?P<flags>[-+ 0#]*)(?:\[(?P<index>[0-9]+)\])?(?P<width>[0-9]*)(?:\.(?P<precision>[0-9]*))?(?P<mode>.?)", re.DOTALL)  # fmt: skip  # noqa: E501
@@ -126,7 +127,7 @@ def _any(verb: Verb, value: Value) -> str:
         if value.kind == "string" and value.raw is not None:
             return _cut(verb, value.raw)
         if value.kind == "number" and value.raw is not None:
-            return number_text(value.raw)
+            return general_text(value.raw)
     try:
         return json_text(value)
     except JsonError as error:
@@ -161,15 +162,13 @@ def _number(verb: Verb, value: Decimal) -> str:
 
 
 def _float(verb: Verb, value: Decimal) -> str:
-    value = abs(value)
+    value = value.copy_abs()
     if verb.mode in "fF":
         return format(value, f".{6 if verb.precision is None else verb.precision}f")
     if verb.mode in "eE":
         text = format(value, f".{6 if verb.precision is None else verb.precision}{verb.mode}")
     elif verb.precision is None:
-        text = number_text(value)
-        if len(text.lstrip("0.")) > 21 or 0 < value < Decimal("0.0001"):
-            text = format(value.normalize(), "e" if verb.mode == "g" else "E")
+        text = general_text(value) if verb.mode == "g" else general_text(value).upper()
     else:
         text = format(float(value), f".{max(verb.precision, 1)}{verb.mode}")
     return re.sub(r"([eE][+-])(\d)$", r"\g<1>0\2", text)
