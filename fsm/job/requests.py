@@ -122,6 +122,14 @@ class NamespaceRequest(Namespace, frozen=True):
     """PUT /v1/namespace."""
 
 
+class JobsParseRequest(Record, frozen=True):
+    """POST /v1/jobs/parse."""
+
+    job_hcl: str = msgspec.field(default="", name="JobHCL")
+    variables: str = ""
+    canonicalize: bool = False
+
+
 def decode_request(body: bytes, request: type[R]) -> R:
     """The typed request of a body; raises Refusal(400)."""
     return msgspec.convert(decode_body(body, request), request)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from yurt.server.cli import job_history, job_init, job_periodic, job_plan, job_read, job_scaling, job_tag, job_write
+from yurt.server.cli import (
+    job_history,
+    job_init,
+    job_periodic,
+    job_plan,
+    job_read,
+    job_scaling,
+    job_tag,
+    job_validate,
+    job_write,
+)
 
 
 @click.group()
@@ -18,6 +28,7 @@ for command in (
     job_read.inspect,
     job_history.history,
     job_plan.plan,
+    job_validate.validate,
     job_write.run,
     job_write.stop,
     job_write.revert,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
 from yurt.server.cli.client import Client, job_path
 from yurt.server.cli.evaluation import monitor
 from yurt.server.cli.job_read import resolve
-from yurt.server.cli.options import api, detach, verbose
+from yurt.server.cli.jobfile import JobFile, job_file
+from yurt.server.cli.options import GoFlags, api, detach, verbose
 from yurt.server.cli.output import fail, paint, print_json, short
 
 
@@ -30,38 +31,22 @@ def follow(client: Client, answer: dict[str, Any], *, detach: bool, verbose: boo
         raise SystemExit(code)
 
 
-def read_job(path: str) -> dict[str, Any]:
-    """The job of a JSON file (`{"Job": …}` or the job itself; `-` reads standard input)."""
-    try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-    except OSError as error:
-        fail(f"Error reading job file: {error.strerror}: {path}")
-    if not data.lstrip().startswith(b"{"):
-        fail(f"Error reading job file: {path} is not JSON; give the job as JSON, for example from `yurt job inspect`")
-    try:
-        body = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        fail(f"Error reading job file: {path}: {error}")
-    job = body.get("Job", body)
-    if not isinstance(job, dict):
-        fail(f'Error reading job file: {path}: "Job" is no object')
-    return job
-
-
-@click.command()
-@click.argument("path", metavar="FILE")
+@click.command(cls=GoFlags)
+@job_file
 @click.option("--check-index", type=int, help="Register only if the job's JobModifyIndex is this (0: it is new).")
 @click.option("--eval-priority", type=int, help="Priority of the evaluation only.")
 @click.option("--preserve-counts", is_flag=True, help="Keep the stored counts of existing groups.")
 @click.option("--preserve-resources", is_flag=True, help="Keep the stored resources of existing tasks.")
 @click.option("--output", is_flag=True, help="Print the request and send nothing.")
-@click.option("--json", "given_json", is_flag=True, help="The file is JSON (it always is).")
 @detach
 @verbose
 @api
-def run(client: Client, path: str, check_index: int | None, output: bool, **flags: Any) -> None:
-    """Register the job in FILE (JSON, `-` for standard input) and wait for its evaluation."""
-    request: dict[str, Any] = {"Job": read_job(path)}
+def run(
+    client: Client, path: str, load: Callable[[], JobFile], check_index: int | None, output: bool, **flags: Any
+) -> None:
+    """Register the job in FILE (HCL or JSON, `-` for standard input) and wait for its evaluation."""
+    file = load()
+    request: dict[str, Any] = {"Job": file.job, "Submission": file.submission}
     if check_index is not None:
         request |= {"EnforceIndex": True, "JobModifyIndex": check_index}
     if flags["eval_priority"] is not None:

@@ -11,7 +11,8 @@ import orjson
 
 from yurt.fsm.errors import YurtError
 from yurt.server.config.agent import AgentConfig, nanoseconds
-from yurt.server.hcl.document import HclError, load_document
+from yurt.server.hcl.diagnostics import HclError
+from yurt.server.hcl.document import load_document
 
 _REGION = re.compile(r"[a-zA-Z0-9._-]+\Z")
 
@@ -53,7 +54,7 @@ def _read(file: Path) -> dict[str, Any]:
         try:
             body = load_document(data.decode("utf-8", "replace"), str(file))
         except HclError as error:
-            raise ConfigError(f"Error loading configuration: {error}") from error
+            raise ConfigError(f"Error loading configuration: {error.with_line()}") from error
     if not isinstance(body, dict):
         raise ConfigError(f"Error loading configuration from {file}: want an object")
     return body
