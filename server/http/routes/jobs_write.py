@@ -9,18 +9,16 @@ import orjson
 
 from yurt.fsm.commands import DeregisterJob, EvaluateJob, JobWritten, RegisterJob, RevertJob, SetJobStability
 from yurt.fsm.errors import Refusal
-from yurt.fsm.job.admit import Admitted, admit, admit_submission, errors_of, prepare
+from yurt.fsm.job.admit import NO_REGION, Admitted, admit, admit_submission, errors_of, prepare
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.multierror import multierror, multiwarning
 from yurt.fsm.job.requests import EvaluateRequest, RegisterRequest, RevertRequest, StableRequest, decode_request
 from yurt.fsm.job.rules import check_evaluate, check_index, check_update
-from yurt.fsm.job.warnings import job_warnings
-from yurt.fsm.store.schema import JOBS, SCHEDULER_CONFIG
+from yurt.fsm.job.warnings import job_warnings, memory_warnings
+from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.job import JobSubmission
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN
-
-NO_REGION = "No path to region"
 
 
 def written(result: JobWritten, *, warnings: str = "", known_leader: bool = False) -> dict[str, Any]:
@@ -59,16 +57,8 @@ def admitted(context: Context, body: dict[str, Any]) -> Admitted:
     """The job of a register or plan request, admitted in the namespace that wins."""
     job = body["Job"]
     namespace = context.query.get("namespace") or body.get("Namespace") or job.get("Namespace") or "default"
-    view, server = context.server.view(), context.server
-    memory = view.get(SCHEDULER_CONFIG, "")
-    return admit(
-        job,
-        reader=view,
-        namespace=namespace,
-        region=server.region,
-        limits=server.limits,
-        memory_oversubscription=memory is not None and memory.memory_oversubscription_enabled,
-    )
+    server = context.server
+    return admit(job, reader=server.view(), namespace=namespace, region=server.region, limits=server.limits)
 
 
 async def register(context: Context) -> Answer:
@@ -229,11 +219,12 @@ async def validate(context: Context) -> Answer:
     server = context.server
     namespace = job.get("Namespace") or "default"
     ready = prepare(job, namespace=namespace, region=server.region, limits=server.limits)
-    errors = errors_of(ready, server.view(), server.limits)
+    view = server.view()
+    errors = errors_of(ready, view, server.limits)
     found = {
         "DriverConfigValidated": True,
         "Error": multierror(errors) if errors else "",
         "ValidationErrors": errors or None,
-        "Warnings": multiwarning(tuple(job_warnings(ready))),
+        "Warnings": multiwarning((*memory_warnings(ready, view), *job_warnings(ready))),
     }
     return json_answer(orjson.dumps(found))
