@@ -7,6 +7,7 @@ import logging
 import time
 
 from yurt.fsm.errors import Refusal, YurtError
+from yurt.fsm.job.admit import NO_REGION
 from yurt.server.http.context import Answer, Context, text
 from yurt.server.http.forward import forward
 from yurt.server.http.reads import Reads

@@ -57,8 +57,8 @@ def test_defaults_by_type(kind: str, restart: int, reschedule: Any, migrate: Any
 def test_the_job_is_what_it_was_when_it_comes_back_as_it_was_read() -> None:
     job = admitted(
         Update={"MaxParallel": 3}, Meta={"a": "b"}, Constraints=[{"LTarget": "${attr.x}", "RTarget": "y", "Operand": "="}],
-        group={"Services": [{"Provider": "nomad", "PortLabel": "http", "Checks": [{"Type": "tcp"}]}], "Networks": [{"DynamicPorts": [{"Label": "http"}]}]},
-        task={"KillSignal": "SIGINT", "Config": {"n": 1, "l": [], "x": None}, "Templates": [{"ChangeMode": "signal", "DestPath": "x"}]},
+        group={"Services": [{"Provider": "nomad", "PortLabel": "http", "Checks": [{"Type": "tcp", "Interval": 10**9, "Timeout": 10**9}]}], "Networks": [{"DynamicPorts": [{"Label": "http"}]}]},
+        task={"KillSignal": "SIGINT", "Config": {"n": 1, "l": [], "x": None}, "Templates": [{"ChangeMode": "signal", "DestPath": "x", "EmbeddedTmpl": "x"}]},
     )  # fmt: skip
     read = json.loads(to_json(job))
     assert same_specification(job, again(read))
