@@ -35,7 +35,7 @@ def _leaves(record: Record) -> dict[str, str]:
 def _present(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _present(one) for key, one in value.items() if one is not None}
-    return [_present(one) for one in value] if isinstance(value, list) else value
+    return [_present(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 _UPSTREAM = Shape(Upstream, parts=(Flat("mesh_gateway", "MeshGateway"), Flat("config", "Config")))
