@@ -97,7 +97,7 @@ def test_keys_match_in_any_case_and_empty_is_absent() -> None:
         (b'{"Job": {"TaskGroups": {}}}', "json: cannot unmarshal object into Go struct field Job.Job.TaskGroups of type []*api.TaskGroup"),
         (b'{"Job": {"TaskGroups": [{"Count": 1.5}]}}', "json: cannot unmarshal number 1.5 into Go struct field TaskGroup.Job.TaskGroups.Count of type int"),
         (b'{"Job": {"Affinities": [{"Weight": 200}]}}', "json: cannot unmarshal number 200 into Go struct field Affinity.Job.Affinities.Weight of type int8"),
-        (b'{"JobModifyIndex": -1}', "json: cannot unmarshal number -1 into Go struct field RegisterRequest.JobModifyIndex of type uint64"),
+        (b'{"JobModifyIndex": -1}', "json: cannot unmarshal number -1 into Go struct field JobRegisterRequest.JobModifyIndex of type uint64"),
         (b'{"Job": {"Payload": "!"}}', "illegal base64 data at input byte 0"),
     ],
 )  # fmt: skip
