@@ -15,6 +15,7 @@ from yurt.fsm.structs.constraint import Constraint
 from yurt.fsm.structs.gateway import Gateway
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.network import Network, Port
+from yurt.fsm.structs.policies import RestartPolicy
 from yurt.fsm.structs.resources import LogConfig, Resources
 from yurt.fsm.structs.service import Check, Expose, ExposePath, Proxy, Service, SidecarTask
 from yurt.fsm.structs.task import Lifecycle, Task
@@ -50,7 +51,7 @@ def add_proxies(group: TaskGroup) -> TaskGroup:
                 continue
             ports.append(name)
         if f"{kind}:{service.name}" not in kinds:
-            tasks.append(_proxy_task(service, kind, name))
+            tasks.append(_proxy_task(service, kind, name, group.restart_policy))
     changes: dict[str, Any] = {}
     if len(tasks) != len(group.tasks or ()):
         changes["tasks"] = tuple(tasks)
@@ -91,7 +92,7 @@ def _bridged(group: TaskGroup) -> bool:
     return any(network.mode == "bridge" for network in group.networks or ())
 
 
-def _proxy_task(service: Service, kind: str, name: str) -> Task:
+def _proxy_task(service: Service, kind: str, name: str, restart: RestartPolicy | None) -> Task:
     """The proxy's task, with what the user says of it on top."""
     image = "sidecar_image" if kind == "connect-proxy" else "gateway_image"
     task = Task(
@@ -103,6 +104,7 @@ def _proxy_task(service: Service, kind: str, name: str) -> Task:
         shutdown_delay=5 * SECOND,
         log_config=LogConfig(max_files=2, max_file_size_mb=2),
         resources=Resources(cpu=250, memory_mb=128),
+        restart_policy=restart,
         constraints=(CONSUL, CONSUL_GRPC),
     )
     own = service.connect.sidecar_task if service.connect is not None else None
