@@ -12,7 +12,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.requests import DispatchRequest, JobPlanRequest, ScaleRequest, TagRequest, decode_request
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
-from yurt.fsm.job.validate.periodic import next_launch
+from yurt.fsm.job.validate.periodic import next_time
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.base import to_builtins
 from yurt.fsm.structs.times import to_rfc3339
@@ -193,7 +193,8 @@ async def plan(context: Context) -> Answer:
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))
     planned = plan_job(view, ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
     index = stored.job_modify_index if stored else 0
-    launch = next_launch(ready.job, server.now_ns(), server.limits.zones)
+    periodic = ready.job.periodic
+    launch = next_time(periodic, server.now_ns(), server.limits.zones) if periodic is not None else None
     diff = None
     if body.get("Diff"):
         stored_bytes = len(server.machine.store.encoded(JOBS, stored)) if stored else 0
