@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.lang.duration import format_duration
 from yurt.fsm.structs.service import Check, CheckRestart, Service
 
+_URL = re.compile(r"(?!:)([^\x00-\x1f\x7f%]|%[0-9A-Fa-f]{2})+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 PERIOD_MIN_NS = 1_000_000_000
 NOTES_BYTES_MAX = 255
 UPDATES = ("require_healthy", "ignore_warnings", "ignore")
@@ -60,14 +62,9 @@ def _errors(check: Check, types: tuple[str, ...]) -> Iterator[str]:
 def _path_errors(path: str) -> Iterator[str]:
     if not path:
         yield "http type must have http path"
-        return
-    try:
-        scheme = urlsplit(path).scheme
-    except ValueError:
-        scheme = None
-    if scheme is None or any(ord(character) < 0x20 or character == "\x7f" for character in path):
+    elif not _URL.fullmatch(path):
         yield "http type must have valid http path"
-    elif scheme:
+    elif _SCHEME.match(path):
         yield "http type must have relative http path"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from yurt.fsm.apply.jobs import reverted
 from yurt.fsm.commands import DeregisterJob, EvaluateJob, JobWritten, RegisterJob, RevertJob, SetJobStability
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.admit import NO_REGION, Admitted, admit, admit_submission, errors_of, prepare
@@ -147,18 +148,20 @@ async def revert(context: Context) -> Answer:
         raise Refusal(400, "JobVersion and TaggedVersion cannot be used together")
     check_region(context, request.region)
     server = context.server
-    result = await server.propose(
-        RevertJob(
-            now_ns=server.now_ns(),
-            namespace=context.query.get("namespace") or request.namespace or "default",
-            job_id=request.job_id,
-            version=request.job_version,
-            tag=request.tagged_version,
-            enforce_prior_version=request.enforce_prior_version,
-            eval_id=server.new_id(),
-            versions_kept=server.versions_kept,
-        )
+    command = RevertJob(
+        now_ns=server.now_ns(),
+        namespace=context.query.get("namespace") or request.namespace or "default",
+        job_id=request.job_id,
+        version=request.job_version,
+        tag=request.tagged_version,
+        enforce_prior_version=request.enforce_prior_version,
+        eval_id=server.new_id(),
+        versions_kept=server.versions_kept,
     )
+    view = server.view()
+    if errors := errors_of(reverted(view, command)[0], view, server.limits):
+        raise Refusal(500, multierror(errors))
+    result = await server.propose(command)
     headers = (index_header(result.index), UNKNOWN, NO_CONTACT)
     return json_answer(orjson.dumps(written(result)), *headers)
 

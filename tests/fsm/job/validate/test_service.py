@@ -97,7 +97,7 @@ RESTART = {"Limit": 1}
 BOTH = [
     ({}, ""),
     ({"Type": "http"}, "http type must have http path"),
-    ({"Type": "http", "Path": "http://[x/"}, "http type must have valid http path"),
+    ({"Type": "http", "Path": "/a%zz"}, "http type must have valid http path"),
     ({"Type": "http", "Path": "http://x/"}, "http type must have relative http path"),
     ({"Type": "http", "Path": "/a?b=c"}, ""),
     ({"Interval": 0}, "missing required value interval. Interval cannot be less than 1s"),
