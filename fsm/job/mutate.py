@@ -157,5 +157,7 @@ def _partition(name: str) -> Constraint:
 
 def _by_target(constraints: list[Constraint], constraint: Constraint) -> None:
     """Append unless one with the same target is there."""
-    if all(one.ltarget != constraint.ltarget for one in constraints):
-        constraints.append(constraint)
+    for one in constraints:
+        if one.ltarget == constraint.ltarget:
+            return
+    constraints.append(constraint)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.lang.regex import BadPattern, compile_pattern
 from yurt.fsm.lang.strconv import parse_uint
-from yurt.fsm.lang.version import parse_constraints
+from yurt.fsm.lang.version import TEXT_BYTES_MAX, parse_constraints
 from yurt.fsm.structs.constraint import Affinity, Constraint, Spread
 
+REMEMBERED_CHARACTERS_MAX = 256
 DISTINCT = ("distinct_hosts", "distinct_property")
 _SETS = ("set_contains", "set_contains_all", "set_contains_any")
 _COMPARISONS = ("=", "==", "is", "!=", "not", "<", "<=", ">", ">=")
@@ -21,7 +23,7 @@ _TARGET_PREFIXES = ("${attr.", "${device.", "${meta.")
 def constraint_list_errors(constraints: tuple[Constraint, ...] | None) -> Iterator[str]:
     """A bullet for each constraint that is wrong, numbered from 1."""
     for number, constraint in enumerate(constraints or (), start=1):
-        if errors := list(constraint_errors(constraint)):
+        if errors := constraint_errors(constraint):
             yield f"Constraint {number} validation failed: {multierror(errors)}"
 
 
@@ -47,8 +49,19 @@ def spread_list_errors(spreads: tuple[Spread, ...] | None, job_type: str) -> Ite
             yield f"Spread {number} validation failed: {multierror(errors)}"
 
 
-def constraint_errors(constraint: Constraint) -> Iterator[str]:
-    """What is wrong with one constraint, in order."""
+def constraint_errors(constraint: Constraint) -> tuple[str, ...]:
+    """What is wrong with one constraint, in order. The same few come in nearly every job."""
+    if len(constraint.ltarget) + len(constraint.rtarget) > REMEMBERED_CHARACTERS_MAX:
+        return tuple(_constraint_errors(constraint))
+    return _remembered_errors(constraint)
+
+
+@lru_cache(1024)
+def _remembered_errors(constraint: Constraint) -> tuple[str, ...]:
+    return tuple(_constraint_errors(constraint))
+
+
+def _constraint_errors(constraint: Constraint) -> Iterator[str]:
     operand = constraint.operand
     if not operand:
         yield "Missing constraint operand"
@@ -126,7 +139,7 @@ def _language_error(rule: Any, pattern_name: str, kind: str) -> str:
         return ""
     strict = rule.operand == "semver"
     for part in rule.rtarget.split(","):
-        if parse_constraints(part, strict=strict) is None:
+        if len(part) > TEXT_BYTES_MAX or parse_constraints(part, strict=strict) is None:
             malformed = "Malformed" if strict else "malformed"
             return f"{rule.operand.capitalize()} {kind} is invalid: {malformed} constraint: {part}"
     return ""

@@ -54,7 +54,7 @@ def _device_errors(device: Device) -> Iterator[str]:
     for number, constraint in enumerate(device.constraints or (), start=1):
         if constraint.operand in DISTINCT:
             yield f'Constraint {number} validation failed: using unsupported operand "{constraint.operand}"'
-        elif errors := list(constraint_errors(constraint)):
+        elif errors := constraint_errors(constraint):
             yield f"Constraint {number} validation failed: {multierror(errors)}"
     yield from affinity_list_errors(device.affinities, "")
 

@@ -30,8 +30,8 @@ def task_errors(task: Task, group: TaskGroup, job_type: str) -> Iterator[str]:
     if task.log_config is not None and (errors := list(log_errors(task.log_config, disk_mb))):
         yield multierror(errors)
     for number, constraint in enumerate(task.constraints or (), start=1):
-        if errors := list(constraint_errors(constraint)):
-            yield f"Constraint {number} validation failed: {multierror(errors)}"
+        if wrong := constraint_errors(constraint):
+            yield f"Constraint {number} validation failed: {multierror(wrong)}"
         if constraint.operand in DISTINCT:
             yield f"Constraint {number} has disallowed Operand at task level: {constraint.operand}"
     if task.affinities:
