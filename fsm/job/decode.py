@@ -74,7 +74,7 @@ def load_json(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return _PREFIX.raw_decode(body.decode("utf-8", "replace").lstrip())[0]
+        return _without_lone_surrogates(body, _PREFIX.raw_decode(body.decode("utf-8", "replace").lstrip())[0])
     except RecursionError:
         raise Refusal(400, "json: exceeded max depth") from None
     except json.JSONDecodeError as error:
@@ -82,6 +82,14 @@ def load_json(body: bytes) -> Any:
         if not rest or error.msg.startswith("Unterminated"):
             raise Refusal(400, "unexpected EOF") from None
         raise Refusal(400, f"invalid character {rest!r} looking for beginning of value") from None
+
+
+def _without_lone_surrogates(body: bytes, value: Any) -> Any:
+    """The value with U+FFFD for each escape that is half a character; such text could never be written again."""
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 def _no_constant(name: str) -> Any:

@@ -137,7 +137,7 @@ def _exposed(service: Service, group: TaskGroup) -> tuple[Service, list[str]]:
     connect = service.connect
     assert connect is not None and connect.sidecar_service is not None
     proxy = connect.sidecar_service.proxy or Proxy()
-    paths = list(proxy.expose.paths or ()) if proxy.expose is not None else []
+    paths = dict.fromkeys((proxy.expose.paths or ()) if proxy.expose is not None else ())
     checks, ports = [], []
     for check in service.checks or ():
         if check.expose and check.type in ("http", "grpc"):
@@ -150,8 +150,7 @@ def _exposed(service: Service, group: TaskGroup) -> tuple[Service, list[str]]:
                 local_path_port=_local_port(service, check, group),
                 listener_port=label,
             )
-            if path not in paths:
-                paths.append(path)
+            paths[path] = None
             check = replace(check, port_label=label)
         checks.append(check)
     proxy = replace(proxy, expose=Expose(paths=tuple(paths) or None)) if paths else proxy

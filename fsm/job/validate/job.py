@@ -103,10 +103,9 @@ def _parameterized_errors(rules: ParameterizedJob) -> Iterator[str]:
     """What is wrong with what a dispatch must bring (spec job-model §5.15)."""
     if rules.payload not in ("optional", "required", "forbidden"):
         yield f'Unknown payload requirement: "{rules.payload}"'
-    optional = rules.meta_optional or ()
-    if both := [key for key in rules.meta_required or () if key in optional]:
+    if both := set(rules.meta_required or ()) & set(rules.meta_optional or ()):
         text = "Required and optional meta keys should be disjoint. Following keys exist in both"
-        yield f"{text}: [{' '.join(sorted(set(both)))}]"
+        yield f"{text}: [{' '.join(sorted(both))}]"
 
 
 def _identities(job: Job) -> Iterator[str]:

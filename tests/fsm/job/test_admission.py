@@ -86,6 +86,8 @@ def test_keys_match_in_any_case_and_empty_is_absent() -> None:
     assert same_specification(plain, odd)
     assert decode_body(b'{"Job": {"ID": "a", "id": "b"}} trailing', RegisterRequest) == {"Job": {"ID": "b"}}
     assert decode_body(b"null", RegisterRequest) == {}
+    half = decode_body(b'{"Job": {"ID": "a\\ud800", "Name": "\\ud83d\\ude00"}}', RegisterRequest)
+    assert half == {"Job": {"ID": "a\ufffd", "Name": "\U0001f600"}}
 
 
 @pytest.mark.parametrize(
