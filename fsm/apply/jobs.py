@@ -14,6 +14,7 @@ from yurt.fsm.job.equal import same_specification
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.job.policies import keep_policy
 from yurt.fsm.job.rules import check_index, check_update
+from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import ALLOCATIONS, JOB_VERSIONS, JOBS, NAMESPACES, PERIODIC_LAUNCHES
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import DesiredTransition
@@ -198,23 +199,31 @@ def _skip_shutdown_delay(txn: Transaction, job: Job) -> None:
         txn.put(ALLOCATIONS, replace(allocation, desired_transition=wanted, modify_index=txn.index))
 
 
-def revert(txn: Transaction, command: RevertJob) -> JobWritten:
-    """Handle `RevertJob`: the older version's content, neither stopped, stable nor tagged, is registered again."""
-    stored = txn.get(JOBS, (command.namespace, command.job_id))
+def reverted(reader: Reader, command: RevertJob) -> tuple[Job, Job]:
+    """The job as it will be after `RevertJob`, and as it is; raises Refusal(500).
+
+    The older version's content, neither stopped, stable nor tagged.
+    """
+    stored = reader.get(JOBS, (command.namespace, command.job_id))
     if stored is None:
         raise Refusal(500, f'job "{command.job_id}" not found')
     number = command.version
     if command.tag:
-        number = find_tagged(txn, command.namespace, command.job_id, command.tag).version
+        number = find_tagged(reader, command.namespace, command.job_id, command.tag).version
     if number == stored.version:
         raise Refusal(500, "can't revert to current version")
-    old = txn.get(JOB_VERSIONS, (command.namespace, command.job_id, number))
+    old = reader.get(JOB_VERSIONS, (command.namespace, command.job_id, number))
     if old is None:
         where = f'job "{command.job_id}" in namespace "{command.namespace}" at version {number}'
         raise Refusal(500, f"{where} not found")
     prior = command.enforce_prior_version
     if prior is not None and prior != stored.version:
         raise Refusal(500, f"Current job has version {stored.version}; enforcing version {prior}")
-    job: Job = replace(old, stop=False, stable=False, version_tag=None)
+    return replace(old, stop=False, stable=False, version_tag=None), stored
+
+
+def revert(txn: Transaction, command: RevertJob) -> JobWritten:
+    """Handle `RevertJob`: the older version's content is registered again."""
+    job, stored = reverted(txn, command)
     again = RegisterJob(now_ns=command.now_ns, job=job, eval_id=command.eval_id, versions_kept=command.versions_kept)
     return store_specification(txn, again, job, stored, triggered_by="job-register")

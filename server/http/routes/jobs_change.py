@@ -187,7 +187,7 @@ async def plan(context: Context) -> Answer:
     if job["ID"] != context.arguments[0]:
         raise Refusal(400, "Job ID does not match")
     check_region(context, body.get("Region", ""), job.get("Region", ""))
-    ready = admitted(context, body)
+    ready = await admitted(context, body)
     server = context.server
     view = server.view()
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))

@@ -218,3 +218,28 @@ def test_a_plan_changes_nothing(server: ServerProcess, fresh_id: Fresh) -> None:
     assert status == 200 and plan["Annotations"]["DesiredTGUpdates"]["group"]["Place"] == 3
     assert plan["FailedTGAllocs"]["group"]["NodesEvaluated"] == 0 and len(plan["CreatedEvals"]) == 1
     assert [server.request("GET", f"/v1/{what}") for what in ("jobs", "evaluations", "deployments")] == before
+
+
+def test_a_revert_is_validated_like_a_registration(server: ServerProcess, fresh_id: Fresh) -> None:
+    job, space = fresh_id(), fresh_id()
+    assert server.request("PUT", "/v1/namespace", {"Name": space})[0] == 200
+    register(server, job, Namespace=space)
+    register(server, job, Namespace=space, Priority=60)
+    drivers = {task["Driver"] for group in small_job(job)["Job"]["TaskGroups"] for task in group["Tasks"]}
+    closed = {"Name": space, "Capabilities": {"DisabledTaskDrivers": sorted(drivers)}}
+    assert server.request("PUT", "/v1/namespace", closed)[0] == 200
+    status, text = server.request("PUT", f"/v1/job/{job}/revert?namespace={space}", {"JobID": job, "JobVersion": 0})
+    assert (status, text) == (
+        500, f'1 error occurred:\n\t* used task driver "{drivers.pop()}" is not allowed in namespace "{space}"\n\n',
+    )  # fmt: skip
+    assert server.request("GET", f"/v1/job/{job}?namespace={space}")[1]["Priority"] == 60
+
+
+def test_a_large_job_is_admitted_and_refused_like_a_small_one(server: ServerProcess, fresh_id: Fresh) -> None:
+    job = small_job(fresh_id())
+    job["Job"]["Meta"] = {f"key{number}": "x" * 100 for number in range(1000)}
+    assert server.request("PUT", "/v1/jobs", job)[0] == 200
+    job["Job"]["Priority"] = 101
+    expected = "1 error occurred:\n\t* job priority must be between [1, 100]\n\n"
+    assert server.request("PUT", "/v1/jobs", job) == (500, expected)
+    assert server.request("PUT", "/v1/validate/job", job)[1]["ValidationErrors"] == [expected[21:-2]]
