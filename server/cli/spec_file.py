@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from yurt.server.cli.output import fail
-from yurt.server.hcl.document import HclError, load_document
+from yurt.server.hcl.diagnostics import HclError
+from yurt.server.hcl.document import load_document
 
 
 def read_spec(path: str, *, given_json: bool) -> dict[str, Any]:
