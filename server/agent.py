@@ -26,6 +26,7 @@ from yurt.server.http.serve import HttpServer, bind
 from yurt.server.leader import Leader
 from yurt.server.logs import start_logging
 from yurt.server.metrics import Metrics
+from yurt.server.raft.apart import Forked
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.disk import RealDisk
@@ -178,7 +179,9 @@ class _Agent:
         config, machine = self.config.server, Machine()
         journal = Journal(self.disk, f"{self.raft_path}/log", cluster_id(self.configuration))
         journal.open()
-        snapshots = SnapshotStore(self.disk, f"{self.raft_path}/snapshots", cluster_id(self.configuration))
+        snapshots = SnapshotStore(
+            self.disk, f"{self.raft_path}/snapshots", cluster_id(self.configuration), apart=Forked()
+        )
         snapshots.open()
         own = self._hello()
         engine = Engine(
@@ -186,6 +189,7 @@ class _Agent:
             config=EngineConfig(
                 multiplier=config.raft_multiplier,
                 snapshot_entries=config.raft_snapshot_threshold,
+                snapshot_interval=nanoseconds(config.raft_snapshot_interval) / 1e9,
                 trailing_entries=config.raft_trailing_logs,
             ),
             machine=machine,

@@ -43,7 +43,7 @@ class Engine(Snapshotting):
     def __init__(self, own: Peer, **parts: Any) -> None:
         super().__init__(own, **parts)
         self._next_round, self._leadership_callbacks = [], []
-        self._pending, self._payloads, self._sending = [], [], {}
+        self._pending, self._payloads = [], []
 
     # --- starting and stopping
 
@@ -68,7 +68,7 @@ class Engine(Snapshotting):
             if not keeps:
                 self.issue(self.log.reset(newest.index, newest.term))
             self.log.set_base(newest.index, newest.term)
-            self.machine.restore(self.read_body(newest))
+            self.machine.swap(self.machine.load(self.storage.snapshots.body(newest)))
             self.commit_index = self.last_applied = newest.index
             self.take_configuration(newest.configuration)
         if hard is not None:
@@ -99,6 +99,7 @@ class Engine(Snapshotting):
             return
         self.end_waiting()
         self.stopped = True
+        self.end_snapshotting()
         for timer in (self.election_timer, self.heartbeat_timer):
             if timer is not None:
                 timer.cancel()
@@ -303,9 +304,8 @@ class Engine(Snapshotting):
             "applied_index": str(self.last_applied),
             "last_log_index": str(self.log.last_index),
             "last_log_term": str(self.last_term()),
-            "last_snapshot_index": str(self.snapshot.index),
-            "last_snapshot_term": str(self.snapshot.term),
             "fsm_pending": str(self.commit_index - self.last_applied),
+            **self.snapshot_stats(),
             "num_peers": str(len(self.configuration) - 1),
             "last_contact": f"{self.last_contact_seconds() * 1000:.3f}ms",
         }
@@ -318,6 +318,7 @@ _HANDLERS: dict[type[messages.Message], Callable[[Engine, Peer, Any], None]] = {
     messages.HeartbeatAnswer: Engine.on_heartbeat_answer,
     messages.VoteRequest: Engine.on_vote_request,
     messages.VoteAnswer: Engine.on_vote_answer,
+    messages.SnapshotBegin: Engine.on_snapshot_begin,
     messages.SnapshotChunk: Engine.on_snapshot_chunk,
     messages.SnapshotAnswer: Engine.on_snapshot_answer,
 }

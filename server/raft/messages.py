@@ -62,28 +62,45 @@ class VoteAnswer(Message, frozen=True, array_like=True, tag=6):
     granted: bool
 
 
-class SnapshotChunk(Message, frozen=True, array_like=True, tag=7):
-    """A piece of a snapshot; `data` is empty in the last one."""
+class SnapshotBegin(Message, frozen=True, array_like=True, tag=20):
+    """A snapshot will come: a file of `size` bytes whose body has that CRC. The answer says from which byte on."""
 
     index: int
     snapshot_term: int
-    configuration: list[list[str]]
     size: int
     crc: int
+
+
+class SnapshotChunk(Message, frozen=True, array_like=True, tag=21):
+    """A piece of the file that was announced in this term."""
+
+    index: int
+    snapshot_term: int
     offset: int
     data: bytes
 
 
-class SnapshotAnswer(Message, frozen=True, array_like=True, tag=8):
-    """What comes next: bytes from `offset`, or nothing because it is installed."""
+class SnapshotAnswer(Message, frozen=True, array_like=True, tag=22):
+    """How far it is: one of the four below, and the byte that is wanted next."""
 
     index: int
+    snapshot_term: int
     offset: int
-    installed: bool
+    state: int
 
+
+GO_ON, INSTALLED, UNKNOWN, FAILED = range(4)  # UNKNOWN: announce it again; FAILED: again, from the start
 
 AnyMessage = (
-    Append | AppendAnswer | Heartbeat | HeartbeatAnswer | VoteRequest | VoteAnswer | SnapshotChunk | SnapshotAnswer
+    Append
+    | AppendAnswer
+    | Heartbeat
+    | HeartbeatAnswer
+    | VoteRequest
+    | VoteAnswer
+    | SnapshotBegin
+    | SnapshotChunk
+    | SnapshotAnswer
 )
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
@@ -102,6 +119,8 @@ def decode(data: bytes) -> AnyMessage:
         raise BadMessage(str(error)) from error
     if isinstance(message, Append):
         _check_entries(message)
+    elif isinstance(message, SnapshotBegin) and not (message.size > 0 and 0 < message.snapshot_term <= message.term):
+        raise BadMessage("a snapshot of a later term, or of nothing")
     return message
 
 

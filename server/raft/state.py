@@ -14,7 +14,7 @@ from yurt.server.raft.frame import FOLLOWER, LEADER, Frame, Links, Peer
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.journal import Journal, Operation
 from yurt.server.raft.runtime import Runtime, Timer
-from yurt.server.raft.snapshots import Snapshot, SnapshotStore, SnapshotWriter
+from yurt.server.raft.snapshots import Snapshot, SnapshotStore
 
 HEARTBEAT_SECONDS = 0.075
 ELECTION_SECONDS = 0.5
@@ -32,8 +32,14 @@ class StateMachine(Protocol):
     def write(self, capture: Any) -> Iterator[bytes]:
         """The bytes of a snapshot."""
 
-    def restore(self, chunks: Iterator[bytes]) -> None:
-        """Replace the state."""
+    def load(self, chunks: Iterator[bytes]) -> Any:
+        """What a snapshot holds, made in another thread."""
+
+    def swap(self, loaded: Any) -> None:
+        """Replace the state by what was loaded."""
+
+    def swap_above(self, loaded: Any) -> Any:
+        """The same as the work of a command: indexes go on; returns the command's result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,9 @@ class EngineConfig:
     multiplier: float = 1.0
     snapshot_entries: int = 8192
     snapshot_bytes: int = 64 << 20
+    snapshot_interval: float = 0.0  # seconds between two looks at whether one is due; 0: after every entry
+    snapshot_chunk: int = 128 << 10
+    snapshot_window: int = 1 << 20
     trailing_entries: int = 10_240
     batch_bytes: int = 1 << 20
     message_bytes: int = 2 << 20
@@ -81,8 +90,6 @@ class Progress:
     contact: float = float("-inf")  # when the newest heartbeat or append that it answered was created
     heartbeats: dict[int, float] = field(default_factory=dict)
     snapshot: Snapshot | None = None
-    snapshot_offset: int = 0
-    snapshot_sent: float = 0.0
     commit_sent: int = 0
 
 
@@ -131,7 +138,6 @@ class EngineState(Frame):
         self.snapshot = Snapshot(0, 0, [])
         self.snapshotting = False
         self.log_bytes = 0
-        self.incoming: SnapshotWriter | None = None
         self.stopped = False
         self._operations: list[Operation | HardState] = []
         self._issued_lsn = self._durable_lsn = 0
