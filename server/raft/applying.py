@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from yurt.server.raft.errors import NotLeader
-from yurt.server.raft.replication import Replication
+from yurt.server.raft.space import Space
 
 BATCH = b"B"
 CONFIGURATION = b"C"
@@ -21,7 +21,7 @@ def pack_batch(payloads: list[bytes]) -> bytes:
     return BATCH + packed
 
 
-class Applying(Replication):
+class Applying(Space):
     """From commit index to last applied, one command after another."""
 
     _apply_scheduled = False

@@ -134,6 +134,9 @@ class Engine(Snapshotting):
         """Pack what waits into one entry, unless two batches are on their way to the disk already."""
         if not self.is_leader_role or self._undurable_batches >= 2 or self.stopped:
             return
+        if not self.storage.journal.writable:
+            self.refuse_queue(StorageFull())
+            return
         payloads: list[bytes] = []
         pairs = []
         size = 0

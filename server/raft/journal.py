@@ -24,7 +24,8 @@ SEGMENT_BYTES = 16 << 20
 class Operation:
     """Something for the disk thread: `append` entries, `cut` from an index, `drop` up to one, `reset` after one.
 
-    `term` is that of the entry before a cut or at a reset.
+    `term` is that of the entry before a cut or at a reset. `prepare` only looks for the next segment's space, as all of
+    them do in the end.
     """
 
     kind: str
@@ -166,7 +167,7 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
                 self._segments.cut(operation.index, operation.term)
             case "drop":
                 self._segments.drop(operation.index)
-            case _:
+            case "reset":
                 self._segments.reset(operation.index, operation.term)
 
     def finish(self) -> None:

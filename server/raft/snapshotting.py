@@ -56,9 +56,9 @@ class Snapshotting(Installing):
             self.take_snapshot()
         elif not self._looking:
             self._looking = True
-            self.runtime.call_later(wait, self._look)
+            self.runtime.call_later(wait, self._look_again)
 
-    def _look(self) -> None:
+    def _look_again(self) -> None:
         self._looking = False
         self.maybe_snapshot()
 
