@@ -13,6 +13,7 @@ from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import Limits
 from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
+from yurt.server.backup import Backup
 from yurt.server.config.agent import AgentConfig, size_bytes
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
@@ -44,6 +45,7 @@ class Server:
         )
         self.versions_kept = config.server.job_tracked_versions
         self.force_collection: Callable[[], None] = _nothing
+        self.backup = Backup(self)
 
     @staticmethod
     def now_ns() -> int:

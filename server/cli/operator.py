@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from yurt.server.cli.client import Client
+from yurt.server.cli.operator_raft import inspect, recover
+from yurt.server.cli.operator_snapshot import snapshot, state
 from yurt.server.cli.options import api, as_json
 from yurt.server.cli.output import print_json, table
 
@@ -17,6 +19,12 @@ def operator() -> None:
 @operator.group()
 def raft() -> None:
     """Look at Raft."""
+
+
+operator.add_command(snapshot)
+operator.add_command(state)
+raft.add_command(inspect)
+raft.add_command(recover)
 
 
 @raft.command(name="list-peers")

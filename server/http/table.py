@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from yurt.fsm.errors import Refusal
 from yurt.server.http.context import Answer, Context
 from yurt.server.http.reads import Query
-from yurt.server.http.routes import cluster, jobs_change, jobs_read, jobs_write, scheduling
+from yurt.server.http.routes import cluster, jobs_change, jobs_read, jobs_write, scheduling, snapshot
 
 Handler = Callable[[Context], Awaitable[Answer]]
 BODY_BYTES_MAX = 1 << 20
@@ -24,7 +24,8 @@ class Route:
     """One endpoint.
 
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
-    method reads. `local`: any server answers at once. `capability` is what a token will need.
+    method reads. `local`: any server answers at once. `streams_body`: the handler takes the body as it comes.
+    `capability` is what a token will need.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Route:
     any_method: bool = False
     local: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
+    streams_body: bool = False
 
 
 _J, _C, _S = "/v1/job/:id", "list-jobs", "submit-job"
@@ -70,6 +72,11 @@ FIXED: tuple[Route, ...] = (
     Route("/v1/agent/self", "agent:read", getter=cluster.agent_self, local=True),
     Route("/v1/metrics", "", getter=cluster.metrics, local=True),
     Route("/v1/operator/raft/configuration", "operator:read", getter=cluster.raft_configuration),
+    Route(
+        "/v1/operator/snapshot", "snapshot-save",
+        getter=snapshot.save, put=snapshot.restore, local=True, streams_body=True,
+    ),
+    Route("/v1/operator/state", "operator:read", get=snapshot.state_sizes),
     Route(
         "/v1/operator/scheduler/configuration", "operator:read",
         get=cluster.read_scheduler, put=cluster.write_scheduler,

@@ -228,6 +228,13 @@ class Engine(Snapshotting):
             for callback in self._leadership_callbacks:
                 callback(self.is_ready)
 
+    def state_replaced(self) -> None:
+        """The leader's duties begin anew from another state."""
+        if self.is_ready:
+            for callback in self._leadership_callbacks:
+                callback(False)
+                callback(True)
+
     @property
     def is_ready(self) -> bool:
         """Whether this server leads and has applied an entry of its own term."""

@@ -91,6 +91,23 @@ class Segments:
         self.prepare()
         return Loaded(base, entries, self._hint, torn)
 
+    def examine(self) -> Loaded:
+        """What `load` would find; raises `Corrupt` too, and changes nothing."""
+        names = self._disk.list(self._directory)
+        scans, _ = self._scan([name for name in names if name.endswith(".log")])
+        if not scans:
+            if CREATED in names:
+                raise damage(self._directory, 0, "its segment files are gone")
+            return Loaded((0, 0), [], 0, 0)
+        first, last = scans[0].segment.header, scans[-1]
+        hint = max(first.base_index, *(scan.commit_hint for scan in scans))
+        return Loaded(
+            (first.base_index, first.base_term),
+            [entry for scan in scans for entry in scan.entries],
+            min(hint, last.segment.last_index),
+            last.segment.size - last.segment.end if last.torn else 0,
+        )
+
     def _scan(self, names: Sequence[str]) -> tuple[list[Scan], list[str]]:
         """The segments that count, oldest first, and the names of those before the newest reset."""
         scans: list[Scan] = []
@@ -155,15 +172,8 @@ class Segments:
             self._roll(base, size)
         segment, file = self._segments[-1], self._active()
         self._hint = max(self._hint, hint)
-        batch = Batch(ENTRIES, self._number + 1, self._number, self._hint)
-        data, places = pack_batch(batch, entries, segment, self._cluster)
-        file.write(segment.end, data)
+        self._write(file, segment, entries)
         file.sync()
-        segment.size = max(segment.size, segment.end + len(data))
-        segment.places.ends.extend(places.ends)
-        segment.places.chains.extend(places.chains)
-        self._number += 1
-        self._term = entries[-1][2]
 
     def cut(self, index: int, term_before: int) -> None:
         """Remove the entry of that index and all after it; `term_before` is the term of the one that stays last."""
@@ -200,6 +210,16 @@ class Segments:
         for name in old:
             self._remove(name)
         self._term, self._hint = term, max(self._hint, index)
+
+    def rebase(self, index: int, term: int, entries: Sequence[Entry]) -> None:
+        """Make the log begin after `index` and hold just these entries: all of it at once, whatever it was before."""
+        size = BATCH_HEADER_BYTES + sum(RECORD_HEADER_BYTES + len(entry[0]) for entry in entries)
+        old = [segment.name for segment in self._segments]
+        self._close()
+        self._begin(RESET, (index, term), 0, size, entries)
+        del self._segments[:-1]
+        for name in old:
+            self._remove(name)
 
     def finish(self) -> None:
         """Mark a proper stop: what is here now is whole, a bad byte found later is no torn write."""
@@ -246,8 +266,10 @@ class Segments:
         self._seal(file, old, self._number)
         file.close()
 
-    def _begin(self, flags: int, base: tuple[int, int], previous_chain: int, size: int) -> None:
-        """Make a new last segment with room for a batch of `size` bytes, durably, from the spare."""
+    def _begin(
+        self, flags: int, base: tuple[int, int], previous_chain: int, size: int, entries: Sequence[Entry] = ()
+    ) -> None:
+        """Make a new last segment with room for a batch of `size` bytes, durably, from the spare; it may hold one."""
         sequence = self._segments[-1].header.sequence + 1 if self._segments else 1
         header = Header.of(flags, sequence, base, previous_chain, self._cluster)
         path = self._path(SPARE)
@@ -256,8 +278,10 @@ class Segments:
         if room > self._segment_bytes or not self._spare:
             file.preallocate(room)
         file.write(0, header.pack(self._cluster))
-        file.sync()
         segment = Segment(file_name(header.sequence), header, size=room)
+        if entries:
+            self._write(file, segment, entries)
+        file.sync()
         self._disk.rename(path, self._path(segment.name))
         self._spare = False
         self._disk.sync_directory(self._directory)
@@ -265,6 +289,17 @@ class Segments:
         self._file = file
         self._mark_created()
         self.prepare()
+
+    def _write(self, file: File, segment: Segment, entries: Sequence[Entry]) -> None:
+        """Write a batch at the end of a segment."""
+        batch = Batch(ENTRIES, self._number + 1, self._number, self._hint)
+        data, places = pack_batch(batch, entries, segment, self._cluster)
+        file.write(segment.end, data)
+        segment.size = max(segment.size, segment.end + len(data))
+        segment.places.ends.extend(places.ends)
+        segment.places.chains.extend(places.chains)
+        self._number += 1
+        self._term = entries[-1][2]
 
     def _seal(self, file: File, segment: Segment, number: int) -> None:
         """Say at the end of a segment that another follows, and give back the space after it."""
