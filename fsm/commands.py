@@ -16,7 +16,7 @@ from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
-from yurt.fsm.structs.operator import SchedulerConfiguration
+from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 
 COMMAND_VERSION = 1
 
@@ -208,6 +208,13 @@ class DeleteNodePool(Command, frozen=True, kw_only=True):
     region: str = "global"
 
 
+class SetAutopilotConfiguration(Command, frozen=True, kw_only=True):
+    """How the leader looks after the servers; with `cas` only if the stored one has that modify index."""
+
+    configuration: AutopilotConfiguration
+    cas: int | None = None
+
+
 class SetSchedulerConfiguration(Command, frozen=True, kw_only=True):
     """Store the scheduler configuration, if its ModifyIndex is `cas` or `cas` is None."""
 
@@ -273,6 +280,7 @@ COMMANDS: tuple[type[Command], ...] = (
     UpsertNodePool,
     DeleteNodePool,
     SetSchedulerConfiguration,
+    SetAutopilotConfiguration,
     ReconcileSummaries,
 )
 AnyCommand = (
@@ -294,6 +302,7 @@ AnyCommand = (
     | UpsertNodePool
     | DeleteNodePool
     | SetSchedulerConfiguration
+    | SetAutopilotConfiguration
     | ReconcileSummaries
 )
 _encoder = msgspec.msgpack.Encoder()

@@ -46,7 +46,7 @@ class _Hashing(io.RawIOBase):
 
 
 def pack(meta: dict[str, Any], state: Iterable[bytes], spool: IO[bytes], target: IO[bytes]) -> bytes:
-    """Write an archive; return the SHA-256 of the file. `spool` is an empty file for the state: a tar needs its size."""
+    """Write an archive; return the SHA-256 of the file. `spool` is an empty file: a tar needs the state's size."""
     hashed, size = hashlib.sha256(), 0
     for chunk in state:
         hashed.update(chunk)

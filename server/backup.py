@@ -1,6 +1,6 @@
 """Saving the whole state of a running cluster as a file, and restoring it (spec cluster §15, deviation 17).
 
-Saving: a state at least as new as the request, captured by the server that is asked and packed by a forked child.
+Saving: the state of the server that is asked, packed by a forked child.
 Restoring: the server that is asked checks the file and loads its state for a trial, in a child; then the state goes
 into the leader's log in pieces, and every server takes it at the same entry (`raft/restoring.py`).
 """
@@ -23,16 +23,15 @@ from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.machine import Machine
 from yurt.server.archive import pack, unpack
 from yurt.server.raft.apart import Failed, Forked
-from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown, Overloaded
+from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown
 from yurt.server.raft.restoring import PIECE_BYTES
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
 
-READ_INDEX, RESTORE = "snapshot.read-index", "snapshot.restore"
+METHOD = "restore"
 HOLD_SECONDS = 5.0
 RETRY_SECONDS = 0.05
-APPLIED_SECONDS_MAX = 30.0
 PIECE_SECONDS_MAX = 30.0
 RESTORE_SECONDS_MAX = 300.0
 PIECES_BYTES_MAX = 4 << 30
@@ -48,15 +47,12 @@ class Backup:
         self._server = server
         self._busy = asyncio.Lock()  # a child at a time
         self._handed: tuple[bytes, list[bytes], asyncio.TimerHandle] | None = None
-        server.transport.serve(READ_INDEX, self._serve_read_index)
-        server.transport.serve(RESTORE, self._serve_restore)
+        server.transport.serve(METHOD, self._serve_restore)
 
     # --- saving
 
-    async def save(self, *, stale: bool) -> tuple[IO[bytes], bytes, int]:
+    async def save(self) -> tuple[IO[bytes], bytes, int]:
         """An open file that is gone when it is closed, its SHA-256, and the state's index."""
-        if not stale:
-            await self._catch_up()
         server = self._server
         capture = server.machine.capture()
         meta = self._meta(capture.index)
@@ -68,7 +64,7 @@ class Backup:
                         return pack(meta, server.machine.write(capture), spool, target)
 
                 digest = await self._apart(work)
-                return open(path, "rb"), digest, capture.index  # noqa: SIM115, ASYNC230 (its reader closes it)
+                return open(path, "rb"), digest, capture.index  # noqa: ASYNC230 (its reader closes it)
 
     def _meta(self, index: int) -> dict[str, Any]:
         engine = self._server.engine
@@ -80,45 +76,13 @@ class Backup:
             "Index": index,
             "Term": engine.term,
             "Peers": base64.b64encode(addresses).decode(),
-            "Configuration": {"Servers": [{"Suffrage": 0, "ID": x["id"], "Address": x["address"]} for x in servers]},
-            "ConfigurationIndex": engine.configuration_as_of(engine.last_applied)[1],
+            "Configuration": {
+                "Servers": [
+                    {"Suffrage": 0 if x["voter"] else 1, "ID": x["id"], "Address": x["address"]} for x in servers
+                ]
+            },
+            "ConfigurationIndex": engine.configurations.latest.index,
         }
-
-    async def _catch_up(self) -> None:
-        """Wait until this server has applied everything that was committed when the request came."""
-        deadline = asyncio.get_running_loop().time() + HOLD_SECONDS
-        while True:
-            with contextlib.suppress(NotLeader, NotSent, OutcomeUnknown):
-                if self._server.engine.is_ready:
-                    await self._applied(await self._read_index())
-                    return
-                leader = self._server.engine.leader
-                if leader is not None and not self._server.engine.is_leader_role:
-                    call = self._server.transport.call(leader.id, READ_INDEX, b"", timeout=HOLD_SECONDS)
-                    await self._applied(msgpack.unpackb(await call))
-                    return
-            await self._hold(deadline)
-
-    async def _hold(self, deadline: float) -> None:
-        if asyncio.get_running_loop().time() >= deadline:
-            raise Refusal(500, "No cluster leader")
-        await asyncio.sleep(RETRY_SECONDS)
-
-    async def _read_index(self) -> int:
-        return int(await _answer_of(self._server.engine.verify))
-
-    async def _serve_read_index(self, _payload: bytes) -> bytes:
-        try:
-            return bytes(msgpack.packb(await self._read_index()))
-        except NotLeader:
-            raise NotSent("this server does not lead") from None
-
-    async def _applied(self, index: int) -> None:
-        deadline = asyncio.get_running_loop().time() + APPLIED_SECONDS_MAX
-        while self._server.engine.last_applied < index:
-            if asyncio.get_running_loop().time() > deadline:
-                raise Refusal(500, "Not ready to serve consistent reads")
-            await asyncio.sleep(RETRY_SECONDS / 10)
 
     # --- restoring
 
@@ -149,12 +113,16 @@ class Backup:
             engine = self._server.engine
             with contextlib.suppress(NotLeader, NotSent):
                 if engine.is_ready:
-                    await _answer_of(lambda done: engine.restore_state(pieces, done))
+                    await self._server.restore_state(pieces)
                     return
                 if engine.leader is not None and not engine.is_leader_role:
                     await self._send_pieces(engine.leader.id, pieces)
                     return
-            await self._hold(deadline)
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(RETRY_SECONDS)
+            await self._server.leader_known(max(0.0, deadline - loop.time()))
+            if loop.time() >= deadline:
+                raise Refusal(500, "No cluster leader")
 
     async def _send_pieces(self, leader_id: str, pieces: list[bytes]) -> None:
         identity = uuid.uuid4().bytes
@@ -163,7 +131,7 @@ class Backup:
             payload = msgpack.packb([identity, number, len(pieces), piece])
             timeout = RESTORE_SECONDS_MAX if is_last else PIECE_SECONDS_MAX
             try:
-                text = await self._server.transport.call(leader_id, RESTORE, payload, timeout=timeout)
+                text = await self._server.transport.call(leader_id, METHOD, payload, timeout=timeout)
             except OutcomeUnknown:
                 if is_last:
                     raise
@@ -193,10 +161,10 @@ class Backup:
         forget.cancel()
         self._forget_handed()
         try:
-            await _answer_of(lambda done: self._server.engine.restore_state(pieces, done))
+            await self._server.restore_state(pieces)
         except NotLeader:
             raise NotSent("this server does not lead") from None
-        except (YurtError, Overloaded) as error:
+        except YurtError as error:
             return str(error).encode()
         return b""
 
@@ -218,18 +186,6 @@ class Backup:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(path)
-
-
-async def _answer_of(ask: Callable[[Callable[[Any, Exception | None], None]], None]) -> Any:
-    """What the engine answers through a callback."""
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def done(result: Any, error: Exception | None) -> None:
-        if not future.done():
-            future.set_exception(error) if error is not None else future.set_result(result)
-
-    ask(done)
-    return await future
 
 
 async def _write_all(file: IO[bytes], body: AsyncIterator[bytes]) -> None:

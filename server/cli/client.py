@@ -21,12 +21,12 @@ TIMEOUT_SECONDS = 330.0  # longer than the longest blocking query
 class ApiError(Exception):
     """The server refused, or could not be reached; the text is what a user reads.
 
-    `status` is the HTTP status, or 0 if there was no answer.
+    `status` is the HTTP status, or 0 if there was no answer; `body` is the decoded body, if it is JSON.
     """
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, body: Any = None) -> None:
         super().__init__(text)
-        self.status = status
+        self.status, self.body = status, body
 
 
 def environment(name: str, default: str = "") -> str:
@@ -97,8 +97,9 @@ class Client:
             connection.request(method, target, body, headers)
             answer = connection.getresponse()
             if answer.status >= 300:
-                told = answer.read().decode(errors="replace")
-                raise ApiError(answer.status, f"Unexpected response code: {answer.status} ({told})")
+                data = answer.read()
+                text = f"Unexpected response code: {answer.status} ({data.decode(errors='replace')})"
+                raise ApiError(answer.status, text, _decoded(data))
             yield answer
         except (OSError, http.client.HTTPException) as error:
             raise ApiError(0, f'{method} "{self.address}{target}": {error}') from error
@@ -129,6 +130,13 @@ class Client:
 
 def _headers_of(answer: http.client.HTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.getheaders()}
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _tls_context() -> ssl.SSLContext:

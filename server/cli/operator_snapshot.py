@@ -132,11 +132,8 @@ def _sizes_table(rows: list[dict[str, Any]]) -> str:
     return table(("Table", "Rows", "Size", "Index"), cells)
 
 
-def _bytes(size: int) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            break
-        size = round(size / 1024, 1)  # type: ignore[assignment]
-    else:
-        unit = "GiB"
-    return f"{size} {unit}"
+def _bytes(size: float) -> str:
+    units = ["B", "KiB", "MiB", "GiB"]
+    while size >= 1024 and len(units) > 1:
+        size, units = size / 1024, units[1:]
+    return f"{size:.1f} {units[0]}".replace(".0 B", " B")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from yurt.fsm.errors import Refusal
 from yurt.server.http.context import Answer, Context
 from yurt.server.http.reads import Query
-from yurt.server.http.routes import cluster, jobs_change, jobs_read, jobs_write, scheduling, snapshot
+from yurt.server.http.routes import cluster, jobs_change, jobs_read, jobs_write, raft, scheduling, snapshot
 
 Handler = Callable[[Context], Awaitable[Answer]]
 BODY_BYTES_MAX = 1 << 20
@@ -24,8 +24,8 @@ class Route:
     """One endpoint.
 
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
-    method reads. `local`: any server answers at once. `streams_body`: the handler takes the body as it comes.
-    `capability` is what a token will need.
+    method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read.
+    `streams_body`: any server takes a write's body as it comes. `capability` is what a token will need.
     """
 
     path: str
@@ -36,6 +36,7 @@ class Route:
     delete: Handler | None = None
     any_method: bool = False
     local: bool = False
+    leader: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
     streams_body: bool = False
 
@@ -71,10 +72,18 @@ FIXED: tuple[Route, ...] = (
     Route("/v1/agent/members", "node:read", getter=cluster.agent_members, local=True),
     Route("/v1/agent/self", "agent:read", getter=cluster.agent_self, local=True),
     Route("/v1/metrics", "", getter=cluster.metrics, local=True),
-    Route("/v1/operator/raft/configuration", "operator:read", getter=cluster.raft_configuration),
+    Route("/v1/agent/force-leave", "agent:write", put=raft.force_leave),
+    Route("/v1/operator/raft/configuration", "operator:read", getter=raft.raft_configuration),
+    Route("/v1/operator/raft/peer", "operator:write", put=raft.add_peer, delete=raft.remove_peer),
+    Route("/v1/operator/raft/transfer-leadership", "operator:write", put=raft.transfer_leadership),
+    Route(
+        "/v1/operator/autopilot/configuration", "operator:read",
+        getter=raft.read_autopilot, put=raft.write_autopilot,
+    ),
+    Route("/v1/operator/autopilot/health", "operator:read", getter=raft.autopilot_health, leader=True),
     Route(
         "/v1/operator/snapshot", "snapshot-save",
-        getter=snapshot.save, put=snapshot.restore, local=True, streams_body=True,
+        getter=snapshot.save, put=snapshot.restore, streams_body=True,
     ),
     Route("/v1/operator/state", "operator:read", get=snapshot.state_sizes),
     Route(

@@ -10,7 +10,7 @@ from yurt.server.raft.errors import NotLeader
 from yurt.server.raft.space import Space
 
 BATCH = b"B"
-CONFIGURATION = b"C"
+DIGEST = b"H"
 RESTORE = b"R"
 SLICE_SECONDS = 0.005
 
@@ -61,6 +61,8 @@ class Applying(Space):
         """Apply the next entry, or a part of it; False if the time is up."""
         index = self.last_applied + 1
         command, _, term = self.log.at(index)
+        if command[:1] == DIGEST:
+            self.apply_digest(index, command)
         if command[:1] != BATCH:
             return self.apply_other(index, term, command)
         payloads = msgpack.unpackb(command[1:], max_bin_len=64 << 20) if self._position == 0 else self._payloads
@@ -72,6 +74,7 @@ class Applying(Space):
             self._position += 1
             if self.runtime.now() > deadline and self._position < len(payloads):
                 return False
+        self.count_commands(len(payloads))
         results, self._pending, self._payloads, self._position = self._pending, [], [], 0
         self.applied_batch(term)
         self.finish_entry(index, term, results)
@@ -79,7 +82,7 @@ class Applying(Space):
 
     def apply_other(self, index: int, term: int, command: bytes) -> bool:
         """Apply an entry that carries no commands; False if applying has to wait."""
-        self.finish_entry(index, term, [])
+        self.finish_entry(index, term, [index])  # a configuration's callback gets its index
         return True
 
     def applied_batch(self, term: int) -> None:
@@ -98,6 +101,14 @@ class Applying(Space):
                 callback(results[position], None)
             else:
                 callback(None, NotLeader())
+
+    def count_commands(self, count: int) -> None:
+        """So many commands were applied."""
+        raise AssertionError("agreement counts")
+
+    def apply_digest(self, index: int, entry: bytes) -> None:
+        """Compare this server's state with the leader's."""
+        raise AssertionError("agreement compares")
 
     def after_apply(self) -> None:
         """All that is committed is applied."""

@@ -209,7 +209,8 @@ class Installing(Sending):
         self.commit_index = self.last_applied = snapshot.index
         self.forget_entry()
         self.end_waiting()
-        self.take_configuration(snapshot.configuration)
+        self.rebuild_configurations()
+        self.forget_digest()
         log.info("snapshot installed", extra={"index": snapshot.index})
         self.schedule_apply()
 
@@ -217,9 +218,9 @@ class Installing(Sending):
         """How much of an incoming snapshot is here, for operators."""
         return "" if self.incoming is None else f"{self.incoming.taken}/{self.incoming.begin.size}"
 
-    def take_configuration(self, configuration: list[list[str]]) -> None:
-        """The configuration in force."""
-        raise AssertionError("the engine takes it")
+    def forget_digest(self) -> None:
+        """The state came from elsewhere."""
+        raise AssertionError("agreement forgets")
 
     def abandon_snapshot(self) -> None:
         """A snapshot being written here is needless."""

@@ -18,6 +18,7 @@ import msgpack
 
 from yurt.server.raft.applying import RESTORE, Applying
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown, Overloaded, StorageFull
+from yurt.server.raft.frame import Peer
 
 PIECE_BYTES = 512 << 10
 PIECES_UNAPPLIED_MAX = 4
@@ -25,13 +26,28 @@ RETRY_SECONDS = 0.2
 OUTPUT_BYTES = 1 << 20
 
 
-@dataclass(eq=False)
-class Collected:
-    """What came of a restoration so far; it counts in one term only."""
+class Collector:
+    """What came of a restoration so far. It counts in one term only; entries are handed in in their order. Pure."""
 
-    identity: bytes
-    term: int
-    pieces: list[bytes]
+    def __init__(self) -> None:
+        self._identity, self._term = b"", 0
+        self.pieces: list[bytes] = []
+
+    def entry(self, term: int) -> None:
+        """An entry of that term is next."""
+        if term != self._term:
+            self.pieces = []
+
+    def take(self, term: int, command: bytes) -> bool | None:
+        """Take a piece in: whether it was the last one; None if it does not belong to what is here."""
+        identity, number, total, piece = msgpack.unpackb(command[1:], max_bin_len=len(command))
+        if number == 0:
+            self._identity, self._term, self.pieces = identity, term, []
+        if identity != self._identity or len(self.pieces) != number:
+            self.pieces = []
+            return None
+        self.pieces.append(piece)
+        return bool(number + 1 == total)
 
 
 @dataclass(eq=False)
@@ -48,13 +64,16 @@ class Proposed:
 class Restoring(Applying):
     """Replacing the state."""
 
-    _collected: Collected | None = None
+    def __init__(self, own: Peer, **parts: Any) -> None:
+        super().__init__(own, **parts)
+        self._collector = Collector()
+
     _proposed: Proposed | None = None
 
     @property
     def is_restoring(self) -> bool:
         """Whether a part of a restoration is applied, but not its end."""
-        return self._collected is not None or self.apply_waits
+        return bool(self._collector.pieces)
 
     # --- the leader
 
@@ -64,7 +83,7 @@ class Restoring(Applying):
         `callback(result, None)` when it is applied here. Like a proposal it ends with `NotLeader`, `Overloaded` (one
         is under way), `StorageFull` (not done) or `OutcomeUnknown`. The caller has made sure that it can be loaded.
         """
-        if not self.is_leader_role or self.stopped:
+        if not self.is_leader_role or self.stopped or self.is_handing_over:
             callback(None, NotLeader())
         elif self._proposed is not None:
             callback(None, Overloaded())
@@ -81,7 +100,7 @@ class Restoring(Applying):
         if not self.is_leader_role:
             self._end_proposed(proposed, None, NotLeader())  # the last piece is not in the log
             return
-        if not self.storage.journal.writable:
+        if not self.storage.journal.writable or self.is_handing_over:
             self.runtime.call_later(RETRY_SECONDS, lambda: self._append_pieces(proposed))
             return
         total = len(proposed.pieces)
@@ -115,36 +134,27 @@ class Restoring(Applying):
 
     def apply_other(self, index: int, term: int, command: bytes) -> bool:
         """Collect a piece; False if applying has to wait for the state to be loaded."""
-        if self._collected is not None and self._collected.term != term:
-            self._collected = None
+        self._collector.entry(term)
         if command[:1] != RESTORE:
             return super().apply_other(index, term, command)
-        identity, number, total, piece = msgpack.unpackb(command[1:], max_bin_len=len(command))
-        if number == 0:
-            self._collected = Collected(identity, term, [])
-        collected = self._collected
-        if collected is None or collected.identity != identity or len(collected.pieces) != number:
-            self.finish_entry(index, term, [])  # its beginning was forgotten
-            return True
-        collected.pieces.append(piece)
-        if number + 1 < total:
-            self.finish_entry(index, term, [None])
-            return True
-        self._load(index, term, collected)
-        return False
+        is_last = self._collector.take(term, command)
+        if is_last:
+            self._load(index, term, self._collector)
+            return False
+        self.finish_entry(index, term, [] if is_last is None else [None])
+        return True
 
     def applied_batch(self, term: int) -> None:
         """An entry with commands was applied."""
-        if self._collected is not None and self._collected.term != term:
-            self._collected = None
+        self._collector.entry(term)
 
-    def _load(self, index: int, term: int, collected: Collected) -> None:
+    def _load(self, index: int, term: int, collector: Collector) -> None:
         self.apply_waits = True
 
         def loaded(result: Any, error: BaseException | None) -> None:
-            if self.stopped or self._collected is not collected:
+            if self.stopped or self._collector is not collector:
                 return  # a snapshot of a later state was installed meanwhile
-            self.apply_waits, self._collected = False, None
+            self.apply_waits, self._collector = False, Collector()
             if error is not None:
                 self.fatal(error)
                 return
@@ -153,18 +163,24 @@ class Restoring(Applying):
             self.state_replaced()
             self.schedule_apply()
 
-        self.runtime.run_aside(lambda: self.machine.load(_inflated(collected.pieces)), loaded)
+        self.runtime.run_aside(lambda: self.machine.load(inflated(collector.pieces)), loaded)
 
     def forget_entry(self) -> None:
         """A snapshot took the place of what was being applied."""
         super().forget_entry()
-        self._collected = None
+        self._collector = Collector()
 
     def state_replaced(self) -> None:
         """Tell those who go by the changes of commands."""
 
+    @property
+    def is_handing_over(self) -> bool:
+        """Whether the leadership is being transferred."""
+        raise AssertionError("the transfer knows")
 
-def _inflated(pieces: Sequence[bytes]) -> Iterator[bytes]:
+
+def inflated(pieces: Sequence[bytes]) -> Iterator[bytes]:
+    """The state that pieces hold."""
     inflater = zlib.decompressobj()
     for piece in pieces:
         data = piece

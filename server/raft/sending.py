@@ -58,7 +58,7 @@ class Sending(Restoring):
         self._announce(progress, transfer)
 
     def _new_transfer(self, progress: Progress) -> Transfer | None:
-        self._end_transfer(progress.peer.id)
+        self._end_sending(progress.peer.id)
         newest = self.storage.snapshots.newest()
         if newest is None or newest.index < self.log.first_index - 1:
             return None
@@ -100,7 +100,7 @@ class Sending(Restoring):
             return
         created = progress.heartbeats.pop(message.sequence, None)
         if created is not None:
-            progress.contact = max(progress.contact, created)
+            progress.heard(created)
         if message.state == INSTALLED:
             self._installed(progress, snapshot)
         elif message.state == GO_ON:
@@ -158,7 +158,7 @@ class Sending(Restoring):
         transfer.sent += len(data)
 
     def _installed(self, progress: Progress, snapshot: Snapshot) -> None:
-        self._end_transfer(progress.peer.id)
+        self._end_sending(progress.peer.id)
         progress.match = max(progress.match, snapshot.index)
         self.match_index[progress.peer] = progress.match
         progress.next = progress.match + 1
@@ -169,13 +169,13 @@ class Sending(Restoring):
     def _unreadable(self, server_id: str, error: BaseException | None) -> None:
         """Our own file cannot be read: the next snapshot takes its place."""
         log.warning("a snapshot cannot be read", extra={"peer": server_id, "cause": str(error)})
-        self._end_transfer(server_id)
+        self._end_sending(server_id)
         if not self.snapshotting and self.last_applied > self.snapshot.index:
             self.take_snapshot()
 
     # --- ending
 
-    def _end_transfer(self, server_id: str) -> None:
+    def _end_sending(self, server_id: str) -> None:
         transfer = self.transfers.pop(server_id, None)
         if transfer is not None:
             self.storage.snapshots.unpin(transfer.snapshot)
@@ -183,12 +183,12 @@ class Sending(Restoring):
     def end_transfers(self) -> None:
         """Nothing is sent any more."""
         for server_id in list(self.transfers):
-            self._end_transfer(server_id)
+            self._end_sending(server_id)
 
     def forget_transfers(self) -> None:
         """Those to servers that are followers no more end."""
         for server_id in [one for one in self.transfers if one not in self.progress]:
-            self._end_transfer(server_id)
+            self._end_sending(server_id)
 
     def step_down(self, term: int, leader: Peer | None = None) -> None:
         """A transfer is bound to its leader and term."""

@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
-
 from yurt.fsm.errors import YurtError
 from yurt.server.raft.apart import Abandoned
-from yurt.server.raft.applying import CONFIGURATION
 from yurt.server.raft.errors import DiskFailed
 from yurt.server.raft.installing import Installing
 from yurt.server.raft.snapshots import Snapshot
@@ -67,8 +64,8 @@ class Snapshotting(Installing):
     def take_snapshot(self) -> None:
         """Write the state as of now, aside."""
         term = int(self.log.term_at(self.last_applied) or 0)
-        configuration, configured = self.configuration_as_of(self.last_applied)
-        wanted = Snapshot(self.last_applied, term, configuration, configuration_index=configured)
+        placed = self.configurations.at(self.last_applied)
+        wanted = Snapshot(self.last_applied, term, placed.servers, configuration_index=placed.index)
         attempt = self._attempt = Attempt(wanted, self.runtime.now())
         self.snapshotting = True
         self._log_bytes_before, self.log_bytes = self.log_bytes, 0
@@ -96,14 +93,6 @@ class Snapshotting(Installing):
 
     _log_bytes_before = 0
 
-    def configuration_as_of(self, index: int) -> tuple[list[list[str]], int]:
-        """The configuration in force at an entry, and the index of the entry it came with."""
-        for at in range(index, max(self.log.first_index, self.snapshot.configuration_index + 1) - 1, -1):
-            command = self.log.at(at)[0]
-            if command[:1] == CONFIGURATION:
-                return msgpack.unpackb(command[1:]), at
-        return [list(one) for one in self.snapshot.configuration], self.snapshot.configuration_index
-
     def _snapshot_written(self, attempt: Attempt, snapshot: Any, error: BaseException | None) -> None:
         self.snapshotting, self._attempt = False, None
         if self.stopped:
@@ -119,6 +108,7 @@ class Snapshotting(Installing):
         log.info("snapshot written", extra={"index": snapshot.index, "bytes": snapshot.size, "seconds": seconds})
         if snapshot.index > self.snapshot.index:
             self.snapshot = snapshot
+            self.configurations.forget_before(snapshot.index)
             self.drop_log()
         self.maybe_snapshot()
 

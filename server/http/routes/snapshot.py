@@ -18,8 +18,8 @@ SAMPLE = 256
 
 
 async def save(context: Context) -> Answer:
-    """GET /v1/operator/snapshot: by any server; with `stale` from its own state as it is."""
-    file, digest, index = await context.server.backup.save(stale=context.is_stale)
+    """GET /v1/operator/snapshot: from the state of the server that is asked, which is as new as for any read."""
+    file, digest, index = await context.server.backup.save()
     headers = (
         (b"content-type", b"application/x-gzip"),
         (b"digest", b"sha-256=" + base64.b64encode(digest)),
