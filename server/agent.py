@@ -124,6 +124,7 @@ class _Agent:
         self._freeze()
         joining.start()
         server.autopilot.start()
+        server.backup.start()
         http.start()
         address = join_address(config.bind("http")[0], config.ports.http)
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})

@@ -47,7 +47,10 @@ class Backup:
         self._server = server
         self._busy = asyncio.Lock()  # a child at a time
         self._handed: tuple[bytes, list[bytes], asyncio.TimerHandle] | None = None
-        server.transport.serve(METHOD, self._serve_restore)
+
+    def start(self) -> None:
+        """Take what other servers hand over."""
+        self._server.transport.serve(METHOD, self._serve_restore)
 
     # --- saving
 

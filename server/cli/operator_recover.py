@@ -151,8 +151,8 @@ def _explain(wanted: Plan, server_id: str) -> None:
         click.echo(table((f"{title}: ID", "Address", "Name", "Role", ""), rows) + "\n")
     click.echo(
         f"* Entries up to {wanted.commit} are known to be committed: a snapshot with these servers.\n"
-        f"* {len(wanted.tail)} entries after it stay in the log. They will be committed if the survivor that leads has\n"
-        "  them, also those that nobody was told of. Of them "
+        f"* {len(wanted.tail)} entries after it stay in the log. They will be committed if the survivor that leads\n"
+        "  has them, also those that nobody was told of. Of them "
         f"{wanted.changes_dropped} change the configuration: these do nothing any more.\n"
         f"* The term becomes {wanted.term + 1}. What was acknowledged and reached none of the survivors is lost.\n"
         "* The lost servers must never come back with their files: empty them, and let them join anew."
