@@ -121,7 +121,9 @@ class Snapshotting(Installing):
             self.snapshots_failed += 1
             log.warning("a snapshot failed", extra={"index": attempt.snapshot.index, "cause": str(error)})
             self.log_bytes = min(self.log_bytes, self.config.snapshot_bytes // 2)
-            self._look_at = max(self._look_at, self.runtime.now() + self.config.election)
+            now = self.runtime.now()
+            self._not_before = now + max(self.config.election, SHARE * (now - attempt.begun))
+            self.maybe_snapshot()
 
     def abandon_snapshot(self) -> None:
         """Give up the one being written: a newer one comes."""
