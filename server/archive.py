@@ -104,9 +104,10 @@ def unpack(source: IO[bytes], take: Callable[[Iterator[bytes]], Any]) -> tuple[d
         raise BadArchive("failed to decompress snapshot: unexpected EOF") from error
     except tarfile.TarError as error:
         raise BadArchive(f"the snapshot is no archive of a state: {error}") from error
+    for name in (META, STATE, SUMS):
+        if name not in found:
+            raise BadArchive(f"the snapshot has no {name}")
     for name in (META, STATE):
-        if name not in found or SUMS not in found:
-            raise BadArchive(f"the snapshot has no {name if name not in found else SUMS}")
         if sums.get(name) != found[name]:
             raise BadArchive(f"the checksum of {name} in the snapshot is wrong")
     return meta, result
