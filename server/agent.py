@@ -29,6 +29,7 @@ from yurt.server.joining import Joining
 from yurt.server.leader import Leader
 from yurt.server.logs import start_logging
 from yurt.server.metrics import Metrics
+from yurt.server.periodic import PeriodicLaunches
 from yurt.server.raft.apart import Forked
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.datadir import DataDirectory
@@ -118,6 +119,7 @@ class _Agent:
         engine, machine = self._engine(transport)
         server = self._serve(engine, machine, transport)
         leader = Leader(server, random.Random(self.chance.random()))
+        periodic = PeriodicLaunches(server)
         http = self._http(server, sockets)
         joining = Joining(server, self._hello(), self.config.join_addresses())
         engine.start(self.configuration)
@@ -134,6 +136,7 @@ class _Agent:
         await self._hand_over(server)
         await http.stop()
         leader.stop()
+        periodic.stop()
         engine.stop()
         await transport.close()
         if self.failure is None:

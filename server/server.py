@@ -20,6 +20,7 @@ from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.reads import Callback
 from yurt.server.raft.transport import PeerTransport
+from yurt.server.zones import zone
 
 
 class InternalError(YurtError):
@@ -44,6 +45,7 @@ class Server:
             priority_max=config.server.job_max_priority,
             count_max=config.server.job_max_count,
             source_bytes_max=size_bytes(config.server.job_max_source_size),
+            zones=zone,
         )
         self.versions_kept = config.server.job_tracked_versions
         self.force_collection: Callable[[], None] = _nothing
