@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from yurt.server.raft.disk import Disk, File
+from yurt.server.raft.errors import StorageFull
 from yurt.server.raft.records import (
     BATCH_HEADER_BYTES,
     CLEAN,
@@ -163,7 +164,7 @@ class Segments:
     # --- operations
 
     def append(self, entries: Sequence[Entry], hint: int) -> None:
-        """Write a batch and sync it."""
+        """Write a batch and sync it; raises `StorageFull` and then has changed nothing."""
         size = BATCH_HEADER_BYTES + sum(RECORD_HEADER_BYTES + len(entry[0]) for entry in entries)
         base = (entries[0][1] - 1, self._term)
         if not self._segments:
@@ -203,9 +204,10 @@ class Segments:
 
     def reset(self, index: int, term: int) -> None:
         """Make durable that the log begins, empty, after `index`; then delete what was before."""
-        old = [segment.name for segment in self._segments]
-        self._close()
+        old, file = [segment.name for segment in self._segments], self._file
         self._begin(RESET, (index, term), 0, 0)
+        if file is not None:
+            file.close()
         del self._segments[:-1]
         for name in old:
             self._remove(name)
@@ -214,9 +216,10 @@ class Segments:
     def rebase(self, index: int, term: int, entries: Sequence[Entry]) -> None:
         """Make the log begin after `index` and hold just these entries: all of it at once, whatever it was before."""
         size = BATCH_HEADER_BYTES + sum(RECORD_HEADER_BYTES + len(entry[0]) for entry in entries)
-        old = [segment.name for segment in self._segments]
-        self._close()
+        old, file = [segment.name for segment in self._segments], self._file
         self._begin(RESET, (index, term), 0, size, entries)
+        if file is not None:
+            file.close()
         del self._segments[:-1]
         for name in old:
             self._remove(name)
@@ -260,7 +263,6 @@ class Segments:
     def _roll(self, base: tuple[int, int], size: int) -> None:
         """Go on in a new segment: it exists durably before the old one is sealed."""
         old, file = self._segments[-1], self._active()
-        self._file = None
         self._begin(0, base, old.chain, size)
         self._number += 1
         self._seal(file, old, self._number)
@@ -269,14 +271,15 @@ class Segments:
     def _begin(
         self, flags: int, base: tuple[int, int], previous_chain: int, size: int, entries: Sequence[Entry] = ()
     ) -> None:
-        """Make a new last segment with room for a batch of `size` bytes, durably, from the spare; it may hold one."""
+        """Make a new last segment with room for a batch of `size` bytes, durably, from the spare; it may hold one.
+
+        Raises `StorageFull` and then has changed nothing.
+        """
         sequence = self._segments[-1].header.sequence + 1 if self._segments else 1
         header = Header.of(flags, sequence, base, previous_chain, self._cluster)
         path = self._path(SPARE)
         room = max(self._segment_bytes, SEGMENT_HEADER_BYTES + size)
-        file = self._disk.open(path) if self._spare else self._disk.create(path)
-        if room > self._segment_bytes or not self._spare:
-            file.preallocate(room)
+        file = self._set_aside(path, room)
         file.write(0, header.pack(self._cluster))
         segment = Segment(file_name(header.sequence), header, size=room)
         if entries:
@@ -289,6 +292,22 @@ class Segments:
         self._file = file
         self._mark_created()
         self.prepare()
+
+    def _set_aside(self, path: str, room: int) -> File:
+        """The spare with that room; `StorageFull` if there is none: nothing was begun."""
+        try:
+            file = self._disk.open(path) if self._spare else self._disk.create(path)
+            if room > self._segment_bytes or not self._spare:
+                try:
+                    file.preallocate(room)
+                except OSError:
+                    file.close()
+                    raise
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise StorageFull from error
+            raise
+        return file
 
     def _write(self, file: File, segment: Segment, entries: Sequence[Entry]) -> None:
         """Write a batch at the end of a segment."""

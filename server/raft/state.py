@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from yurt.server.raft import messages
 from yurt.server.raft.configuration import Configurations, Placed, Servers, voters_of
@@ -19,6 +20,7 @@ from yurt.server.raft.snapshots import Snapshot, SnapshotStore
 
 HEARTBEAT_SECONDS = 0.075
 ELECTION_SECONDS = 0.5
+ROOM_SECONDS = 1.0
 
 
 class StateMachine(Protocol):
@@ -72,6 +74,10 @@ class EngineConfig:
     def election(self) -> float:
         """The shortest time without a leader before a server stands for election."""
         return ELECTION_SECONDS * self.multiplier
+
+
+def _is_of_the_log(operation: Operation | HardState) -> bool:
+    return isinstance(operation, Operation)
 
 
 @dataclass
@@ -176,33 +182,40 @@ class EngineState(Frame):
         return self._issued_lsn
 
     def _start_disk(self) -> None:
+        if self.stopped:
+            return
         operations, self._operations = self._operations, []
-        lsn = self._issued_lsn
+        lsn = self._issued_lsn - len(operations)
 
-        def done(_result: Any, error: BaseException | None) -> None:
+        def done(count: Any, error: BaseException | None) -> None:
             if error is not None:
                 self.fatal(error)
                 return
+            self._operations = operations[count:] + self._operations
             self._disk_busy = bool(self._operations)
-            if self._operations:
+            if count < len(operations):
+                self.runtime.call_later(ROOM_SECONDS, self._start_disk)  # there is no room now; nothing is lost
+            elif self._operations:
                 self._start_disk()
-            self._became_durable(lsn)
+            self._became_durable(lsn + count)
 
         self.runtime.run_disk(lambda: self._perform(operations), done)
 
-    def _perform(self, operations: list[Operation | HardState]) -> None:
-        """On the disk thread: runs of log operations with one sync, hard states in between."""
-        run: list[Operation] = []
-        for operation in operations:
-            if isinstance(operation, HardState):
-                if run:
-                    self.storage.journal.perform(run)
-                    run = []
-                self.storage.hard_state.save(operation)
-            else:
-                run.append(operation)
-        if run:
-            self.storage.journal.perform(run)
+    def _perform(self, operations: list[Operation | HardState]) -> int:
+        """On the disk thread: runs of log operations with one sync, hard states in between; how many were done."""
+        count = 0
+        while count < len(operations):
+            run = cast(list[Operation], list(itertools.takewhile(_is_of_the_log, operations[count:])))
+            done = self.storage.journal.perform(run) if run else 0
+            count += done
+            if done < len(run):
+                break
+            if count < len(operations):
+                state = operations[count]
+                assert isinstance(state, HardState)
+                self.storage.hard_state.save(state)
+                count += 1
+        return count
 
     def _became_durable(self, lsn: int) -> None:
         if self.stopped:
