@@ -169,7 +169,9 @@ class Segments:
         base = (entries[0][1] - 1, self._term)
         if not self._segments:
             self._begin(0, base, 0, size)
-        elif self._segments[-1].end + size > self._segments[-1].size:
+        elif (
+            self._segments[-1].end + size + BATCH_HEADER_BYTES > self._segments[-1].size
+        ):  # the seal has its place, too
             self._roll(base, size)
         segment, file = self._segments[-1], self._active()
         self._hint = max(self._hint, hint)
@@ -265,8 +267,13 @@ class Segments:
         old, file = self._segments[-1], self._active()
         self._begin(0, base, old.chain, size)
         self._number += 1
-        self._seal(file, old, self._number)
-        file.close()
+        try:
+            self._seal(file, old, self._number)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise  # without room (it was not reserved after a cut) the next start seals it
+        finally:
+            file.close()
 
     def _begin(
         self, flags: int, base: tuple[int, int], previous_chain: int, size: int, entries: Sequence[Entry] = ()
@@ -278,7 +285,7 @@ class Segments:
         sequence = self._segments[-1].header.sequence + 1 if self._segments else 1
         header = Header.of(flags, sequence, base, previous_chain, self._cluster)
         path = self._path(SPARE)
-        room = max(self._segment_bytes, SEGMENT_HEADER_BYTES + size)
+        room = max(self._segment_bytes, SEGMENT_HEADER_BYTES + size + BATCH_HEADER_BYTES)
         file = self._set_aside(path, room)
         file.write(0, header.pack(self._cluster))
         segment = Segment(file_name(header.sequence), header, size=room)
