@@ -218,9 +218,9 @@ class _Agent:
             Peer(own.server_id, own.address, own.name),
             config=EngineConfig(
                 multiplier=config.raft_multiplier,
-                snapshot_entries=config.raft_snapshot_threshold,
+                snapshot_entries=max(1, config.raft_snapshot_threshold),
                 snapshot_interval=nanoseconds(config.raft_snapshot_interval) / 1e9,
-                trailing_entries=config.raft_trailing_logs,
+                trailing_entries=max(0, config.raft_trailing_logs),
             ),
             machine=machine,
             storage=Storage(journal, HardStateFile(self.disk, self.raft_path), snapshots),

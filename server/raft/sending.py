@@ -22,7 +22,7 @@ log = logging.getLogger("raft.snapshots")
 
 
 @dataclass(eq=False)
-class Transfer:
+class Outgoing:
     """How far one follower is. Offsets are bytes of the file; `first` and `begin` are sequence numbers."""
 
     snapshot: Snapshot
@@ -40,24 +40,24 @@ class Transfer:
 class Sending(Restoring):
     """The leader's side."""
 
-    transfers: dict[str, Transfer]
+    outgoing: dict[str, Outgoing]
 
     def __init__(self, own: Peer, **parts: Any) -> None:
         super().__init__(own, **parts)
-        self.transfers = {}
+        self.outgoing = {}
 
     def begin_snapshot(self, progress: Progress) -> None:
         """Send the newest snapshot to a follower whose entries are gone, or go on with the one that was begun."""
-        transfer = self.transfers.get(progress.peer.id)
+        transfer = self.outgoing.get(progress.peer.id)
         if transfer is None or transfer.snapshot.index < self.log.first_index - 1:
-            transfer = self._new_transfer(progress)
+            transfer = self._new_outgoing(progress)
             if transfer is None:
                 return
         progress.snapshot = transfer.snapshot
         progress.inflight.clear()
         self._announce(progress, transfer)
 
-    def _new_transfer(self, progress: Progress) -> Transfer | None:
+    def _new_outgoing(self, progress: Progress) -> Outgoing | None:
         self._end_sending(progress.peer.id)
         newest = self.storage.snapshots.newest()
         if newest is None or newest.index < self.log.first_index - 1:
@@ -68,11 +68,11 @@ class Sending(Restoring):
             self._unreadable(progress.peer.id, error)
             return None
         self.storage.snapshots.pin(newest)
-        transfer = self.transfers[progress.peer.id] = Transfer(newest, size, self.sequence + 1)
+        transfer = self.outgoing[progress.peer.id] = Outgoing(newest, size, self.sequence + 1)
         log.info("sending a snapshot", extra={"peer": progress.peer.id, "index": newest.index, "bytes": size})
         return transfer
 
-    def _announce(self, progress: Progress, transfer: Transfer) -> None:
+    def _announce(self, progress: Progress, transfer: Outgoing) -> None:
         transfer.agreed = False
         transfer.begin = sequence = self.next_sequence()
         transfer.moved = progress.heartbeats[sequence] = self.runtime.now()
@@ -82,7 +82,7 @@ class Sending(Restoring):
 
     def resend_snapshot(self, progress: Progress) -> None:
         """Announce it again after silence."""
-        transfer = self.transfers.get(progress.peer.id)
+        transfer = self.outgoing.get(progress.peer.id)
         if transfer is None:
             progress.snapshot, progress.probing = None, True
         elif self.runtime.now() - transfer.moved > self.config.election and not transfer.reading:
@@ -90,7 +90,7 @@ class Sending(Restoring):
 
     def on_snapshot_answer(self, peer: Peer, message: SnapshotAnswer) -> None:
         """Go on where the follower is; what is installed matches."""
-        progress, transfer = self.progress.get(peer.id), self.transfers.get(peer.id)
+        progress, transfer = self.progress.get(peer.id), self.outgoing.get(peer.id)
         if not self.is_leader_role or message.term != self.term or progress is None or transfer is None:
             return
         snapshot = transfer.snapshot
@@ -112,7 +112,7 @@ class Sending(Restoring):
             elif message.state == UNKNOWN:
                 self._announce(progress, transfer)
 
-    def _go_on(self, progress: Progress, transfer: Transfer, message: SnapshotAnswer) -> None:
+    def _go_on(self, progress: Progress, transfer: Outgoing, message: SnapshotAnswer) -> None:
         offset = min(max(0, message.offset), transfer.size)
         if message.sequence == transfer.begin:
             transfer.agreed, transfer.acked, transfer.sent, transfer.rewound = True, offset, offset, -1
@@ -125,7 +125,7 @@ class Sending(Restoring):
         transfer.moved = self.runtime.now()
         self._send_chunks(progress, transfer)
 
-    def _send_chunks(self, progress: Progress, transfer: Transfer) -> None:
+    def _send_chunks(self, progress: Progress, transfer: Outgoing) -> None:
         """Read and send the next chunk, and so on, within the window."""
         room = transfer.acked + self.config.snapshot_window - transfer.sent
         length = min(self.config.snapshot_chunk, transfer.size - transfer.sent, room)
@@ -136,7 +136,7 @@ class Sending(Restoring):
 
         def read(data: Any, error: BaseException | None) -> None:
             transfer.reading = False
-            if self.stopped or self.term != term or self.transfers.get(progress.peer.id) is not transfer:
+            if self.stopped or self.term != term or self.outgoing.get(progress.peer.id) is not transfer:
                 return
             if error is not None or len(data) != length:
                 self._unreadable(progress.peer.id, error)
@@ -147,7 +147,7 @@ class Sending(Restoring):
 
         self.runtime.run_aside(lambda: self.storage.snapshots.chunk(transfer.snapshot, offset, length), read)
 
-    def _send_chunk(self, progress: Progress, transfer: Transfer, data: bytes) -> None:
+    def _send_chunk(self, progress: Progress, transfer: Outgoing, data: bytes) -> None:
         sequence = self.next_sequence()
         progress.heartbeats[sequence] = self.runtime.now()
         one = transfer.snapshot
@@ -176,24 +176,24 @@ class Sending(Restoring):
     # --- ending
 
     def _end_sending(self, server_id: str) -> None:
-        transfer = self.transfers.pop(server_id, None)
+        transfer = self.outgoing.pop(server_id, None)
         if transfer is not None:
             self.storage.snapshots.unpin(transfer.snapshot)
 
-    def end_transfers(self) -> None:
+    def end_sending_all(self) -> None:
         """Nothing is sent any more."""
-        for server_id in list(self.transfers):
+        for server_id in list(self.outgoing):
             self._end_sending(server_id)
 
-    def forget_transfers(self) -> None:
+    def forget_outgoing(self) -> None:
         """Those to servers that are followers no more end."""
-        for server_id in [one for one in self.transfers if one not in self.progress]:
+        for server_id in [one for one in self.outgoing if one not in self.progress]:
             self._end_sending(server_id)
 
     def step_down(self, term: int, leader: Peer | None = None) -> None:
         """A transfer is bound to its leader and term."""
         super().step_down(term, leader)
-        self.end_transfers()
+        self.end_sending_all()
 
     def take_snapshot(self) -> None:
         """Write the state as of now, aside."""

@@ -41,7 +41,7 @@ class Snapshotting(Installing):
 
     def maybe_snapshot(self) -> None:
         """Write a snapshot if the log has grown enough since the last one, and it is time to look."""
-        self.forget_transfers()
+        self.forget_outgoing()
         grown = self.last_applied - self.snapshot.index
         large = self.log_bytes >= self.config.snapshot_bytes and grown > 0
         due = large or grown >= self.config.snapshot_entries
@@ -135,13 +135,13 @@ class Snapshotting(Installing):
     def end_snapshotting(self) -> None:
         """The engine stops."""
         self.abandon_snapshot()
-        self.end_transfers()
+        self.end_sending_all()
         self.drop_incoming()
 
     def drop_log(self) -> None:
         """Let go what lies before the older kept snapshot, but for trailing entries and what a receiver will need."""
         kept, pinned = self.storage.snapshots.kept_index(), self.storage.snapshots.pinned_index()
-        upto = self._before_trailing(kept if pinned is None else min(kept, pinned))
+        upto = min(self._before_trailing(kept if pinned is None else min(kept, pinned)), self.last_applied)
         if upto >= self.log.first_index:
             self.issue(self.log.drop(upto))
 
@@ -163,6 +163,6 @@ class Snapshotting(Installing):
             "snapshot_in_work": str(self.snapshotting).lower(),
             "snapshots_written": str(self.snapshots_written),
             "snapshots_failed": str(self.snapshots_failed),
-            "snapshots_sending": str(len(self.transfers)),
+            "snapshots_sending": str(len(self.outgoing)),
             "snapshot_receiving": self.receiving(),
         }

@@ -112,7 +112,7 @@ def catch_up(directory: Path) -> None:
         base = int(raft_stats(leader)["applied_index"])
         written = 0
         while written < BEHIND:
-            written += measure([leader], lambda n, w=written: registration(n + w, "away"), seconds=5).count  # type: ignore[misc]
+            written += measure([leader], lambda n, w=written: registration(n + w, "away"), seconds=5).answers  # type: ignore[misc]
         entries = int(raft_stats(leader)["applied_index"]) - base
         stop = threading.Event()
 

@@ -66,7 +66,7 @@ def test_it_gets_the_state_and_goes_on() -> None:
     assert follower.engine is not None and leader.engine is not None
     assert follower.engine.snapshot.index > 50
     run_for(cluster, 0.1)
-    assert not leader.engine.transfers, "nothing is pinned any more"
+    assert not leader.engine.outgoing, "nothing is pinned any more"
     write(cluster, 5)
     run_until(cluster, lambda: caught_up(leader, follower))
 
