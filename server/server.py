@@ -14,6 +14,7 @@ from yurt.fsm.job.admit import Limits
 from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
 from yurt.server.autopilot import Autopilot
+from yurt.server.background import Background
 from yurt.server.backup import Backup
 from yurt.server.config.agent import AgentConfig, size_bytes
 from yurt.server.metrics import Metrics
@@ -52,6 +53,7 @@ class Server:
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None
         self.backup = Backup(self)
+        self.background = Background()
 
     @staticmethod
     def now_ns() -> int:

@@ -17,6 +17,7 @@ COMMANDS = {
     "eval": ("evaluation", "evaluation"),
     "init": ("job_init", "init"),
     "job": ("job", "job"),
+    "plan": ("job_plan", "plan"),
     "operator": ("operator", "operator"),
     "run": ("job_write", "run"),
     "server": ("server", "server"),
