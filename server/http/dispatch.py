@@ -85,7 +85,7 @@ class Dispatcher:
             return _invalid_method(route)
         if reads and context.query.get("region", "") not in ("", "global", self.server.region):
             raise Refusal(500, NO_REGION)
-        if route.local or (reads and context.is_stale):
+        if route.local or (context.is_stale if reads else route.streams_body):
             return await self._run(context, route, handler)
         if reads and not route.leader:
             return await self._read(context, route, handler)

@@ -48,7 +48,7 @@ class Engine(Agreement):
         self._questions = {False: Questions(), True: Questions()}
         self._applied_waiters, self.polled = [], set()
         self.on_configuration: Callable[[Servers], None] = lambda _servers: None
-        self._pending, self._payloads, self._sending = [], [], {}
+        self._pending, self._payloads = [], []
 
     # --- starting and stopping
 
@@ -76,7 +76,7 @@ class Engine(Agreement):
             if not keeps:
                 self.issue(self.log.reset(newest.index, newest.term))
             self.log.set_base(newest.index, newest.term)
-            self.machine.restore(self.read_body(newest))
+            self.machine.swap(self.machine.load(self.storage.snapshots.body(newest)))
             self.commit_index = self.last_applied = newest.index
         if hard is not None:
             self.term, self.voted_for = hard.term, hard.voted_for
@@ -99,6 +99,7 @@ class Engine(Agreement):
         self.end_waiting()
         self.end_reads()
         self.stopped = True
+        self.end_snapshotting()
         for timer in (self.election_timer, self.heartbeat_timer):
             if timer is not None:
                 timer.cancel()
@@ -132,6 +133,9 @@ class Engine(Agreement):
     def _checkCommandsToApply(self) -> None:
         """Pack what waits into one entry, unless two batches are on their way to the disk already."""
         if not self.is_leader_role or self._undurable_batches >= 2 or self.stopped:
+            return
+        if not self.storage.journal.writable:
+            self.refuse_queue(StorageFull())
             return
         payloads: list[bytes] = []
         pairs = []
@@ -253,6 +257,13 @@ class Engine(Agreement):
             for callback in self._leadership_callbacks:
                 callback(self.is_ready)
 
+    def state_replaced(self) -> None:
+        """The leader's duties begin anew from another state."""
+        if self.is_ready:
+            for callback in self._leadership_callbacks:
+                callback(False)
+                callback(True)
+
     @property
     def leader_address(self) -> str | None:
         """The leader's peer address, None if no leader is known."""
@@ -296,9 +307,8 @@ class Engine(Agreement):
             "applied_index": str(self.last_applied),
             "last_log_index": str(self.log.last_index),
             "last_log_term": str(self.last_term()),
-            "last_snapshot_index": str(self.snapshot.index),
-            "last_snapshot_term": str(self.snapshot.term),
             "fsm_pending": str(self.commit_index - self.last_applied),
+            **self.snapshot_stats(),
             "num_peers": str(len(self.configuration) - 1),
             "last_contact": f"{self.last_contact_seconds() * 1000:.3f}ms",
         }
@@ -311,6 +321,7 @@ _HANDLERS: dict[type[messages.Message], Callable[[Engine, Peer, Any], None]] = {
     messages.HeartbeatAnswer: Engine.on_heartbeat_answer,
     messages.VoteRequest: Engine.on_vote_request,
     messages.VoteAnswer: Engine.on_vote_answer,
+    messages.SnapshotBegin: Engine.on_snapshot_begin,
     messages.SnapshotChunk: Engine.on_snapshot_chunk,
     messages.SnapshotAnswer: Engine.on_snapshot_answer,
     messages.TimeoutNow: Engine.on_timeout_now,
