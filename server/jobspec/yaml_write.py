@@ -32,6 +32,8 @@ def _scalar(value: Value, indent: int) -> str:
     text = json_text(value)
     for escape, character in (("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&")):
         text = text.replace(escape, character)
+    if not text.isascii():
+        text = "".join(one if one <= "\uffff" else f"\\U{ord(one):08X}" for one in text)
     return text
 
 

@@ -122,9 +122,10 @@ def _distinct(items: Value) -> Value:
 @function("element", "list:any", "index:number")
 def _element(items: Value, index: Value) -> Value:
     found = _items(items, f"cannot read elements from {items.type.name}")
+    at = whole(index, None, "invalid index: ")
     if not found:
         raise FunctionError("cannot use element function with an empty list")
-    return found[whole(index, None, "invalid index: ") % len(found)]
+    return found[at % len(found)]
 
 
 @function("flatten", "list:any")

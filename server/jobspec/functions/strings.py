@@ -29,7 +29,7 @@ def _chomp(text: Value) -> Value:
 
 @function("indent", "spaces:number", "str:string")
 def _indent(spaces: Value, text: Value) -> Value:
-    width = max(whole(spaces, 0), 0)
+    width = max(whole(spaces, None), 0)
     check_text(len(text.raw) + width * text.raw.count("\n"))
     return text_of(text.raw.replace("\n", "\n" + " " * width))
 
