@@ -13,7 +13,9 @@ from yurt.fsm.apply.handlers import HANDLERS
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store import digest, snapshot
 from yurt.fsm.store.changes import Change
+from yurt.fsm.store.orders import LiveOrders
 from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS
+from yurt.fsm.store.state import State, TableState
 from yurt.fsm.store.store import Store
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import ErrorCallback
@@ -47,6 +49,14 @@ class Broken:
 
     index: int
     trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A state that was read from a snapshot, with its orders."""
+
+    state: State
+    orders: LiveOrders
 
 
 Outcome = Applied | Refused | Broken
@@ -127,9 +137,26 @@ class Machine:
         """The bytes of a snapshot, in chunks; may run in another thread."""
         return snapshot.write(capture)
 
+    @staticmethod
+    def load(chunks: Iterator[bytes]) -> Loaded:
+        """A snapshot's state, ready for `swap`; raises `BadSnapshot`. May run in another thread."""
+        state = snapshot.read(chunks)
+        return Loaded(state, LiveOrders(state))
+
+    def swap(self, loaded: Loaded) -> None:
+        """Take a loaded state in place of the present one."""
+        self.store.replace(loaded.state, loaded.orders)
+
+    def swap_above(self, loaded: Loaded) -> Outcome:
+        """Take a loaded state as the next command's work: its index, and every table's, is above all that was seen."""
+        index = max(self.index, loaded.state.index) + 1
+        tables = {name: TableState(one.rows, one.indexes, index) for name, one in loaded.state.tables.items()}
+        self.store.replace(State(index, tables), loaded.orders)
+        return Applied(index, commands.Done(index=index))
+
     def restore(self, chunks: Iterator[bytes]) -> None:
         """Replace the state by a snapshot's; raises `BadSnapshot` and then keeps the old state."""
-        self.store.replace(snapshot.read(chunks))
+        self.swap(self.load(chunks))
 
 
 def _raise(error: Exception) -> None:

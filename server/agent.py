@@ -27,9 +27,11 @@ from yurt.server.http.reads import Reads
 from yurt.server.http.serve import HttpServer, bind
 from yurt.server.joining import Joining
 from yurt.server.leader import Leader
+from yurt.server.logfile import RotatingFile
 from yurt.server.logs import start_logging
 from yurt.server.metrics import Metrics
 from yurt.server.periodic import PeriodicLaunches
+from yurt.server.raft.apart import Forked
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.disk import RealDisk
@@ -38,6 +40,7 @@ from yurt.server.raft.forming import form, store_configuration, stored_configura
 from yurt.server.raft.frame import Peer
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal
+from yurt.server.raft.recover import recover_if_asked
 from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
@@ -53,7 +56,7 @@ COLLECT_EVERY = 50_000  # allocations between two young collections; full ones a
 
 def run(config: AgentConfig) -> int:
     """Run until a signal; the exit code: 0 after a clean stop, 1 if the engine had to end the process."""
-    start_logging(config.log_level, json=config.log_json)
+    start_logging(config.log_level, json=config.log_json, file=_log_file(config))
     sys.setswitchinterval(SWITCH_SECONDS)
     with _directory(config) as path:
         directory = DataDirectory(path)
@@ -67,6 +70,18 @@ def run(config: AgentConfig) -> int:
                 return asyncio.run(_Agent(config, path, server_id).run())
         finally:
             directory.close()
+
+
+def _log_file(config: AgentConfig) -> RotatingFile | None:
+    """Where log lines go beside stderr; raises OSError if that cannot be written."""
+    if not config.log_file:
+        return None
+    return RotatingFile(
+        config.log_file,
+        bytes_max=config.log_rotate_bytes,
+        seconds_max=nanoseconds(config.log_rotate_duration) / 1e9,
+        files_max=config.log_rotate_max_files,
+    )
 
 
 @contextlib.contextmanager
@@ -112,6 +127,8 @@ class _Agent:
             await transport.close()
             return 0
         assert self.configuration is not None
+        if recover_if_asked(self.disk, self.raft_path, self.configuration) is not None:
+            log.warning("peers.json was carried out: this server has another configuration now")
         engine, machine = self._engine(transport)
         server = self._serve(engine, machine, transport)
         leader = Leader(server, random.Random(self.chance.random()))
@@ -122,6 +139,7 @@ class _Agent:
         self._freeze()
         joining.start()
         server.autopilot.start()
+        server.backup.start()
         http.start()
         address = join_address(config.bind("http")[0], config.ports.http)
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})
@@ -205,15 +223,18 @@ class _Agent:
         config, machine = self.config.server, Machine()
         journal = Journal(self.disk, f"{self.raft_path}/log", cluster_id(self.configuration))
         journal.open()
-        snapshots = SnapshotStore(self.disk, f"{self.raft_path}/snapshots", cluster_id(self.configuration))
+        snapshots = SnapshotStore(
+            self.disk, f"{self.raft_path}/snapshots", cluster_id(self.configuration), apart=Forked()
+        )
         snapshots.open()
         own = self._hello()
         engine = Engine(
             Peer(own.server_id, own.address, own.name),
             config=EngineConfig(
                 multiplier=config.raft_multiplier,
-                snapshot_entries=config.raft_snapshot_threshold,
-                trailing_entries=config.raft_trailing_logs,
+                snapshot_entries=max(1, config.raft_snapshot_threshold),
+                snapshot_interval=nanoseconds(config.raft_snapshot_interval) / 1e9,
+                trailing_entries=max(0, config.raft_trailing_logs),
             ),
             machine=machine,
             storage=Storage(journal, HardStateFile(self.disk, self.raft_path), snapshots),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from yurt.fsm import commands
@@ -15,6 +15,7 @@ from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
 from yurt.server.autopilot import Autopilot
 from yurt.server.background import Background
+from yurt.server.backup import Backup
 from yurt.server.config.agent import AgentConfig, size_bytes
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
@@ -51,6 +52,8 @@ class Server:
         self.force_collection: Callable[[], None] = _nothing
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None
+        self._changed: asyncio.Future[Any] | None = None
+        self.backup = Backup(self)
         self.background = Background()
 
     @staticmethod
@@ -111,6 +114,12 @@ class Server:
             self._led = asyncio.ensure_future(self._engine(self.engine.when_led))
         await asyncio.wait((self._led,), timeout=seconds)
 
+    def leader_changed(self) -> asyncio.Future[Any]:
+        """Done when another server leads than the one known last; not to be cancelled: it is shared."""
+        if self._changed is None or self._changed.done():
+            self._changed = asyncio.ensure_future(self._engine(self.engine.when_leader_changes))
+        return self._changed
+
     async def transfer(self, target: str | None) -> str:
         """Give the leadership to a server (None: to the furthest); its ID. Raises NotLeader, TransferFailed."""
         taken: str = await self._engine(lambda done: self.engine.transfer(target, done))
@@ -123,6 +132,10 @@ class Server:
     async def remove_server(self, server_id: str) -> None:
         """Take a server out; raises NotLeader, ChangeRefused, OutcomeUnknown."""
         await self._engine(lambda done: self.engine.remove_server(server_id, done))
+
+    async def restore_state(self, pieces: Sequence[bytes]) -> None:
+        """Replace the state on every server; raises NotLeader, Overloaded, StorageFull, OutcomeUnknown."""
+        await self._engine(lambda done: self.engine.restore_state(pieces, done))
 
     @staticmethod
     async def _engine(ask: Callable[[Callback], None]) -> Any:

@@ -6,7 +6,9 @@ ones any more it gets nothing and sorts for itself, so that no reader ever sees 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from sortedcontainers import SortedList
@@ -15,6 +17,8 @@ from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import TABLES, Table
 from yurt.fsm.store.state import Rows, State
 
+_PIECE = 8192
+
 
 class LiveOrders:
     """For each listed table its keys in order, and its rows' places in every other order that the table declares."""
@@ -22,14 +26,10 @@ class LiveOrders:
     __slots__ = ("_keys", "_newest", "_places")
 
     def __init__(self, state: State) -> None:
-        self.rebuild(state)
-
-    def rebuild(self, state: State) -> None:
-        """Sort everything anew."""
         self._newest = {name: table.rows for name, table in state.tables.items()}
-        self._keys = {table.name: SortedList(self._newest[table.name]) for table in TABLES if table.listed}
+        self._keys = {table.name: _sorted(self._newest[table.name]) for table in TABLES if table.listed}
         self._places = {
-            (table.name, order): SortedList(map(place_of, self._newest[table.name].values()))
+            (table.name, order): _sorted(map(place_of, self._newest[table.name].values()))
             for table in TABLES
             for order, place_of in table.orders.items()
         }
@@ -60,3 +60,12 @@ class LiveOrders:
         if self._newest[table.name] is not rows:
             return None
         return self._keys.get(table.name) if order is None else self._places[table.name, order]
+
+
+def _sorted(places: Iterable[Any]) -> SortedList:
+    """In pieces and merged: one long sort would hold the interpreter from the other threads for its whole time."""
+    rest = iter(places)
+    pieces = []
+    while piece := sorted(islice(rest, _PIECE)):
+        pieces.append(piece)
+    return SortedList(heapq.merge(*pieces))

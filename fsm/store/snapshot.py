@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import msgpack
@@ -28,6 +29,7 @@ FORMAT = 1
 BODY_BYTES_MAX = 1 << 20
 _FRAME_BYTES_MAX = BODY_BYTES_MAX + 16
 _ROW_BYTES_MAX = 1 << 30
+_PIECE = 4096
 
 
 class BadSnapshot(YurtError):
@@ -156,7 +158,9 @@ def _read_table(packed_rows: Iterator[Any], table: Table[Any, Any], index: int, 
             raise BadSnapshot(f"the snapshot is damaged: rows of {table.name} are out of order")
         rows[key] = row
         last = key
-    return TableState(Map(rows), {name: _index_of(rows, value_of) for name, value_of in table.indexes.items()}, index)
+    return TableState(
+        _map_of(rows), {name: _index_of(rows, value_of) for name, value_of in table.indexes.items()}, index
+    )
 
 
 def _index_of(rows: dict[Any, Any], value_of: Any) -> Index:
@@ -165,4 +169,13 @@ def _index_of(rows: dict[Any, Any], value_of: Any) -> Index:
         value = value_of(row)
         if value is not None:
             keys_of.setdefault(value, []).append(key)
-    return Map({value: posting_of(keys) for value, keys in keys_of.items()})
+    return _map_of({value: posting_of(keys) for value, keys in keys_of.items()})
+
+
+def _map_of(pairs: dict[Any, Any]) -> Map[Any, Any]:
+    """A map made in pieces: one long call would hold the interpreter from the other threads for its whole time."""
+    rest = iter(pairs.items())
+    made = Map[Any, Any]().mutate()
+    while piece := list(islice(rest, _PIECE)):
+        made.update(piece)
+    return made.finish()

@@ -56,9 +56,9 @@ class Store:
         assert index > self._state.index, "an index never goes back"
         self._state = State(index, self._state.tables)
 
-    def replace(self, state: State) -> None:
-        """Take over a restored state; everyone who waits is woken."""
-        self._orders.rebuild(state)
+    def replace(self, state: State, orders: LiveOrders | None = None) -> None:
+        """Take over a restored state (and its orders, if they are made already); everyone who waits is woken."""
+        self._orders = orders or LiveOrders(state)
         self._encoded.clear()
         self._state = state
         self.watches.wake_all(state.index)

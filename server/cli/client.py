@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import os
 import ssl
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import IO, Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
 DEFAULT_ADDRESS = "http://127.0.0.1:4646"
+PART_BYTES = 1 << 20
 TIMEOUT_SECONDS = 330.0  # longer than the longest blocking query
 
 
@@ -59,26 +62,49 @@ class Client:
         self, method: str, path: str, *, query: dict[str, str] | None = None, body: Any = None
     ) -> tuple[Any, dict[str, str]]:
         """Send one request; return its decoded body (None if empty) and its headers in lower case."""
-        parameters = {k: v for k, v in (query or {}).items() if v != ""}
+        payload = None if body is None else orjson.dumps(body)
+        with self._answer(method, path, query or {}, payload) as answer:
+            data = answer.read()
+            return (orjson.loads(data) if data else None), _headers_of(answer)
+
+    def download(self, path: str, file: IO[bytes], **query: str) -> dict[str, str]:
+        """Write the body of a GET into a file; return the headers in lower case. Raises `ApiError`."""
+        with self._answer("GET", path, query, None) as answer:
+            while part := answer.read(PART_BYTES):
+                file.write(part)
+            return _headers_of(answer)
+
+    def upload(self, path: str, file: IO[bytes], **query: str) -> None:
+        """PUT a file as it is; raises `ApiError`."""
+        with self._answer("PUT", path, query, file) as answer:
+            answer.read()
+
+    @contextlib.contextmanager
+    def _answer(
+        self, method: str, path: str, query: dict[str, str], body: bytes | IO[bytes] | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """An answer to be read; a refusal, or none at all, is an `ApiError`."""
+        parameters = {k: v for k, v in query.items() if v != ""}
         for name in ("region", "namespace"):
             if value := getattr(self, name):
                 parameters.setdefault(name, value)
         target = path + (("&" if "?" in path else "?") + urlencode(parameters) if parameters else "")
         connection = self._connect()
         try:
-            payload = None if body is None else orjson.dumps(body)
-            connection.request(method, target, payload, self._headers())
+            headers = self._headers()
+            if body is not None and not isinstance(body, bytes):
+                headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)
+            connection.request(method, target, body, headers)
             answer = connection.getresponse()
-            data = answer.read()
+            if answer.status >= 300:
+                data = answer.read()
+                text = f"Unexpected response code: {answer.status} ({data.decode(errors='replace')})"
+                raise ApiError(answer.status, text, _decoded(data))
+            yield answer
         except (OSError, http.client.HTTPException) as error:
             raise ApiError(0, f'{method} "{self.address}{target}": {error}') from error
         finally:
             connection.close()
-        if answer.status >= 300:
-            text = f"Unexpected response code: {answer.status} ({data.decode(errors='replace')})"
-            raise ApiError(answer.status, text, _decoded(data))
-        headers = {name.lower(): value for name, value in answer.getheaders()}
-        return (orjson.loads(data) if data else None), headers
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}
@@ -100,6 +126,10 @@ class Client:
 
     def _refuse_address(self) -> NoReturn:
         raise ApiError(0, f'Invalid address "{self.address}": want http://HOST:PORT or https://HOST:PORT')
+
+
+def _headers_of(answer: http.client.HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.getheaders()}
 
 
 def _decoded(data: bytes) -> Any:

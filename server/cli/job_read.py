@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from yurt.server.cli.client import ApiError, Client, job_path
+from yurt.server.cli.job_children import is_parent, parent_status
 from yurt.server.cli.options import api, as_json, verbose
 from yurt.server.cli.output import ago, date, fail, paint, pairs, print_json, short, table
 
@@ -58,6 +59,9 @@ def status(client: Client, job_id: str | None, as_json: bool, verbose: bool) -> 
         print_json({"Job": job, "Summary": summary, "LatestDeployment": deployment, "Allocations": allocations})
         return
     click.echo(_overview(job))
+    if is_parent(job):
+        click.echo("\n" + parent_status(client, job, summary))
+        return
     click.echo("\n" + paint("Summary", "white", bold=True) + "\n" + _summary(summary))
     if deployment:
         click.echo("\n" + paint("Latest Deployment", "white", bold=True) + "\n" + _deployment(deployment, verbose))
@@ -77,8 +81,8 @@ def _overview(job: dict[str, Any]) -> str:
             ("Node Pool", job["NodePool"]),
             ("Status", job["Status"] + (" (stopped)" if job["Stop"] else "")),
             ("Version", job["Version"]),
-            ("Periodic", bool(job["Periodic"])),
-            ("Parameterized", bool(job["ParameterizedJob"])),
+            ("Periodic", str(bool(job["Periodic"])).lower()),
+            ("Parameterized", str(bool(job["ParameterizedJob"])).lower()),
         ]
     )
 

@@ -15,7 +15,7 @@ from yurt.server.cli.evaluation import monitor
 from yurt.server.cli.job_read import resolve
 from yurt.server.cli.jobfile import JobFile, job_file
 from yurt.server.cli.options import GoFlags, api, detach, verbose
-from yurt.server.cli.output import fail, paint, print_json
+from yurt.server.cli.output import fail, paint, print_json, short
 
 
 def follow(client: Client, answer: dict[str, Any], *, detach: bool, verbose: bool) -> None:
@@ -141,6 +141,7 @@ def _only_group(client: Client, job_id: str) -> str:
 @click.command()
 @click.argument("job_id", metavar="JOB")
 @click.argument("payload", metavar="[FILE]", required=False)
+@click.option("--payload", "payload_file", metavar="FILE", help="The same as the FILE after JOB.")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Meta of the child; repeatable.")
 @click.option("--idempotency-token", default="", help="Dispatch only once with this token.")
 @click.option("--id-prefix-template", default="", help="Text put into the child's ID.")
@@ -153,6 +154,9 @@ def dispatch(client: Client, job_id: str, payload: str | None, meta: tuple[str, 
     found = resolve(client, job_id)
     pairs = dict(_key_value(one) for one in meta)
     request: dict[str, Any] = {"JobID": found, "Meta": pairs, "IdPrefixTemplate": flags["id_prefix_template"]}
+    if payload is not None and flags["payload_file"] is not None:
+        fail("Error: the payload is given twice")
+    payload = flags["payload_file"] if payload is None else payload
     if payload is not None:
         try:
             data = sys.stdin.buffer.read() if payload == "-" else Path(payload).read_bytes()
@@ -165,8 +169,10 @@ def dispatch(client: Client, job_id: str, payload: str | None, meta: tuple[str, 
     click.echo(f"Dispatched Job ID = {answer['DispatchedJobID']}")
     if not answer["EvalID"]:
         return
-    click.echo(f"Evaluation ID     = {answer['EvalID'][:8]}\n")
-    follow(client, answer, detach=flags["detach"], verbose=flags["verbose"])
+    click.echo(f"Evaluation ID     = {short(answer['EvalID'], flags['verbose'])}")
+    if not flags["detach"]:
+        click.echo()
+        follow(client, answer, detach=False, verbose=flags["verbose"])
 
 
 def _key_value(text: str) -> tuple[str, str]:

@@ -6,6 +6,8 @@ import click
 
 from yurt.server.cli.operator_autopilot import autopilot
 from yurt.server.cli.operator_raft import raft
+from yurt.server.cli.operator_recover import inspect, recover
+from yurt.server.cli.operator_snapshot import snapshot, state
 
 
 @click.group()
@@ -15,3 +17,7 @@ def operator() -> None:
 
 operator.add_command(raft)
 operator.add_command(autopilot)
+operator.add_command(snapshot)
+operator.add_command(state)
+raft.add_command(inspect)
+raft.add_command(recover)

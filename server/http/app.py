@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -13,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from yurt.server.http.context import JSON, VARY, Answer, Context, text
+from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.openapi import description
 from yurt.server.http.table import BODY_BYTES_MAX, JOB_BYTES_MAX, ROUTES, find
@@ -22,6 +24,7 @@ from yurt.server.server import Server
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+FILE_PART_BYTES = 256 << 10
 TOO_LARGE = text(413, "Request body is too large")
 
 
@@ -80,27 +83,49 @@ class App:
             return
         headers = dict(scope["headers"])
         body = b""
-        if scope["method"] != "GET":
-            limit = _body_limit(path)
+        limit = 0 if scope["method"] == "GET" else _body_limit(path)
+        if limit:
             read = await _read_body(receive, headers, limit)
             if read is None:
                 await self._send(scope, send, TOO_LARGE)
                 return
             body = read
-        context = Context(self._server, scope["method"], path, scope["query_string"], headers, body)
+        context = Context(
+            self._server, scope["method"], path, scope["query_string"], headers, body,
+            receive=None if limit else receive,
+        )  # fmt: skip
         answer = await self._dispatcher.answer(context)
         if "pretty" in context.query and context.query["pretty"] != "0":
             answer = _pretty(answer)
+        if b"deflate" in (accepted := headers.get(b"accept-encoding", b"")) and b"gzip" not in accepted:
+            answer = _deflated(answer)
         await self._send(scope, send, answer, gzipped=b"gzip" in headers.get(b"accept-encoding", b""))
+
+    def end_waiting(self) -> None:
+        """Answer every blocking query now: the server stops."""
+        self._dispatcher.reads.end_waiting()
 
     async def _send(self, scope: Scope, send: Send, answer: Answer, *, gzipped: bool = False) -> None:
         body, headers = answer.body, [*answer.headers, VARY, *self._extra]
+        if isinstance(answer, FileAnswer):
+            await _send_file(send, answer, headers)
+            return
         if gzipped and body:
             body = gzip.compress(body, 1)
             headers.append((b"content-encoding", b"gzip"))
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+async def _send_file(send: Send, answer: FileAnswer, headers: list[tuple[bytes, bytes]]) -> None:
+    """As fast as the client reads."""
+    headers.append((b"content-length", b"%d" % answer.size))
+    with answer.file as file:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        while part := await asyncio.to_thread(file.read, FILE_PART_BYTES):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _cleaned(raw: bytes, query: bytes) -> bytes:
@@ -116,13 +141,14 @@ def _cleaned(raw: bytes, query: bytes) -> bytes:
 
 
 def _body_limit(path: str) -> int:
+    """Bytes; 0 where the handler takes the body as it comes."""
     if path.startswith("/v1/job"):
         return JOB_BYTES_MAX
     try:
         found = find(path)
     except Exception:  # noqa: BLE001 (the dispatcher will say what is wrong with the path)
         return BODY_BYTES_MAX
-    return found[0].body_bytes_max if found else BODY_BYTES_MAX
+    return (0 if found[0].streams_body else found[0].body_bytes_max) if found else BODY_BYTES_MAX
 
 
 async def _read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
@@ -142,6 +168,13 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) 
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+def _deflated(answer: Answer) -> Answer:
+    """For clients that do not take gzip: the zlib format, as HTTP calls deflate."""
+    if not answer.body:
+        return answer
+    return Answer(answer.status, zlib.compress(answer.body, 1), (*answer.headers, (b"content-encoding", b"deflate")))
 
 
 def _pretty(answer: Answer) -> Answer:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from yurt.fsm.errors import Refusal
@@ -27,6 +28,16 @@ class Answer:
 
     def __init__(self, status: int, body: bytes = b"", headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         self.status, self.body, self.headers = status, body, headers
+
+
+class FileAnswer(Answer):
+    """An answer whose body is a file, from its position on; it is closed when it was sent, or could not be."""
+
+    __slots__ = ("file", "size")
+
+    def __init__(self, file: IO[bytes], size: int, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        super().__init__(200, b"", headers)
+        self.file, self.size = file, size
 
 
 def text(status: int, message: str, *headers: tuple[bytes, bytes]) -> Answer:
@@ -56,7 +67,9 @@ def parse_query(raw: bytes) -> dict[str, str]:
 class Context:
     """One request. `path` is percent-decoded; `arguments` are what the route took out of it."""
 
-    __slots__ = ("arguments", "body", "forwarded", "headers", "method", "path", "query", "raw_query", "server")
+    __slots__ = (
+        "_receive", "arguments", "body", "forwarded", "headers", "method", "path", "query", "raw_query", "server",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -68,11 +81,26 @@ class Context:
         body: bytes,
         *,
         forwarded: bool = False,
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]] | None = None,
     ) -> None:
         self.server, self.method, self.path, self.raw_query = server, method, path, raw_query
         self.headers, self.body, self.forwarded = headers, body, forwarded
         self.query = parse_query(raw_query) if raw_query else {}
         self.arguments: tuple[str, ...] = ()
+        self._receive = receive
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The body as it comes, on a route that streams it; raises Refusal(400) if the client goes away."""
+        if self._receive is None:
+            yield self.body
+            return
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise Refusal(400, "the client went away")
+            more = bool(message.get("more_body"))
+            yield message.get("body", b"")
 
     @property
     def namespace(self) -> str:

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
 TARGET_BYTES_MAX = 8 << 10
+PACE_BYTES = 1 << 20  # of a body, before each deadline
 _TOO_MANY = b"Your IP is issuing too many concurrent connections, please rate limit your calls\n"
 
 
@@ -33,7 +34,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head_bytes = self._header_count = 0
+        self._head_bytes = self._header_count = self._paced_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._address = ""
         self._refused = False
@@ -60,11 +61,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """A request has begun: it must be whole before the deadline."""
         if self._refused:
             return
-        if self._deadline is None and self._receiving_head:
+        if self._deadline is None:
             self._start_deadline()
         super().data_received(data)
-
-    _receiving_head = True
 
     def _start_deadline(self) -> None:
         self._stop_deadline()
@@ -90,8 +89,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A new head."""
-        self._head_bytes = self._header_count = 0
+        self._head_bytes = self._header_count = self._paced_bytes = 0
         super().on_message_begin()
+        if self._deadline is None:  # it came in one piece with the end of the one before
+            self._start_deadline()
 
     def on_url(self, url: bytes) -> None:
         """The target, perhaps in pieces."""
@@ -117,7 +118,11 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """A piece of the body; a large one may take longer, as long as it comes at a good pace."""
+        self._paced_bytes += len(body)
+        if self._paced_bytes >= PACE_BYTES and self._deadline is not None:
+            self._paced_bytes = 0
+            self._start_deadline()
         if not self._refused:
             super().on_body(body)
 

@@ -36,6 +36,7 @@ from yurt.server.http.routes import (
     jobs_write,
     raft,
     scheduling,
+    snapshot,
 )
 
 Handler = Callable[[Context], Awaitable[Answer]]
@@ -49,8 +50,8 @@ class Route:
 
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
     method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read. `only_put`:
-    POST is not the same as PUT. `wrong_method`: the status that other methods get. `capability` is what a token will
-    need, `body` the record of the body of a write.
+    POST is not the same as PUT. `wrong_method`: the status that other methods get. `streams_body`: any server takes a
+    write's body as it comes. `capability` is what a token will need, `body` the record of the body of a write.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Route:
     wrong_method: int = 405
     only_put: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
+    streams_body: bool = False
     body: type[Any] | None = None
 
 
@@ -118,6 +120,11 @@ FIXED: tuple[Route, ...] = (
         "/v1/operator/autopilot/health", "operator:read",
         getter=raft.autopilot_health, leader=True, wrong_method=404,
     ),
+    Route(
+        "/v1/operator/snapshot", "snapshot-save",
+        getter=snapshot.save, put=snapshot.restore, streams_body=True,
+    ),
+    Route("/v1/operator/state", "operator:read", get=snapshot.state_sizes),
     Route(
         "/v1/operator/scheduler/configuration", "operator:read",
         get=cluster.read_scheduler, put=cluster.write_scheduler, body=SchedulerConfiguration,

@@ -7,10 +7,11 @@ from typing import Any
 import msgpack
 
 from yurt.server.raft.errors import NotLeader
-from yurt.server.raft.replication import Replication
+from yurt.server.raft.space import Space
 
 BATCH = b"B"
 DIGEST = b"H"
+RESTORE = b"R"
 SLICE_SECONDS = 0.005
 
 
@@ -20,12 +21,19 @@ def pack_batch(payloads: list[bytes]) -> bytes:
     return BATCH + packed
 
 
-class Applying(Replication):
+class Applying(Space):
     """From commit index to last applied, one command after another."""
 
     _apply_scheduled = False
     _position = 0  # commands of the entry in work that are applied already
     _pending: list[Any]
+    _payloads: list[bytes]
+    apply_waits = False  # an entry's work goes on elsewhere
+
+    @property
+    def is_mid_entry(self) -> bool:
+        """Whether a part of an entry's commands is applied."""
+        return self._position > 0
 
     def schedule_apply(self) -> None:
         """Apply soon; what is small at once."""
@@ -35,13 +43,14 @@ class Applying(Replication):
 
     def _apply_slice(self) -> None:
         self._apply_scheduled = False
-        if self.stopped:
+        if self.stopped or self.apply_waits:
             return
         try:
             deadline = self.runtime.now() + SLICE_SECONDS
             while self.last_applied < self.commit_index:
                 if not self._apply_entry(deadline):
-                    self.schedule_apply()
+                    if not self.apply_waits:
+                        self.schedule_apply()
                     return
         except BaseException as error:  # noqa: BLE001 (whatever strikes here strikes this server alone: it must end)
             self.fatal(error)
@@ -55,11 +64,10 @@ class Applying(Replication):
         if command[:1] == DIGEST:
             self.apply_digest(index, command)
         if command[:1] != BATCH:
-            self._finish_entry(index, term, [index])  # a configuration's callback gets its index
-            return True
+            return self.apply_other(index, term, command)
         payloads = msgpack.unpackb(command[1:], max_bin_len=64 << 20) if self._position == 0 else self._payloads
         if self._position == 0:
-            self._payloads: list[bytes] = payloads
+            self._payloads = payloads
             self._pending = []
         while self._position < len(payloads):
             self._pending.append(self.machine.apply(payloads[self._position]))
@@ -68,10 +76,23 @@ class Applying(Replication):
                 return False
         self.count_commands(len(payloads))
         results, self._pending, self._payloads, self._position = self._pending, [], [], 0
-        self._finish_entry(index, term, results)
+        self.applied_batch(term)
+        self.finish_entry(index, term, results)
         return True
 
-    def _finish_entry(self, index: int, term: int, results: list[Any]) -> None:
+    def apply_other(self, index: int, term: int, command: bytes) -> bool:
+        """Apply an entry that carries no commands; False if applying has to wait."""
+        self.finish_entry(index, term, [index])  # a configuration's callback gets its index
+        return True
+
+    def applied_batch(self, term: int) -> None:
+        """An entry with commands was applied."""
+
+    def forget_entry(self) -> None:
+        """What was being applied is part of an installed snapshot."""
+        self._position, self._pending, self._payloads, self.apply_waits = 0, [], [], False
+
+    def finish_entry(self, index: int, term: int, results: list[Any]) -> None:
         """Count first, then tell those who wait; a callback that raises disturbs nobody."""
         self.last_applied = index
         callbacks = self.waiting.pop(index, ())

@@ -7,6 +7,8 @@ import errno
 import os
 from typing import Protocol
 
+ZEROS_BYTES = 1 << 20
+
 
 class File(Protocol):
     """An open file; every call may raise OSError."""
@@ -29,6 +31,10 @@ class File(Protocol):
 
 class Disk(Protocol):
     """A file system."""
+
+    @property
+    def syncs(self) -> bool:
+        """Whether a sync waits for the device."""
 
     def create(self, path: str) -> File:
         """Open a new, empty file (an old one of that name is emptied)."""
@@ -81,9 +87,20 @@ class _RealFile:
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise
+            self._fill(size)
+
+    def _fill(self, size: int) -> None:
+        """Zeros up to `size`, where the file system cannot set space aside."""
+        at = os.fstat(self._fd).st_size
+        while at < size:
+            part = min(ZEROS_BYTES, size - at)
+            self.write(at, bytes(part))
+            at += part
 
     def close(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 class RealDisk:
@@ -91,6 +108,11 @@ class RealDisk:
 
     def __init__(self, *, sync: bool = True) -> None:
         self._sync = sync
+
+    @property
+    def syncs(self) -> bool:
+        """Whether a sync waits for the device."""
+        return self._sync
 
     def create(self, path: str) -> File:
         """Open a new, empty file."""
@@ -121,8 +143,14 @@ class RealDisk:
             return []
 
     def make_directory(self, directory: str) -> None:
-        """Create a directory and those above it, for this user only."""
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        """Create a directory and those above it, for this user only, durably."""
+        missing = []
+        while directory and not os.path.isdir(directory):
+            missing.append(directory)
+            directory = os.path.dirname(directory)
+        for path in reversed(missing):
+            os.makedirs(path, mode=0o700, exist_ok=True)
+            self.sync_directory(os.path.dirname(path) or ".")
 
     def rename(self, old: str, new: str) -> None:
         """Give a file another name."""

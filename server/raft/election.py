@@ -21,13 +21,20 @@ class Elections(EngineState):
     polled: set[str]
     is_fresh = False  # this server's files began with this process: it has promised nothing before
     lease_revoked = False
+    led_until = float("-inf")
 
     def reset_election_timer(self) -> None:
         """A new deadline, drawn anew at every change of role and every sign of a leader."""
         if self.election_timer is not None:
             self.election_timer.cancel()
-        seconds = self.config.election * (1 + self.chance.random())
+        shortest = self.config.heartbeat if self.begins_the_cluster else self.config.election
+        seconds = shortest * (1 + self.chance.random())
         self.election_timer = self.runtime.call_later(seconds, self._election_due)
+
+    @property
+    def begins_the_cluster(self) -> bool:
+        """The first server of a configuration that nobody has led yet need not wait for a leader's silence."""
+        return bool(self.is_fresh and self.term == 1 and self.configuration[0][0] == self.own.id)
 
     def _election_due(self) -> None:
         if self.stopped or self.is_leader_role:
@@ -266,6 +273,7 @@ class Elections(EngineState):
             self.heartbeat_timer.cancel()
         self.reset_election_timer()
         if led:
+            self.led_until = self.runtime.now()
             self.end_waiting()
         self.leadership_changed()
 

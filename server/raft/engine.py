@@ -43,10 +43,12 @@ class Engine(Agreement):
         super().__init__(own, **parts)
         self._next_round, self._leadership_callbacks = [], []
         self._led_waiters: list[Callback] = []
+        self._change_waiters: list[Callback] = []
+        self._last_leader: str | None = None
         self._questions = {False: Questions(), True: Questions()}
         self._applied_waiters, self.polled = [], set()
         self.on_configuration: Callable[[Servers], None] = lambda _servers: None
-        self._pending, self._payloads, self._sending = [], [], {}
+        self._pending, self._payloads = [], []
 
     # --- starting and stopping
 
@@ -74,7 +76,7 @@ class Engine(Agreement):
             if not keeps:
                 self.issue(self.log.reset(newest.index, newest.term))
             self.log.set_base(newest.index, newest.term)
-            self.machine.restore(self.read_body(newest))
+            self.machine.swap(self.machine.load(self.storage.snapshots.body(newest)))
             self.commit_index = self.last_applied = newest.index
         if hard is not None:
             self.term, self.voted_for = hard.term, hard.voted_for
@@ -97,6 +99,7 @@ class Engine(Agreement):
         self.end_waiting()
         self.end_reads()
         self.stopped = True
+        self.end_snapshotting()
         for timer in (self.election_timer, self.heartbeat_timer):
             if timer is not None:
                 timer.cancel()
@@ -130,6 +133,9 @@ class Engine(Agreement):
     def _checkCommandsToApply(self) -> None:
         """Pack what waits into one entry, unless two batches are on their way to the disk already."""
         if not self.is_leader_role or self._undurable_batches >= 2 or self.stopped:
+            return
+        if not self.storage.journal.writable:
+            self.refuse_queue(StorageFull())
             return
         payloads: list[bytes] = []
         pairs = []
@@ -222,6 +228,10 @@ class Engine(Agreement):
         else:
             self._led_waiters.append(callback)
 
+    def when_leader_changes(self, callback: Callback) -> None:
+        """`callback(None, None)` as soon as another server than the one known last leads."""
+        self._change_waiters.append(callback)
+
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
         """Call back with True when this server leads and has applied its first entry, with False when no more."""
         self._leadership_callbacks.append(callback)
@@ -230,6 +240,12 @@ class Engine(Agreement):
         """Tell it, once a change."""
         if self.leader is not None and (self.is_ready or not self.is_leader_role):
             waiting, self._led_waiters = self._led_waiters, []
+            for waiter in waiting:
+                waiter(None, None)
+        leader = self.leader.id if self.leader is not None else None
+        if leader is not None and leader != self._last_leader:
+            self._last_leader = leader
+            waiting, self._change_waiters = self._change_waiters, []
             for waiter in waiting:
                 waiter(None, None)
         now = (self.is_ready, self.leader_address)
@@ -241,6 +257,13 @@ class Engine(Agreement):
             for callback in self._leadership_callbacks:
                 callback(self.is_ready)
 
+    def state_replaced(self) -> None:
+        """The leader's duties begin anew from another state."""
+        if self.is_ready:
+            for callback in self._leadership_callbacks:
+                callback(False)
+                callback(True)
+
     @property
     def leader_address(self) -> str | None:
         """The leader's peer address, None if no leader is known."""
@@ -249,8 +272,9 @@ class Engine(Agreement):
         return str(self.own.address if self.is_leader_role else self.peer_of(self.leader.id).address) or None
 
     def last_contact_seconds(self) -> float:
-        """Since the leader was heard; 0 on the leader."""
-        return 0.0 if self.is_leader_role else max(0.0, self.runtime.now() - self.leader_contact)
+        """Since a leader was heard or this server led, at most since it started; 0 on the leader."""
+        known = max(self.leader_contact, self.led_until, self.started_at)
+        return 0.0 if self.is_leader_role else max(0.0, self.runtime.now() - known)
 
     # --- looking at it
 
@@ -283,9 +307,8 @@ class Engine(Agreement):
             "applied_index": str(self.last_applied),
             "last_log_index": str(self.log.last_index),
             "last_log_term": str(self.last_term()),
-            "last_snapshot_index": str(self.snapshot.index),
-            "last_snapshot_term": str(self.snapshot.term),
             "fsm_pending": str(self.commit_index - self.last_applied),
+            **self.snapshot_stats(),
             "num_peers": str(len(self.configuration) - 1),
             "last_contact": f"{self.last_contact_seconds() * 1000:.3f}ms",
         }
@@ -298,6 +321,7 @@ _HANDLERS: dict[type[messages.Message], Callable[[Engine, Peer, Any], None]] = {
     messages.HeartbeatAnswer: Engine.on_heartbeat_answer,
     messages.VoteRequest: Engine.on_vote_request,
     messages.VoteAnswer: Engine.on_vote_answer,
+    messages.SnapshotBegin: Engine.on_snapshot_begin,
     messages.SnapshotChunk: Engine.on_snapshot_chunk,
     messages.SnapshotAnswer: Engine.on_snapshot_answer,
     messages.TimeoutNow: Engine.on_timeout_now,

@@ -16,8 +16,8 @@ from __future__ import annotations
 from yurt.fsm.errors import YurtError
 
 WAY_OUT = (
-    "Nothing was changed. Keep a copy of the data directory and follow docs/operating.md, A damaged server: "
-    "the state comes back from another server's files"
+    "Nothing was changed. `yurt operator raft inspect DATA_DIR` shows what is there. Keep a copy of the data directory "
+    "and follow docs/operating.md, A damaged server: the state comes back from the other servers"
 )
 
 

@@ -56,6 +56,12 @@ class HardStateFile:
             self.save(state)
         return state
 
+    def slots(self) -> dict[str, HardState | None]:
+        """What each slot that is there holds; None if it is damaged. Changes nothing."""
+        present = self._disk.list(self._directory)
+        records = {name: self._read(name) for name in SLOTS if name in present}
+        return {name: None if record is None else record[1] for name, record in records.items()}
+
     def _read(self, name: str) -> tuple[int, HardState] | None:
         data = self._disk.read(f"{self._directory}/{name}")
         if len(data) != SLOT_BYTES or not data.startswith(_MAGIC):

@@ -6,6 +6,7 @@ order, with one sync for a run of appends.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from pysyncobj.journal import Journal as JournalInterface
 
 from yurt.server.raft.disk import Disk
-from yurt.server.raft.errors import DiskFailed
+from yurt.server.raft.errors import DiskFailed, StorageFull
 from yurt.server.raft.records import Entry
 from yurt.server.raft.segments import Segments
 
@@ -24,7 +25,8 @@ SEGMENT_BYTES = 16 << 20
 class Operation:
     """Something for the disk thread: `append` entries, `cut` from an index, `drop` up to one, `reset` after one.
 
-    `term` is that of the entry before a cut or at a reset.
+    `term` is that of the entry before a cut or at a reset. `prepare` only looks for the next segment's space, as all of
+    them do in the end.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
     def __init__(self, disk: Disk, directory: str, cluster: bytes, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._directory, self.cluster = directory, cluster
         self._segments = Segments(disk, directory, cluster, segment_bytes)
+        self._segment_bytes = segment_bytes
         self._log: list[Entry] = []
         self._base_index = 0  # the entry before the first one
         self._base_term: int | None = 0
@@ -135,30 +138,42 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
 
     # --- the disk thread's side
 
-    def perform(self, operations: list[Operation]) -> None:
-        """Do them in order; they are durable when this returns. Any failure is final: `DiskFailed`."""
+    def perform(self, operations: list[Operation]) -> int:
+        """Do them in order; say how many are durable: all, unless there is no room for the next one.
+
+        That one was not begun; nothing is lost, `writable` is false. Any failure is final: `DiskFailed`.
+        """
         if self._failed:
             raise DiskFailed(f"the log in {self._directory} failed before")
+        done = 0
         try:
-            batch: list[Entry] = []
-            hint = 0
-            for operation in operations:
-                if operation.kind == "append":
-                    batch.extend(operation.entries)
-                    hint = max(hint, operation.commit_hint)
-                    continue
-                self._write(batch, hint)
-                batch = []
-                self._change(operation)
-            self._write(batch, hint)
+            with contextlib.suppress(StorageFull):
+                while done < len(operations):
+                    done += self._next(operations, done)
             self._segments.prepare()
         except OSError as error:
             self._failed = True
             raise DiskFailed(f"the log in {self._directory} failed: {error}") from error
+        if done < len(operations):
+            self._segments.writable = False
+        return done
 
-    def _write(self, batch: list[Entry], hint: int) -> None:
+    def _next(self, operations: list[Operation], at: int) -> int:
+        """Do one operation, or a run of appends that fit into a segment with one sync; how many were done."""
+        batch: list[Entry] = []
+        hint = size = count = 0
+        for operation in operations[at:]:
+            more = sum(len(entry[0]) for entry in operation.entries)
+            if operation.kind != "append" or (count and size + more > self._segment_bytes):
+                break
+            batch.extend(operation.entries)
+            hint, size, count = max(hint, operation.commit_hint), size + more, count + 1
         if batch:
             self._segments.append(batch, hint)
+        elif not count:
+            self._change(operations[at])
+            return 1
+        return count
 
     def _change(self, operation: Operation) -> None:
         match operation.kind:
@@ -166,7 +181,7 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
                 self._segments.cut(operation.index, operation.term)
             case "drop":
                 self._segments.drop(operation.index)
-            case _:
+            case "reset":
                 self._segments.reset(operation.index, operation.term)
 
     def finish(self) -> None:

@@ -69,25 +69,34 @@ class VoteAnswer(Message, frozen=True, array_like=True, tag=6):
     poll: bool = False
 
 
-class SnapshotChunk(Message, frozen=True, array_like=True, tag=7):
-    """A piece of a snapshot; `data` is empty in the last one."""
+class SnapshotBegin(Message, frozen=True, array_like=True, tag=20):
+    """A snapshot will come: a file of `size` bytes whose body has that CRC. The answer says from which byte on."""
 
     index: int
     snapshot_term: int
-    configuration: list[list[str]]
-    configuration_index: int
     size: int
     crc: int
+
+
+class SnapshotChunk(Message, frozen=True, array_like=True, tag=21):
+    """A piece of the file that was announced in this term."""
+
+    index: int
+    snapshot_term: int
     offset: int
     data: bytes
 
 
-class SnapshotAnswer(Message, frozen=True, array_like=True, tag=8):
-    """What comes next: bytes from `offset`, or nothing because it is installed."""
+class SnapshotAnswer(Message, frozen=True, array_like=True, tag=22):
+    """How far it is: one of the four below, and the byte that is wanted next."""
 
     index: int
+    snapshot_term: int
     offset: int
-    installed: bool
+    state: int
+
+
+GO_ON, INSTALLED, UNKNOWN, FAILED = range(4)  # UNKNOWN: announce it again; FAILED: again, from the start
 
 
 class TimeoutNow(Message, frozen=True, array_like=True, tag=9):
@@ -110,8 +119,8 @@ class ReadAnswer(Message, frozen=True, array_like=True, tag=11):
 
 
 AnyMessage = (
-    Append | AppendAnswer | Heartbeat | HeartbeatAnswer | VoteRequest | VoteAnswer | SnapshotChunk | SnapshotAnswer
-    | TimeoutNow | ReadRequest | ReadAnswer
+    Append | AppendAnswer | Heartbeat | HeartbeatAnswer | VoteRequest | VoteAnswer | SnapshotBegin | SnapshotChunk
+    | SnapshotAnswer | TimeoutNow | ReadRequest | ReadAnswer
 )  # fmt: skip
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
@@ -131,6 +140,8 @@ def decode(data: bytes) -> AnyMessage:
     _check_numbers(message)
     if isinstance(message, Append):
         _check_entries(message)
+    elif isinstance(message, SnapshotBegin) and not (message.size > 0 and 0 < message.snapshot_term <= message.term):
+        raise BadMessage("a snapshot of a later term, or of nothing")
     return message
 
 

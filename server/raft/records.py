@@ -77,6 +77,11 @@ def read_header(data: bytes, path: str, cluster: bytes) -> Header:
     return Header(flags, sequence, index, term, previous, crc)
 
 
+def cluster_in(data: bytes) -> bytes:
+    """The cluster ID that a segment's first bytes name, whether they are good or not."""
+    return data[_SEGMENT.size - 16 : _SEGMENT.size]
+
+
 def damage(path: str, offset: int, reason: str) -> Corrupt:
     """The error that names the place and the way out."""
     return Corrupt(f"{path} cannot be used, byte {offset}: {reason}. {WAY_OUT}")

@@ -1,4 +1,4 @@
-"""What drives the engine: a clock, timers, one disk thread, one thread aside. A simulation brings its own."""
+"""What drives the engine: a clock, timers, one disk thread, threads aside. A simulation brings its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
+
+ASIDE_THREADS = 3
 
 Done = Callable[[Any, BaseException | None], None]
 
@@ -34,19 +36,19 @@ class Runtime(Protocol):
         """Do `work` on the one disk thread, in order; then call `done(result, error)` in the loop."""
 
     def run_aside(self, work: Callable[[], Any], done: Done) -> None:
-        """Do long `work` elsewhere; then call `done(result, error)` in the loop."""
+        """Do long `work` elsewhere, perhaps beside other such work; then call `done(result, error)` in the loop."""
 
     def close(self) -> None:
         """End the threads when their work is done."""
 
 
 class AsyncioRuntime:
-    """The running asyncio loop and two threads."""
+    """The running asyncio loop, a disk thread, and threads aside: one may wait for a process, one moves bytes."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._disk = ThreadPoolExecutor(1, "raft-disk")
-        self._aside = ThreadPoolExecutor(1, "raft-snapshot")
+        self._aside = ThreadPoolExecutor(ASIDE_THREADS, "raft-aside")
 
     def now(self) -> float:
         """CLOCK_BOOTTIME, in seconds."""
@@ -65,7 +67,7 @@ class AsyncioRuntime:
         self._run(self._disk, work, done)
 
     def run_aside(self, work: Callable[[], Any], done: Done) -> None:
-        """Do `work` on the other thread."""
+        """Do `work` on a thread aside."""
         self._run(self._aside, work, done)
 
     def _run(self, pool: ThreadPoolExecutor, work: Callable[[], Any], done: Done) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from yurt.server.raft.disk import Disk, File
+from yurt.server.raft.errors import StorageFull
 from yurt.server.raft.records import (
     BATCH_HEADER_BYTES,
     CLEAN,
@@ -91,6 +92,23 @@ class Segments:
         self.prepare()
         return Loaded(base, entries, self._hint, torn)
 
+    def examine(self) -> Loaded:
+        """What `load` would find; raises `Corrupt` too, and changes nothing."""
+        names = self._disk.list(self._directory)
+        scans, _ = self._scan([name for name in names if name.endswith(".log")])
+        if not scans:
+            if CREATED in names:
+                raise damage(self._directory, 0, "its segment files are gone")
+            return Loaded((0, 0), [], 0, 0)
+        first, last = scans[0].segment.header, scans[-1]
+        hint = max(first.base_index, *(scan.commit_hint for scan in scans))
+        return Loaded(
+            (first.base_index, first.base_term),
+            [entry for scan in scans for entry in scan.entries],
+            min(hint, last.segment.last_index),
+            last.segment.size - last.segment.end if last.torn else 0,
+        )
+
     def _scan(self, names: Sequence[str]) -> tuple[list[Scan], list[str]]:
         """The segments that count, oldest first, and the names of those before the newest reset."""
         scans: list[Scan] = []
@@ -146,24 +164,19 @@ class Segments:
     # --- operations
 
     def append(self, entries: Sequence[Entry], hint: int) -> None:
-        """Write a batch and sync it."""
+        """Write a batch and sync it; raises `StorageFull` and then has changed nothing."""
         size = BATCH_HEADER_BYTES + sum(RECORD_HEADER_BYTES + len(entry[0]) for entry in entries)
         base = (entries[0][1] - 1, self._term)
         if not self._segments:
             self._begin(0, base, 0, size)
-        elif self._segments[-1].end + size > self._segments[-1].size:
+        elif (
+            self._segments[-1].end + size + BATCH_HEADER_BYTES > self._segments[-1].size
+        ):  # the seal has its place, too
             self._roll(base, size)
         segment, file = self._segments[-1], self._active()
         self._hint = max(self._hint, hint)
-        batch = Batch(ENTRIES, self._number + 1, self._number, self._hint)
-        data, places = pack_batch(batch, entries, segment, self._cluster)
-        file.write(segment.end, data)
+        self._write(file, segment, entries)
         file.sync()
-        segment.size = max(segment.size, segment.end + len(data))
-        segment.places.ends.extend(places.ends)
-        segment.places.chains.extend(places.chains)
-        self._number += 1
-        self._term = entries[-1][2]
 
     def cut(self, index: int, term_before: int) -> None:
         """Remove the entry of that index and all after it; `term_before` is the term of the one that stays last."""
@@ -193,13 +206,25 @@ class Segments:
 
     def reset(self, index: int, term: int) -> None:
         """Make durable that the log begins, empty, after `index`; then delete what was before."""
-        old = [segment.name for segment in self._segments]
-        self._close()
+        old, file = [segment.name for segment in self._segments], self._file
         self._begin(RESET, (index, term), 0, 0)
+        if file is not None:
+            file.close()
         del self._segments[:-1]
         for name in old:
             self._remove(name)
         self._term, self._hint = term, max(self._hint, index)
+
+    def rebase(self, index: int, term: int, entries: Sequence[Entry]) -> None:
+        """Make the log begin after `index` and hold just these entries: all of it at once, whatever it was before."""
+        size = BATCH_HEADER_BYTES + sum(RECORD_HEADER_BYTES + len(entry[0]) for entry in entries)
+        old, file = [segment.name for segment in self._segments], self._file
+        self._begin(RESET, (index, term), 0, size, entries)
+        if file is not None:
+            file.close()
+        del self._segments[:-1]
+        for name in old:
+            self._remove(name)
 
     def finish(self) -> None:
         """Mark a proper stop: what is here now is whole, a bad byte found later is no torn write."""
@@ -240,24 +265,33 @@ class Segments:
     def _roll(self, base: tuple[int, int], size: int) -> None:
         """Go on in a new segment: it exists durably before the old one is sealed."""
         old, file = self._segments[-1], self._active()
-        self._file = None
         self._begin(0, base, old.chain, size)
         self._number += 1
-        self._seal(file, old, self._number)
-        file.close()
+        try:
+            self._seal(file, old, self._number)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise  # without room (it was not reserved after a cut) the next start seals it
+        finally:
+            file.close()
 
-    def _begin(self, flags: int, base: tuple[int, int], previous_chain: int, size: int) -> None:
-        """Make a new last segment with room for a batch of `size` bytes, durably, from the spare."""
+    def _begin(
+        self, flags: int, base: tuple[int, int], previous_chain: int, size: int, entries: Sequence[Entry] = ()
+    ) -> None:
+        """Make a new last segment with room for a batch of `size` bytes, durably, from the spare; it may hold one.
+
+        Raises `StorageFull` and then has changed nothing.
+        """
         sequence = self._segments[-1].header.sequence + 1 if self._segments else 1
         header = Header.of(flags, sequence, base, previous_chain, self._cluster)
         path = self._path(SPARE)
-        room = max(self._segment_bytes, SEGMENT_HEADER_BYTES + size)
-        file = self._disk.open(path) if self._spare else self._disk.create(path)
-        if room > self._segment_bytes or not self._spare:
-            file.preallocate(room)
+        room = max(self._segment_bytes, SEGMENT_HEADER_BYTES + size + BATCH_HEADER_BYTES)
+        file = self._set_aside(path, room)
         file.write(0, header.pack(self._cluster))
-        file.sync()
         segment = Segment(file_name(header.sequence), header, size=room)
+        if entries:
+            self._write(file, segment, entries)
+        file.sync()
         self._disk.rename(path, self._path(segment.name))
         self._spare = False
         self._disk.sync_directory(self._directory)
@@ -265,6 +299,33 @@ class Segments:
         self._file = file
         self._mark_created()
         self.prepare()
+
+    def _set_aside(self, path: str, room: int) -> File:
+        """The spare with that room; `StorageFull` if there is none: nothing was begun."""
+        try:
+            file = self._disk.open(path) if self._spare else self._disk.create(path)
+            if room > self._segment_bytes or not self._spare:
+                try:
+                    file.preallocate(room)
+                except OSError:
+                    file.close()
+                    raise
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise StorageFull from error
+            raise
+        return file
+
+    def _write(self, file: File, segment: Segment, entries: Sequence[Entry]) -> None:
+        """Write a batch at the end of a segment."""
+        batch = Batch(ENTRIES, self._number + 1, self._number, self._hint)
+        data, places = pack_batch(batch, entries, segment, self._cluster)
+        file.write(segment.end, data)
+        segment.size = max(segment.size, segment.end + len(data))
+        segment.places.ends.extend(places.ends)
+        segment.places.chains.extend(places.chains)
+        self._number += 1
+        self._term = entries[-1][2]
 
     def _seal(self, file: File, segment: Segment, number: int) -> None:
         """Say at the end of a segment that another follows, and give back the space after it."""

@@ -1,5 +1,7 @@
 """Snapshot files: `TERM-INDEX.snap`, written aside, read back, renamed, never replaced by an older one; two are kept.
 
+Snapshots are written and published on threads beside the loop, which reads the list of them and pins.
+
 file = body, metadata (msgpack), metadata length, CRC of the metadata, magic
 metadata = index, term, configuration as of there and its index, cluster, size and CRC of the body
 """
@@ -10,13 +12,15 @@ import contextlib
 import errno
 import re
 import struct
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import msgpack
 
+from yurt.server.raft.apart import Apart, write_file, written
 from yurt.server.raft.disk import Disk, File
 from yurt.server.raft.errors import Corrupt, DiskFailed, StorageFull
 
@@ -61,17 +65,32 @@ class SnapshotWriter:
         self.size += len(chunk)
         self._crc = zlib.crc32(chunk, self._crc)
 
+    def fill(self, chunks: Callable[[], Iterable[bytes]]) -> None:
+        """Write the whole body, in a process apart if the store has one; also raises `Abandoned`, `Failed`."""
+        apart, disk = self._store.apart, self._store.disk
+        if apart is None:
+            for chunk in chunks():
+                self.write(chunk)
+            return
+        with self._failures():
+            result = apart.run(lambda: write_file(self._path, chunks(), sync=disk.syncs))
+            self.size, self._crc = written(result)
+
     def finish(self) -> Snapshot:
         """Sync, read back, rename; return the newest that is published now (one that is not newer is removed).
 
         Raises `Corrupt` if it does not read back.
         """
+        return self._publish(self._check(self._end()))
+
+    def _end(self) -> Snapshot:
         done = replace(self._snapshot, size=self.size, crc=self._crc)
         metadata = msgpack.packb({**asdict(done), "cluster": self._store.cluster})
         self.write(metadata + _TAIL.pack(len(metadata), zlib.crc32(metadata), _MAGIC))
-        return self._publish(done)
+        return done
 
-    def _publish(self, expected: Snapshot) -> Snapshot:
+    def _check(self, expected: Snapshot) -> Snapshot:
+        """Sync and read back; raises `Corrupt` (and removes it) if it is not what it should be."""
         with self._failures():
             self._file.sync()
             self._file.close()
@@ -82,6 +101,17 @@ class SnapshotWriter:
             except Corrupt:
                 self._store.disk.remove(self._path)
                 raise
+            return found
+
+    def finish_instead_of_all(self) -> Snapshot:
+        """As `finish`, but every other snapshot goes."""
+        found = self._check(self._end())
+        with self._failures():
+            self._store.replace_all(self._path, found)
+        return found
+
+    def _publish(self, found: Snapshot) -> Snapshot:
+        with self._failures():
             return self._store.publish(self._path, found)
 
     def abandon(self) -> None:
@@ -108,6 +138,7 @@ class SnapshotReceiver(SnapshotWriter):
     def __init__(self, store: SnapshotStore, snapshot: Snapshot, file_bytes: int) -> None:
         super().__init__(store, snapshot)
         self.file_bytes = file_bytes
+        self._found = snapshot
 
     def chunk(self, offset: int, data: bytes) -> int:
         """Take a chunk if it is the next one; return the offset that is wanted next (also after a repeated one)."""
@@ -115,19 +146,37 @@ class SnapshotReceiver(SnapshotWriter):
             self.write(data)
         return self.size
 
-    def finish(self) -> Snapshot:
-        """Publish what was received; raises `Corrupt` (and removes it) if it is not whole or not the one announced."""
+    def check(self) -> Snapshot:
+        """What was received; raises `Corrupt` (and removes it) if it is not whole or not the one announced."""
         if self.size != self.file_bytes:
             self.abandon()
             raise Corrupt(f"the snapshot {self._path} has {self.size} of {self.file_bytes} bytes")
-        return self._publish(self._snapshot)
+        self._found = self._check(self._snapshot)
+        return self._found
+
+    def body(self) -> Iterator[bytes]:
+        """The body of what was checked, before it is published."""
+        return self._store.read_body(self._path, self._found)
+
+    def publish(self) -> Snapshot:
+        """Publish what was checked; return the newest that is published now."""
+        return self._publish(self._found)
+
+    def finish(self) -> Snapshot:
+        """Check and publish."""
+        self.check()
+        return self.publish()
 
 
 class SnapshotStore:
-    """The snapshots of one server. `cluster` goes into each of them; one of another cluster is refused."""
+    """The snapshots of one server. `cluster` goes into each of them; one of another cluster is refused.
 
-    def __init__(self, disk: Disk, directory: str, cluster: bytes = b"") -> None:
-        self.disk, self.directory, self.cluster = disk, directory, cluster
+    With `apart` bodies are written there, else by the thread that asks.
+    """
+
+    def __init__(self, disk: Disk, directory: str, cluster: bytes = b"", apart: Apart | None = None) -> None:
+        self.disk, self.directory, self.cluster, self.apart = disk, directory, cluster, apart
+        self._publishing = threading.Lock()
         self._valid: list[Snapshot] = []  # the newest first
         self._pinned: list[Snapshot] = []
         self._temporaries = 0
@@ -180,13 +229,17 @@ class SnapshotStore:
 
     def body(self, snapshot: Snapshot) -> Iterator[bytes]:
         """The body in chunks; raises `Corrupt` at the end if it is not what was written: use it only then."""
+        return self.read_body(self.path(snapshot), snapshot)
+
+    def read_body(self, path: str, snapshot: Snapshot) -> Iterator[bytes]:
+        """The body of a file under any name."""
         crc = 0
         for start in range(0, snapshot.size, CHUNK_BYTES):
-            chunk = self.disk.read(self.path(snapshot), start, min(CHUNK_BYTES, snapshot.size - start))
+            chunk = self.disk.read(path, start, min(CHUNK_BYTES, snapshot.size - start))
             crc = zlib.crc32(chunk, crc)
             yield chunk
         if crc != snapshot.crc:
-            raise Corrupt(f"the body of the snapshot {self.path(snapshot)} is damaged")
+            raise Corrupt(f"the body of the snapshot {path} is damaged")
 
     def file_bytes(self, snapshot: Snapshot) -> int:
         """The length of the file, for a peer."""
@@ -212,19 +265,38 @@ class SnapshotStore:
         """Let it go when its turn comes."""
         self._pinned.remove(snapshot)
 
+    def pinned_index(self) -> int | None:
+        """The index of the oldest that is being sent; what follows it in the log will be needed."""
+        return min((one.index for one in self._pinned), default=None)
+
     def publish(self, path: str, snapshot: Snapshot) -> Snapshot:
         """Give a verified file its name, unless there is one at least as new; return the newest."""
-        newest = self.newest()
-        if newest is not None and _place(newest) >= _place(snapshot):
-            self.disk.remove(path)
-            return newest
+        with self._publishing:
+            newest = self.newest()
+            if newest is not None and _place(newest) >= _place(snapshot):
+                self.disk.remove(path)
+                return newest
+            self.disk.rename(path, self.path(snapshot))
+            self.disk.sync_directory(self.directory)
+            self._valid = [snapshot, *self._valid]
+            self._drop_old()
+            return snapshot
+
+    def replace_all(self, path: str, snapshot: Snapshot) -> None:
+        """Let a verified file take the place of every other one (only when the engine does not run)."""
         self.disk.rename(path, self.path(snapshot))
         self.disk.sync_directory(self.directory)
-        self._valid.insert(0, snapshot)
-        self.drop_old()
-        return snapshot
+        for name in self.disk.list(self.directory):
+            if _NAME.fullmatch(name) and f"{self.directory}/{name}" != self.path(snapshot):
+                self.disk.remove(f"{self.directory}/{name}")
+        self.disk.sync_directory(self.directory)
+        self._valid = [snapshot]
 
-    def drop_old(self) -> None:
+    def files(self) -> list[str]:
+        """The paths of all snapshots, good or not."""
+        return [f"{self.directory}/{name}" for name in self.disk.list(self.directory) if _NAME.fullmatch(name)]
+
+    def _drop_old(self) -> None:
         """Keep the newest two valid ones and those pinned; damaged ones go when there are two."""
         wanted = self._valid[:KEPT] + [one for one in self._valid[KEPT:] if one in self._pinned]
         if len(wanted) < KEPT:

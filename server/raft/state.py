@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from yurt.server.raft import messages
 from yurt.server.raft.configuration import Configurations, Placed, Servers, voters_of
@@ -15,10 +16,11 @@ from yurt.server.raft.frame import FOLLOWER, LEADER, Frame, Links, Peer
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.journal import Journal, Operation
 from yurt.server.raft.runtime import Runtime, Timer
-from yurt.server.raft.snapshots import Snapshot, SnapshotStore, SnapshotWriter
+from yurt.server.raft.snapshots import Snapshot, SnapshotStore
 
 HEARTBEAT_SECONDS = 0.075
 ELECTION_SECONDS = 0.5
+ROOM_SECONDS = 1.0
 
 
 class StateMachine(Protocol):
@@ -36,8 +38,14 @@ class StateMachine(Protocol):
     def write(self, capture: Any) -> Iterator[bytes]:
         """The bytes of a snapshot."""
 
-    def restore(self, chunks: Iterator[bytes]) -> None:
-        """Replace the state."""
+    def load(self, chunks: Iterator[bytes]) -> Any:
+        """What a snapshot holds, made in another thread."""
+
+    def swap(self, loaded: Any) -> None:
+        """Replace the state by what was loaded."""
+
+    def swap_above(self, loaded: Any) -> Any:
+        """The same as the work of a command: indexes go on; returns the command's result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,9 @@ class EngineConfig:
     multiplier: float = 1.0
     snapshot_entries: int = 8192
     snapshot_bytes: int = 64 << 20
+    snapshot_interval: float = 0.0  # seconds between two looks at whether one is due; 0: after every entry
+    snapshot_chunk: int = 128 << 10
+    snapshot_window: int = 1 << 20
     trailing_entries: int = 10_240
     batch_bytes: int = 1 << 20
     message_bytes: int = 2 << 20
@@ -63,6 +74,10 @@ class EngineConfig:
     def election(self) -> float:
         """The shortest time without a leader before a server stands for election."""
         return ELECTION_SECONDS * self.multiplier
+
+
+def _is_of_the_log(operation: Operation | HardState) -> bool:
+    return isinstance(operation, Operation)
 
 
 @dataclass
@@ -87,8 +102,6 @@ class Progress:
     contact: float = float("-inf")  # the same, but begins with the leadership: check-quorum
     heartbeats: dict[int, float] = field(default_factory=dict)
     snapshot: Snapshot | None = None
-    snapshot_offset: int = 0
-    snapshot_sent: float = 0.0
     commit_sent: int = 0
     leaving: int = 0  # index of the configuration that removes it; it is fed until it knows
     leaving_until: float = 0.0
@@ -150,7 +163,6 @@ class EngineState(Frame):
         self.snapshot = Snapshot(0, 0, [])
         self.snapshotting = False
         self.log_bytes = 0
-        self.incoming: SnapshotWriter | None = None
         self.stopped = False
         self._operations: list[Operation | HardState] = []
         self._issued_lsn = self._durable_lsn = 0
@@ -170,33 +182,40 @@ class EngineState(Frame):
         return self._issued_lsn
 
     def _start_disk(self) -> None:
+        if self.stopped:
+            return
         operations, self._operations = self._operations, []
-        lsn = self._issued_lsn
+        lsn = self._issued_lsn - len(operations)
 
-        def done(_result: Any, error: BaseException | None) -> None:
+        def done(count: Any, error: BaseException | None) -> None:
             if error is not None:
                 self.fatal(error)
                 return
+            self._operations = operations[count:] + self._operations
             self._disk_busy = bool(self._operations)
-            if self._operations:
+            if count < len(operations):
+                self.runtime.call_later(ROOM_SECONDS, self._start_disk)  # there is no room now; nothing is lost
+            elif self._operations:
                 self._start_disk()
-            self._became_durable(lsn)
+            self._became_durable(lsn + count)
 
         self.runtime.run_disk(lambda: self._perform(operations), done)
 
-    def _perform(self, operations: list[Operation | HardState]) -> None:
-        """On the disk thread: runs of log operations with one sync, hard states in between."""
-        run: list[Operation] = []
-        for operation in operations:
-            if isinstance(operation, HardState):
-                if run:
-                    self.storage.journal.perform(run)
-                    run = []
-                self.storage.hard_state.save(operation)
-            else:
-                run.append(operation)
-        if run:
-            self.storage.journal.perform(run)
+    def _perform(self, operations: list[Operation | HardState]) -> int:
+        """On the disk thread: runs of log operations with one sync, hard states in between; how many were done."""
+        count = 0
+        while count < len(operations):
+            run = cast(list[Operation], list(itertools.takewhile(_is_of_the_log, operations[count:])))
+            done = self.storage.journal.perform(run) if run else 0
+            count += done
+            if done < len(run):
+                break
+            if count < len(operations):
+                state = operations[count]
+                assert isinstance(state, HardState)
+                self.storage.hard_state.save(state)
+                count += 1
+        return count
 
     def _became_durable(self, lsn: int) -> None:
         if self.stopped:

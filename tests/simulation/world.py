@@ -74,9 +74,16 @@ class Recorder:
     def write(self, capture: list[bytes]) -> Iterator[bytes]:
         yield b"\n".join(capture)
 
-    def restore(self, chunks: Iterator[bytes]) -> None:
+    def load(self, chunks: Iterator[bytes]) -> list[bytes]:
         body = b"".join(chunks)
-        self.applied = body.split(b"\n") if body else []
+        return body.split(b"\n") if body else []
+
+    def swap(self, loaded: list[bytes]) -> None:
+        self.applied = list(loaded)
+
+    def swap_above(self, loaded: list[bytes]) -> int:
+        self.applied = [*loaded, b"restored"]
+        return len(self.applied)
 
 
 class Runtime:
@@ -147,7 +154,9 @@ class Server:
         snapshots.open()
         self.engine = Engine(
             Peer(self.name, self.name, self.name),
-            config=EngineConfig(snapshot_entries=20, trailing_entries=5, digest_commands=10),
+            config=EngineConfig(
+                snapshot_entries=20, trailing_entries=5, snapshot_chunk=100, snapshot_window=300, digest_commands=10
+            ),
             machine=self.machine,
             storage=Storage(journal, HardStateFile(self.disk, "hard"), snapshots),
             runtime=Runtime(self),

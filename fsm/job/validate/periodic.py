@@ -8,6 +8,7 @@ from datetime import UTC, tzinfo
 from yurt.fsm.lang.cron import CronError, next_of, parse
 from yurt.fsm.structs.job import Job, Periodic
 
+SPECS_MAX = 100
 Zones = Callable[[str], tzinfo | None]
 
 
@@ -32,6 +33,9 @@ def periodic_errors(periodic: Periodic, zones: Zones) -> Iterator[str]:
     if periodic.spec_type != "cron":
         yield f'Unknown periodic specification type "{periodic.spec_type}"'
         return
+    if len(specs_of(periodic)) > SPECS_MAX:
+        yield f"Too many cron specs: {len(specs_of(periodic))} > {SPECS_MAX}"
+        return
     for spec in (*((periodic.spec,) if periodic.spec else ()), *(periodic.specs or ())):
         try:
             parse(spec)
@@ -44,8 +48,14 @@ def next_launch(job: Job, after_ns: int, zones: Zones) -> int | None:
 
     None if it is none that is launched by the clock: not periodic, disabled, stopped, parameterized, or never due.
     """
-    periodic = job.periodic
-    if periodic is None or not periodic.enabled or job.stop or job.is_parameterized or periodic.spec_type != "cron":
+    if job.periodic is None or job.stop or job.is_parameterized:
+        return None
+    return next_time(job.periodic, after_ns, zones)
+
+
+def next_time(periodic: Periodic, after_ns: int, zones: Zones) -> int | None:
+    """The next time of an enabled block, whatever else the job is: what a plan tells. None if it is never due."""
+    if not periodic.enabled or periodic.spec_type != "cron":
         return None
     zone = zones(periodic.time_zone)
     if zone is None:

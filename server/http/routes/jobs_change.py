@@ -12,7 +12,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.requests import DispatchRequest, JobPlanRequest, ScaleRequest, TagRequest, decode_request
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
-from yurt.fsm.job.validate.periodic import next_launch
+from yurt.fsm.job.validate.periodic import next_time
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.base import to_builtins
 from yurt.fsm.structs.times import to_rfc3339
@@ -81,7 +81,7 @@ async def _dispatch(context: Context, payload: bytes, body: dict[str, Any]) -> A
     meta, priority = body.get("Meta"), body.get("Priority", 0)
     check_dispatch(server.view().get(JOBS, (namespace, job_id)), payload, meta, priority)
     now_ns, unique = server.now_ns(), server.new_id()[:8]
-    prefix = f"{body['IdPrefixTemplate']}-" if body.get("IdPrefixTemplate") else ""
+    prefix = f"{body['IDPrefixTemplate']}-" if body.get("IDPrefixTemplate") else ""
     result: ChildMade = await server.propose(
         DispatchJob(
             now_ns=now_ns,
@@ -187,13 +187,14 @@ async def plan(context: Context) -> Answer:
     if job["ID"] != context.arguments[0]:
         raise Refusal(400, "Job ID does not match")
     check_region(context, body.get("Region", ""), job.get("Region", ""))
-    ready = admitted(context, body)
+    ready = await admitted(context, body)
     server = context.server
     view = server.view()
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))
     planned = plan_job(view, ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
     index = stored.job_modify_index if stored else 0
-    launch = next_launch(ready.job, server.now_ns(), server.limits.zones)
+    periodic = ready.job.periodic
+    launch = next_time(periodic, server.now_ns(), server.limits.zones) if periodic is not None else None
     diff = None
     if body.get("Diff"):
         stored_bytes = len(server.machine.store.encoded(JOBS, stored)) if stored else 0

@@ -275,3 +275,9 @@ def test_a_plan_says_when_a_periodic_job_is_launched(periodic: Any, launch: str 
     server = InProcess()
     body = small_job("web", Type="batch", **({} if periodic is None else {"Periodic": periodic}))
     assert json.loads(asyncio.run(plan(server.context("web", body))).body)["NextPeriodicLaunch"] == launch
+
+
+def test_a_plan_of_a_parameterized_periodic_job_says_it_too() -> None:
+    body = small_job("web", Type="batch", Periodic={"Specs": ["0 12 2 1 *"]}, ParameterizedJob={})
+    found = json.loads(asyncio.run(plan(InProcess().context("web", body))).body)
+    assert found["NextPeriodicLaunch"] == "1970-01-02T12:00:00Z"

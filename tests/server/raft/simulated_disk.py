@@ -106,6 +106,8 @@ class SimulatedFile:
 class SimulatedDisk:
     """Implements `yurt.server.raft.disk.Disk`."""
 
+    syncs = True
+
     def __init__(self, *, sector: int = 512) -> None:
         self.sector = sector
         self.seen: dict[str, Inode] = {}  # names as seen

@@ -1,0 +1,46 @@
+"""Saving and restoring the whole state, and how large it is (spec cluster §15)."""
+
+from __future__ import annotations
+
+import base64
+import os
+from itertools import islice
+
+import msgspec
+import orjson
+
+from yurt.fsm.store.schema import TABLES
+from yurt.fsm.store.view import View
+from yurt.server.http.context import Answer, Context, FileAnswer, ReadOptions, index_header
+from yurt.server.http.reads import Found
+
+SAMPLE = 256
+
+
+async def save(context: Context) -> Answer:
+    """GET /v1/operator/snapshot: from the state of the server that is asked, which is as new as for any read."""
+    file, digest, index = await context.server.backup.save()
+    headers = (
+        (b"content-type", b"application/x-gzip"),
+        (b"digest", b"sha-256=" + base64.b64encode(digest)),
+        index_header(index),
+    )
+    return FileAnswer(file, os.fstat(file.fileno()).st_size, headers)
+
+
+async def restore(context: Context) -> Answer:
+    """PUT /v1/operator/snapshot: answers when the state is replaced and the leader's duties have begun anew."""
+    await context.server.backup.restore(context.parts())
+    return Answer(200)
+
+
+def state_sizes(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/operator/state: rows, bytes (of a sample of 256 rows, scaled) and index of every table."""
+    found = []
+    for table in TABLES:
+        rows = view.count(table)
+        sample = list(islice(view.scan(table), SAMPLE))
+        sampled = sum(len(msgspec.msgpack.encode(row)) for row in sample)
+        size = sampled * rows // len(sample) if sample else 0
+        found.append({"Table": table.name, "Rows": rows, "Bytes": size, "Index": view.table_index(table)})
+    return Found(orjson.dumps(found), view.index, tuple((table, None) for table in TABLES))

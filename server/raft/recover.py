@@ -1,0 +1,181 @@
+"""A cluster whose majority is gone for good: a surviving server gets another configuration (spec raft-engine §5).
+
+Only who is a member changes: the state as of the newest entry that is known to be committed becomes a snapshot with
+the new configuration, and the entries after it stay in the log, so that they are committed by the new majority as Raft
+always does it. Survivors that are recovered with the same list therefore agree, however far each of them was: the one
+that has most leads. Changes of the old configuration among those entries do nothing any more. The term rises.
+
+Every step may be interrupted: the next start finds `peers.json` still there and does it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import orjson
+
+from yurt.fsm.machine import Machine
+from yurt.server.raft.applying import BATCH, RESTORE
+from yurt.server.raft.configuration import CHANGE, FIRST, LEARNER, Servers
+from yurt.server.raft.disk import Disk
+from yurt.server.raft.election import NOOP
+from yurt.server.raft.errors import Corrupt, DirectoryRefused
+from yurt.server.raft.examine import Examination, Examined
+from yurt.server.raft.hardstate import HardState, HardStateFile
+from yurt.server.raft.journal import SEGMENT_BYTES
+from yurt.server.raft.records import Entry
+from yurt.server.raft.restoring import Collector, inflated
+from yurt.server.raft.segments import Segments
+from yurt.server.raft.snapshots import Snapshot, SnapshotStore
+
+PEERS, NOTE = "peers.json", "peers.info"
+NOTE_TEXT = """\
+If more than half of the servers are lost for good, the others can go on without them:
+1. stop all servers, and keep copies of their data directories;
+2. on one survivor run `yurt operator raft recover DATA_DIR -server ID=ADDRESS ...` with a -server for each survivor:
+   it shows what it would do; with -yes it does it. Do the same on every other survivor;
+3. start them.
+In place of 2 a file peers.json may be put here, [{"id": "ID", "address": "HOST:PORT", "non_voter": false}, ...],
+the same on every survivor: the next start does it and removes the file. ID is in node-id, two directories up.
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recovery starts from, and what it makes of it."""
+
+    examination: Examination
+    servers: Servers
+    commit: int
+    commit_term: int
+    tail: list[Entry]
+    changes_dropped: int
+    term: int
+
+    @property
+    def found(self) -> Examined:
+        """What is there."""
+        return self.examination.found
+
+
+def plan(disk: Disk, directory: str, servers: Servers, first: Servers | None = None) -> Plan:
+    """What would be done; changes nothing. Raises `Corrupt` if the files would not start a server."""
+    examination = Examination(disk, directory, first)
+    found = examination.run()
+    if found.damage:
+        raise Corrupt(f"a damaged server cannot be recovered: {found.damage[0]}")
+    if not found.last_index:
+        raise Corrupt(f"{directory} holds no log and no snapshot: there is nothing to recover")
+    base_term, entries = examination.log.base[1], examination.log.entries
+    commit = min(max(found.commit_hint, 1), found.last_index)
+    commit_term = next((entry[2] for entry in entries if entry[1] == commit), base_term)
+    tail = [entry for entry in entries if entry[1] > commit]
+    changes = sum(entry[0][:1] in (FIRST, CHANGE) for entry in tail)
+    term = examination.hard.term if examination.hard else 0
+    return Plan(examination, servers, commit, commit_term, tail, changes, max(term, found.last_term))
+
+
+def carry_out(
+    disk: Disk,
+    directory: str,
+    servers: Servers,
+    machine: Any,
+    first: Servers | None = None,
+    *,
+    segment_bytes: int = SEGMENT_BYTES,
+) -> Plan:
+    """Do it; `machine` is a fresh state machine. Raises what `plan` raises, and then has changed nothing."""
+    wanted = plan(disk, directory, servers, first)
+    cluster = wanted.examination.cluster
+    store = SnapshotStore(disk, f"{directory}/snapshots", cluster)
+    store.open()
+    _replay(machine, store, wanted.examination.log.entries, wanted.commit)
+    writer = store.begin(Snapshot(wanted.commit, wanted.commit_term, servers, configuration_index=wanted.commit))
+    for chunk in machine.write(machine.capture()):
+        writer.write(chunk)
+    writer.finish_instead_of_all()
+    hard_state = HardStateFile(disk, directory)
+    hard_state.load(required=True)
+    hard_state.save(HardState(wanted.term + 1, None))
+    segments = Segments(disk, f"{directory}/log", cluster, segment_bytes)
+    segments.load()
+    segments.rebase(wanted.commit, wanted.commit_term, list(_without_changes(wanted.tail)))
+    segments.finish()
+    return wanted
+
+
+def _replay(machine: Any, store: SnapshotStore, entries: list[Entry], commit: int) -> None:
+    """The state as of the entry `commit`."""
+    newest = store.newest()
+    if newest is not None:
+        machine.swap(machine.load(store.body(newest)))
+    collector = Collector()
+    for command, index, term in entries:
+        if (newest is not None and index <= newest.index) or index > commit:
+            continue
+        collector.entry(term)
+        if command[:1] == BATCH:
+            for payload in msgpack.unpackb(command[1:], max_bin_len=len(command)):
+                machine.apply(payload)
+        elif command[:1] == RESTORE and collector.take(term, command):
+            machine.swap_above(machine.load(inflated(collector.pieces)))
+            collector = Collector()
+
+
+def _without_changes(entries: list[Entry]) -> Iterator[Entry]:
+    """Changes of the lost configuration become entries that do nothing, the same on every survivor."""
+    for command, index, term in entries:
+        yield (NOOP if command[:1] in (FIRST, CHANGE) else command), index, term
+
+
+def read_peers(text: bytes, known: Servers) -> Servers:
+    """The configuration in a peers.json; raises `DirectoryRefused`. Names are taken from what is known."""
+    names = {one[0]: one[2] for one in known}
+    try:
+        listed = orjson.loads(text)
+        servers = [
+            [one["id"], one["address"], names.get(one["id"], one["id"]), *([LEARNER] if one.get("non_voter") else [])]
+            for one in listed
+        ]
+    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise DirectoryRefused(f"{PEERS} is not a list of id, address and non_voter: {error}") from error
+    check_servers(servers)
+    return sorted(servers)
+
+
+def check_servers(servers: Servers) -> None:
+    """Raises `DirectoryRefused` unless they can be a configuration."""
+    for server_id, address, *_ in servers:
+        if not isinstance(server_id, str) or not isinstance(address, str) or ":" not in address or not server_id:
+            raise DirectoryRefused(
+                f"a server of the new configuration needs an ID and HOST:PORT: {server_id} {address}"
+            )
+    if len({one[0] for one in servers}) != len(servers) or len({one[1] for one in servers}) != len(servers):
+        raise DirectoryRefused("a server of the new configuration is named twice")
+    if not any(len(one) == 3 for one in servers):
+        raise DirectoryRefused("the new configuration has no voter")
+
+
+def recover_if_asked(disk: Disk, directory: str, first: Servers) -> Plan | None:
+    """At a start: carry out a peers.json, if there is one; without peers.info beside it it is removed unread.
+
+    Raises `DirectoryRefused` and `Corrupt`: the server must not start, and the file stays.
+    """
+    note, peers = Path(directory) / NOTE, Path(directory) / PEERS
+    if not note.exists():
+        if peers.exists():
+            disk.remove(str(peers))
+        note.write_text(NOTE_TEXT)
+        disk.sync_directory(directory)
+        return None
+    if not peers.exists():
+        return None
+    known = Examination(disk, directory, first).run().configuration
+    done = carry_out(disk, directory, read_peers(peers.read_bytes(), known), Machine(), first)
+    disk.remove(str(peers))
+    disk.sync_directory(directory)
+    return done
