@@ -249,7 +249,7 @@ class TemplateParser(Cursor):
             inner = pieces[0].expression
             assert inner is not None
             return Wrap(whole, whole, inner)
-        after = Range(self.source, opening.end, opening.end)
+        after = Range(self.source, whole.end, whole.end)
         reader = _Nesting(self, pieces, end)
         parts = reader.parts(()) or [Literal(after, after, "")]
         return Template(whole, parts[0].start, parts, heredoc)

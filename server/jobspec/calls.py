@@ -25,7 +25,7 @@ def call(node: nodes.Call, scope: Scope, evaluate: Evaluate) -> Value:
     if node.name in _LAZY and not node.expands:
         count, parameter, run = _LAZY[node.name]
         if count and len(node.arguments) != count:
-            return _wrong_count(node, scope, [parameter] * count)
+            return _wrong_count(node, scope, parameter.split())
         return run(node, scope, evaluate)
     function = FUNCTIONS.get(node.name)
     if function is None:
@@ -99,8 +99,6 @@ def _applied(
     for at, value in enumerate(values):
         parameter = function.parameter(at)
         try:
-            if value.is_null and not parameter.allows_null:
-                raise ConversionError("argument must not be null")
             converted = convert(value, parameter.type)
             is_sound = is_sound and converted.is_known
             arguments.append(converted)
@@ -109,6 +107,10 @@ def _applied(
             is_sound = False
     if not is_sound:
         return UNKNOWN
+    for at, value in enumerate(arguments):
+        if value.raw is None and not function.parameter(at).allows_null:
+            _tell_argument(scope, places[at], function.parameter(at).name, "argument must not be null")
+            return UNKNOWN
     budget = scope.shared.budget
     budget.step(node.range, 1 + len(arguments))
     try:
@@ -169,9 +171,9 @@ def _convert(node: nodes.Call, scope: Scope, evaluate: Evaluate) -> Value:
         return UNKNOWN
 
 
-# name → (number of arguments or 0 for any, the name of the first parameter, what it does)
+# name → (number of arguments or 0 for any, the names of the parameters, what it does)
 _LAZY: dict[str, tuple[int, str, Callable[[nodes.Call, Scope, Evaluate], Value]]] = {
     "try": (0, "expressions", _try),
     "can": (1, "expression", _can),
-    "convert": (2, "value", _convert),
+    "convert": (2, "value type", _convert),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import InvalidOperation
 from typing import Any
 
 from yurt.server.jobspec.number_text import plain_text
@@ -63,10 +62,9 @@ def _primitive(value: Value, wanted: Type) -> Value:
 def _to_number(text: str) -> Value:
     shape = text.removeprefix("-").removeprefix("+")
     if len(text) <= 1024 and shape[:1].isdigit() and shape.isascii() and "_" not in shape:
-        try:
-            return Value(NUMBER, NUMBERS.create_decimal(text))
-        except InvalidOperation:
-            pass
+        number = NUMBERS.create_decimal(text)
+        if not number.is_nan():
+            return Value(NUMBER, number)
     raise ConversionError("a number is required")
 
 
@@ -172,7 +170,9 @@ def mismatch(given: Type, wanted: Type) -> str:
                 return f'element "{name}": {mismatch(one, element)}'
     if element is not None and given.element is not None and given.kind == wanted.kind:
         return f"incorrect {wanted.kind} element type: {mismatch(given.element, element)}"
-    return f"{wanted.name} required, but have {given.name}"
+    if wanted.is_primitive or (given.is_primitive and element is not None):
+        return f"{wanted.name} required, but have {given.name}"
+    return f"{wanted.name.replace('dynamic', 'any single type')} required"
 
 
 def unify(types: Sequence[Type]) -> Type | None:

@@ -41,4 +41,6 @@ def _reason(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """The text in quotes; bytes that are no ASCII letters or signs as `\\xNN`."""
+    shown = (f"\\x{one:02x}" if one < 32 or one > 126 else chr(one) for one in text.encode("utf-8", "replace"))
+    return '"' + "".join(("\\" if one in '"\\' else "") + one for one in shown if True) + '"'

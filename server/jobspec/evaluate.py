@@ -14,7 +14,18 @@ from yurt.server.jobspec.loops import loop
 from yurt.server.jobspec.operators import binary, unary
 from yurt.server.jobspec.scope import Scope
 from yurt.server.jobspec.steps import index, runtime_name, step
-from yurt.server.jobspec.values import BOOL, NUMBERS, STRING, UNKNOWN, Value, object_of, primitive, tuple_of
+from yurt.server.jobspec.values import (
+    BOOL,
+    NUMBERS,
+    STRING,
+    UNKNOWN,
+    Type,
+    Value,
+    normal,
+    object_of,
+    primitive,
+    tuple_of,
+)
 
 _TEMPLATE = "Invalid template interpolation value"
 
@@ -93,7 +104,7 @@ def _conditional(node: nodes.Conditional, scope: Scope) -> Value:
         scope.tell(
             node.yes.range.to(node.no.range), "Inconsistent conditional result types",
             "The true and false result expressions must have consistent types. "
-            f"The 'true' value is {yes.type.name}, but the 'false' value is {no.type.name}.",
+            + _type_difference(yes.type, no.type),
         )  # fmt: skip
         return UNKNOWN
     condition = evaluate(node.condition, scope)
@@ -112,6 +123,25 @@ def _conditional(node: nodes.Conditional, scope: Scope) -> Value:
     value = yes if chosen else no
     scope.diagnostics += (yes_scope if chosen else no_scope).diagnostics
     return value if wanted.kind == "dynamic" or not value.is_known else convert(value, wanted)
+
+
+def _type_difference(yes: Type, no: Type) -> str:
+    """The first place where two types differ so much that nothing is common to them."""
+    where = ""
+    while yes.kind == no.kind and yes.kind in ("object", "tuple"):
+        is_object = yes.kind == "object"
+        pairs = zip(*(one.members.values() if is_object else one.members for one in (yes, no)), strict=False)
+        names = list(yes.members) if is_object else range(len(yes.members))
+        found = next(((name, a, b) for name, (a, b) in zip(names, pairs, strict=False) if unify([a, b]) is None), None)
+        if found is None:
+            break
+        name, yes, no = found
+        where = (
+            f'Type mismatch for object attribute "{name}": '
+            if is_object
+            else f"Type mismatch for tuple element {name}: "
+        )
+    return f"{where}The 'true' value is {yes.name}, but the 'false' value is {no.name}."
 
 
 def _binary(node: nodes.Binary, scope: Scope) -> Value:
@@ -144,7 +174,7 @@ def _object(node: nodes.ObjectCons, scope: Scope) -> Value:
             continue
         key, value = evaluate(key_node, scope), evaluate(value_node, scope)
         if key.is_null:
-            scope.tell(key_node.range, "Null value as key", "Can't use a null value as a key.")
+            scope.tell(value_node.range, "Null value as key", "Can't use a null value as a key.")
             is_known = False
         elif not key.is_known:
             is_known = False
@@ -181,7 +211,7 @@ def _template(node: nodes.Template, scope: Scope) -> Value:
             texts.append(text)
     if not is_known:
         return UNKNOWN
-    found = "".join(texts)
+    found = normal("".join(texts))
     scope.shared.budget.characters(node.range, len(found))
     return Value(STRING, found)
 

@@ -68,12 +68,7 @@ def from_json(text: str) -> Value:
     try:
         plain = json.loads(text, parse_float=_Digits, parse_int=_Digits, parse_constant=_refuse)
     except json.JSONDecodeError as error:
-        at = _first_wrong(text, error.pos) if error.msg == "Expecting value" else error.pos
-        if at >= len(text):
-            raise JsonError("EOF" if not text.strip() else "unexpected EOF") from None
-        if error.msg == "Extra data":
-            raise JsonError("extraneous data after JSON object") from None
-        raise JsonError(f"invalid character '{text[at]}'") from None
+        raise JsonError(_go_text(text, error)) from None
     return from_plain(plain, _number)
 
 
@@ -87,12 +82,38 @@ def _refuse(name: str) -> Any:
     raise json.JSONDecodeError("constant", name, 0)
 
 
-def _first_wrong(text: str, at: int) -> int:
-    """Where a word that is nearly `true`, `false` or `null` goes wrong."""
+# What the standard library says, and how the wire protocol's library goes on.
+_AFTER = {
+    "Expecting value": "looking for beginning of value",
+    "Expecting ',' delimiter": "after array element",
+    "Expecting ':' delimiter": "after object key",
+    "Expecting property name enclosed in double quotes": "",
+    "Illegal trailing comma before end of array": "looking for beginning of value",
+}
+
+
+def _go_text(text: str, error: json.JSONDecodeError) -> str:
+    """What users of the wire protocol know a broken text by."""
+    at = error.pos
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    if error.msg == "Extra data":
+        return "extraneous data after JSON object"
+    if error.msg.startswith("Unterminated") or (0 < at >= len(text) and text[-1:].isalnum()):
+        return "unexpected EOF"
+    if at >= len(text):
+        return "EOF"
+    context = _AFTER.get(error.msg, "in string literal")
+    if error.msg == "Expecting ',' delimiter" and _is_in_object(text[:at]):
+        context = "after object key:value pair"
     for word in ("true", "false", "null"):
-        if at < len(text) and text[at] == word[0]:
-            same = 0
-            while same < len(word) and text[at + same : at + same + 1] == word[same]:
-                same += 1
-            return at + same
-    return at
+        if error.msg == "Expecting value" and text[at] == word[0]:
+            same = next((n for n, one in enumerate(word) if text[at + n : at + n + 1] != one), len(word))
+            if at + same >= len(text):
+                return "unexpected EOF"
+            return f"invalid character '{text[at + same]}' in literal {word} (expecting '{word[same]}')"
+    return f"invalid character '{text[at]}' {context}".rstrip()
+
+
+def _is_in_object(before: str) -> bool:
+    return before.count("{") - before.count("}") > 0 and before.rfind("{") > before.rfind("[")

@@ -45,6 +45,7 @@ class _Loop:
     def __init__(self, node: nodes.For, scope: Scope, evaluate: Evaluate) -> None:
         self._node, self._scope, self._evaluate = node, scope, evaluate
         self._is_known = True
+        self._is_stopped = False
         self._items: list[Value] = []
         self._members: dict[str, Value] = {}
         self._groups: dict[str, list[Value]] = {}
@@ -58,6 +59,8 @@ class _Loop:
             inner = self._scope.inside(names)
             if self._is_wanted(inner):
                 self._add(inner)
+            if self._is_stopped:
+                return UNKNOWN
         if not self._is_known:
             return UNKNOWN
         if node.key is None:
@@ -72,7 +75,7 @@ class _Loop:
         if value.is_null:
             detail = "The value of the 'if' clause must not be null."
             scope.tell(condition.range, "Condition is null", detail)
-            self._is_known = False
+            self._is_stopped = True
             return False
         if not value.is_known:
             self._is_known = False
@@ -82,7 +85,7 @@ class _Loop:
         except ConversionError as error:
             detail = f"The 'if' clause value is invalid: {error}."
             scope.tell(condition.range, "Invalid 'for' condition", detail)
-            self._is_known = False
+            self._is_stopped = True
             return False
         return wanted
 

@@ -14,7 +14,7 @@ from yurt.server.jobspec.values import BOOL, NUMBER, NUMBERS, QUOTIENTS, UNKNOWN
 
 def _modulo(left: Decimal, right: Decimal) -> Decimal:
     """The remainder with the sign of the left operand, as division toward zero leaves it."""
-    return NUMBERS.remainder(left, right)
+    return left if right == 0 else NUMBERS.remainder(left, right)
 
 
 _OPERATORS: dict[str, tuple[Type, Type, Callable[[Any, Any], Any]]] = {
@@ -54,10 +54,18 @@ def binary(node: nodes.Binary, left: Value, right: Value, scope: Scope) -> Value
         return UNKNOWN
     found = function(a, b)
     if isinstance(found, Decimal) and found.is_nan():
-        detail = "Error during operation: this has no result as a number."
+        detail = f"Error during operation: {_NO_RESULT.get(node.operator, 'this has no result as a number')}."
         scope.tell(node.range, "Operation failed", detail)
         return UNKNOWN
     return Value(result, found)
+
+
+_NO_RESULT = {
+    "/": "can't divide zero by zero or infinity by infinity",
+    "-": "can't subtract infinity from itself",
+    "+": "can't compute sum of opposing infinities",
+    "*": "can't multiply zero by infinity",
+}
 
 
 def _charge(value: Value, scope: Scope, node: nodes.Node) -> None:

@@ -104,15 +104,14 @@ def _item(value: Value, key: Value, place: Range, scope: Scope) -> Value:
     if wanted < 0:
         why = "a negative number is not a valid index for a sequence"
     elif wanted.is_finite() and wanted != wanted.to_integral_value():
-        why = (
-            "indexing a sequence requires a whole number, "
-            f"but the given index ({float(wanted):g}) has a fractional part"
-        )
+        why = "indexing a sequence requires a whole number, but the given index has a fractional part"
     elif not value.raw:
         why = "the collection has no elements"
+    elif value.kind == "tuple":
+        why = ""
     else:
         why = "the given index is greater than or equal to the length of the collection"
-    scope.tell(place, "Invalid index", f"{_NO_KEY}: {why}.")
+    scope.tell(place, "Invalid index", f"{_NO_KEY}{': ' if why else ''}{why}.")
     return UNKNOWN
 
 

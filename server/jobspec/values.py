@@ -7,6 +7,7 @@ what an error left without a value.
 from __future__ import annotations
 
 import decimal
+import unicodedata
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -140,6 +141,8 @@ def identity(value: Value) -> Any:
 
 def _order(key: Any) -> Any:
     raw = key[1]
+    if raw is None:
+        return (2, 0, "")
     if isinstance(raw, Decimal | bool):
         return (0, raw, "")
     return (1, 0, raw if isinstance(raw, str) else repr(key))
@@ -170,6 +173,11 @@ def plain_number(value: Decimal) -> int | float:
     return float(value)
 
 
+def normal(text_: str) -> str:
+    """The text in normal form C, as all strings are."""
+    return text_ if text_.isascii() else unicodedata.normalize("NFC", text_)
+
+
 def text(value: str) -> Value:
     """A string."""
-    return Value(STRING, value)
+    return Value(STRING, normal(value))

@@ -54,7 +54,7 @@ class Flow:
         if sign in _QUOTED and sign:
             match = _QUOTED[sign].match(self._source, self.at)
             if match is None:
-                raise YamlError("found unexpected end of stream while scanning a quoted scalar")
+                raise YamlError("found unexpected end of stream")
             self.at = match.end()
             return text(_unescaped(match[1]) if sign == '"' else _folded(match[1].replace("''", "'")))
         match = _PLAIN.match(self._source, self.at)
@@ -96,7 +96,7 @@ class Flow:
         if sign == ",":
             self.at += 1
         elif sign != closer:
-            raise YamlError(f"did not find expected ',' or '{closer}'")
+            raise YamlError(f"on line 1, column 1: did not find expected ',' or '{closer}'")
 
 
 def _name(value: Value) -> str:

@@ -38,7 +38,9 @@ class _Reader:
     def document(self) -> Value:
         if self._more() and self._lines[self._at].startswith("---"):
             self._lines[self._at] = self._lines[self._at][3:]
-        found = self._block(0) if self._more() else NULL
+        if not self._more():
+            raise self.fail("missing start of document")
+        found = self._block(0)
         if self._more() and not self._lines[self._at].startswith(("...", "---")):
             raise self.fail("did not find expected end of document")
         return found
@@ -57,7 +59,7 @@ class _Reader:
         line = self._lines[self._at]
         said = line.lstrip(" ")
         if said.startswith("\t"):
-            raise self.fail("found character that cannot start any token")
+            raise YamlError("found character that cannot start any token")
         return len(line) - len(said), said
 
     def _block(self, least: int) -> Value:
@@ -109,9 +111,11 @@ class _Reader:
             name = self._name(match[1])
             rest = said[match.end() :].strip()
             self._at += 1
-            if name in members:
-                raise self.fail(f'mapping key "{name}" already defined')
-            members[name] = self._member(rest, indent)
+            value = self._member(rest, indent)
+            if name == "<<" and isinstance(value.raw, dict):
+                members = {**value.raw, **members}
+            else:
+                members[name] = value
         if self._more() and self._line()[0] > indent:
             raise self.fail("did not find expected key")
         return object_of(members)
@@ -145,11 +149,13 @@ class _Reader:
         if said[0] == "*":
             return self._alias(_COMMENT.sub("", said)[1:].strip())
         if said[0] in "%@`":
-            raise self.fail("found character that cannot start any token")
+            raise YamlError("found character that cannot start any token")
+        if _KEY.match(said):
+            raise YamlError("mapping values are not allowed in this context")
         words = [_COMMENT.sub("", said).strip()]
         while self._more() and self._line()[0] > indent and not _COMMENT.search(said):
             if _KEY.match(self._line()[1]) and indent >= 0:
-                raise self.fail("mapping values are not allowed in this context")
+                raise YamlError("mapping values are not allowed in this context")
             words.append(_COMMENT.sub("", self._line()[1]).strip())
             self._at += 1
         return plain_scalar(" ".join(words))
@@ -157,7 +163,7 @@ class _Reader:
     def _alias(self, name: str) -> Value:
         self._aliases += 1
         if name not in self._anchors:
-            raise self.fail(f"reference to undefined anchor {name!r}")
+            raise self.fail(f'reference to undefined anchor "{name}"')
         if self._aliases > ALIASES_MAX:
             raise self.fail("too many aliases")
         return self._anchors[name]

@@ -10,20 +10,30 @@ def yaml_text(value: Value) -> str:
     """The value as a YAML document; raises JsonError if it has too many parts."""
     lines: list[str] = []
     if _is_scalar(value):
-        lines.append(_scalar(value))
+        lines.append(_scalar(value, 2))
     else:
         _write(value, 0, lines, first="")
-    return "\n".join(lines) + "\n"
+    is_open = not isinstance(value.raw, str | list | dict)  # what could go on is ended
+    return "\n".join(lines) + ("\n...\n" if is_open else "\n")
 
 
 def _is_scalar(value: Value) -> bool:
     return not isinstance(value.raw, list | dict) or not value.raw
 
 
-def _scalar(value: Value) -> str:
+def _scalar(value: Value, indent: int) -> str:
+    raw = value.raw
+    if isinstance(raw, str) and "\n" in raw and raw[0] not in " \n" and raw.replace("\n", "").isprintable():
+        body = raw.rstrip("\n")
+        ends = len(raw) - len(body)
+        chomp = "-" if ends == 0 else "" if ends == 1 else "+"
+        kept = body.split("\n") + [""] * (ends - 1)
+        return f"|{chomp}\n" + "\n".join(" " * indent + one if one else "" for one in kept)
     text = json_text(value)
     for escape, character in (("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&")):
         text = text.replace(escape, character)
+    if not text.isascii():
+        text = "".join(one if one <= "\uffff" else f"\\U{ord(one):08X}" for one in text)
     return text
 
 
@@ -36,15 +46,15 @@ def _write(value: Value, indent: int, lines: list[str], first: str) -> None:
         for one in value.raw:
             prefix, first = first or space, ""
             if _is_scalar(one):
-                lines.append(f"{prefix}- {_scalar(one)}")
+                lines.append(f"{prefix}- {_scalar(one, indent + 2)}")
             else:
                 _write(one, indent + 2, lines, prefix + "- ")
         return
     for name, one in value.raw.items():
         prefix, first = first or space, ""
-        key = _scalar(Value(STRING, name))
+        key = _scalar(Value(STRING, name), 0)
         if _is_scalar(one):
-            lines.append(f"{prefix}{key}: {_scalar(one)}")
+            lines.append(f"{prefix}{key}: {_scalar(one, indent + 2)}")
         else:
             lines.append(f"{prefix}{key}:")
             _write(one, indent if isinstance(one.raw, list) else indent + 2, lines, "")

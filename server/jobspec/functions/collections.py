@@ -30,10 +30,13 @@ from yurt.server.jobspec.values import (
     tuple_of,
 )
 
+RANGE_MAX = 1024
 
-def _items(value: Value, at: int, text: str) -> list[Value]:
+
+def _items(value: Value, text: str, at: int | None = None) -> list[Value]:
+    """The items of a sequence; raises `ArgumentError`, or `FunctionError` if `at` is None."""
     if not isinstance(value.raw, list):
-        raise ArgumentError(at, text)
+        raise FunctionError(text) if at is None else ArgumentError(at, text)
     return value.raw
 
 
@@ -53,7 +56,7 @@ def _joined(sources: tuple[Value, ...], items: list[Value]) -> Value:
 
 @function("chunklist", "list:list", "size:number")
 def _chunklist(items: Value, size: Value) -> Value:
-    count = whole(size, 1)
+    count = whole(size, None, "invalid size: ")
     if count < 0:
         raise FunctionError("the size argument must be positive")
     step = count or max(len(items.raw), 1)
@@ -64,7 +67,7 @@ def _chunklist(items: Value, size: Value) -> Value:
 @function("coalesce", "vals:any?...")
 def _coalesce(*values: Value) -> Value:
     wanted = unify([one.type for one in values])
-    if wanted is None:
+    if wanted is None or not values:
         raise FunctionError("all arguments must have the same type")
     for one in values:
         if one.raw is not None:
@@ -76,8 +79,10 @@ def _coalesce(*values: Value) -> Value:
 def _coalescelist(*values: Value) -> Value:
     if not values:
         raise FunctionError("at least one argument is required")
-    for at, one in enumerate(values):
-        if one.raw is not None and _items(one, at, "coalescelist arguments must be lists or tuples"):
+    for one in values:
+        _items(one, "coalescelist arguments must be lists or tuples")
+    for one in values:
+        if one.raw:
             return one
     raise FunctionError("no non-null arguments")
 
@@ -92,14 +97,18 @@ def _concat(*sequences: Value) -> Value:
     if not sequences:
         raise FunctionError("at least one argument is required")
     text = "all arguments must be lists or tuples; got {}"
-    found = [item for at, one in enumerate(sequences) for item in _items(one, at, text.format(one.type.name))]
+    found: list[Value] = []
+    for at, one in enumerate(sequences):
+        if one.kind == "set":
+            raise ArgumentError(at, text.format(one.type.name))
+        found += _items(one, text.format(one.type.name), at)
     check_count(len(found))
     return _joined(sequences, found)
 
 
 @function("contains", "list:any", "value:any")
 def _contains(items: Value, value: Value) -> Value:
-    return boolean(any(equal(one, value) for one in _items(items, 0, "argument must be list, tuple, or set")))
+    return boolean(any(equal(one, value) for one in _items(items, "argument must be list, tuple, or set")))
 
 
 @function("distinct", "list:list")
@@ -112,16 +121,17 @@ def _distinct(items: Value) -> Value:
 
 @function("element", "list:any", "index:number")
 def _element(items: Value, index: Value) -> Value:
-    found = _items(items, 0, f"cannot read elements from {items.type.name}")
+    found = _items(items, f"cannot read elements from {items.type.name}")
+    at = whole(index, None, "invalid index: ")
     if not found:
         raise FunctionError("cannot use element function with an empty list")
-    return found[whole(index, 1) % len(found)]
+    return found[at % len(found)]
 
 
 @function("flatten", "list:any")
 def _flatten(items: Value) -> Value:
     found: list[Value] = []
-    _flatten_into(found, _items(items, 0, "can only flatten lists, sets and tuples"))
+    _flatten_into(found, _items(items, "can only flatten lists, sets and tuples"))
     return tuple_of(found)
 
 
@@ -136,21 +146,23 @@ def _flatten_into(found: list[Value], items: list[Value]) -> None:
 
 @function("index", "collection:any", "key:any")
 def _index(collection: Value, key: Value) -> Value:
-    raw = collection.raw
+    raw, kind = collection.raw, collection.kind
+    if kind not in ("list", "tuple", "map"):
+        raise FunctionError("collection must be a list, a map or a tuple")
+    wanted = STRING if kind == "map" else NUMBER
     try:
-        if isinstance(raw, dict) and (name := convert(key, STRING).raw) in raw:
-            found: Value = raw[name]
-            return found
-        if isinstance(raw, list) and collection.kind != "set":
-            at: Decimal = convert(key, NUMBER).raw
-            if at == at.to_integral_value() and 0 <= at < len(raw):
-                item: Value = raw[int(at)]
-                return item
-    except ConversionError as error:
-        raise ArgumentError(1, str(error)) from None
-    if not isinstance(raw, list | dict):
-        raise FunctionError("only maps and lists can be indexed")
-    raise FunctionError("invalid index")
+        found = convert(key, wanted).raw
+    except ConversionError:
+        raise FunctionError(f"key for {kind} must be {wanted.name}") from None
+    if kind == "map" and found in raw:
+        item: Value = raw[found]
+        return item
+    if kind == "map":
+        raise FunctionError("invalid index")
+    if found != found.to_integral_value() or not 0 <= found < len(raw):
+        raise FunctionError(f"key must be between 0 and {len(raw)} inclusive")
+    one: Value = raw[int(found)]
+    return one
 
 
 @function("keys", "inputMap:any")
@@ -163,7 +175,7 @@ def _keys(mapping: Value) -> Value:
 @function("values", "mapping:any")
 def _values(mapping: Value) -> Value:
     if not isinstance(mapping.raw, dict):
-        raise ArgumentError(0, "values() requires a map as the first argument")
+        raise FunctionError("values() requires a map as the first argument")
     found = list(mapping.raw.values())
     return list_of(mapping.type.element, found) if mapping.type.element is not None else tuple_of(found)
 
@@ -175,10 +187,10 @@ def _length(collection: Value) -> Value:
     return number(len(collection.raw))
 
 
-@function("lookup", "inputMap:any", "key:string", "default:any?")
+@function("lookup", "inputMap:any", "key:string", "default:any")
 def _lookup(mapping: Value, key: Value, default: Value) -> Value:
     if not isinstance(mapping.raw, dict):
-        raise FunctionError("lookup() requires a map as the first argument")
+        raise ArgumentError(0, "lookup() requires a map as the first argument")
     found: Value | None = mapping.raw.get(key.raw)
     if mapping.kind == "object":
         return found if found is not None else default
@@ -187,7 +199,7 @@ def _lookup(mapping: Value, key: Value, default: Value) -> Value:
     try:
         return found if found is not None else convert(default, element)
     except ConversionError:
-        raise FunctionError("the default value must have the same type as the map elements") from None
+        raise ArgumentError(2, "the default value must have the same type as the map elements") from None
 
 
 @function("merge", "maps:any?...")
@@ -212,16 +224,15 @@ def _range(*params: Value) -> Value:
         raise FunctionError("must have one, two, or three arguments")
     start, end = (Decimal(0), numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
     step = numbers[2] if len(numbers) == 3 else Decimal(1 if start <= end else -1)
-    if step == 0:
-        raise FunctionError("step must not be zero")
-    if (step > 0) != (start <= end) and start != end:
-        word = "must be negative" if end < start else "must be positive"
-        raise FunctionError(f"end must be {'less' if step > 0 else 'greater'} than start, or the step {word}")
-    count = NUMBERS.divide(NUMBERS.subtract(end, start), step)
-    check_count(int(min(count, Decimal(10**9))) if count.is_finite() else 10**9)
+    if len(numbers) == 3 and step != 0 and (end < start if step > 0 else end > start):
+        side, sign = ("greater", "positive") if step > 0 else ("less", "negative")
+        raise ArgumentError(1, f"end must be {side} than start when step is {sign}")
     found: list[Value] = []
     value = start
-    while (value < end) if step > 0 else (value > end):
+    while (value < end) if step >= 0 else (value > end):
+        if len(found) >= RANGE_MAX:
+            why = "either decrease the difference between start and end or use a smaller step"
+            raise FunctionError(f"more than {RANGE_MAX} values were generated; {why}")
         found.append(number(value))
         value = NUMBERS.add(value, step)
     return list_of(NUMBER, found)
@@ -255,10 +266,10 @@ def _setproduct(*sets: Value) -> Value:
     text = "a set or a list is required"
     count = 1
     for at, one in enumerate(sets):
-        count *= len(_items(one, at, text))
+        count *= len(_items(one, text, at))
         check_count(count)
     rows: list[list[Value]] = [[]]
-    for one in sets:
+    for one in (_of_one_type(one) for one in sets):
         rows = [[*row, item] for row in rows for item in one.raw]
     found = [tuple_of(row) for row in rows]
     if any(one.kind == "set" for one in sets) and all(one.kind == "set" for one in sets):
@@ -266,19 +277,28 @@ def _setproduct(*sets: Value) -> Value:
     return tuple_of(found)
 
 
+def _of_one_type(value: Value) -> Value:
+    """A tuple as the list it can be."""
+    element = unify(value.type.members) if value.kind == "tuple" else None
+    return value if element is None else convert(value, Type("list", element))
+
+
 @function("slice", "list:any", "start_index:number", "end_index:number")
 def _slice(items: Value, start: Value, end: Value) -> Value:
     if items.kind == "set":
-        text = "cannot slice a set, because its elements do not have indices"
+        text = (
+            "cannot slice a set, because its elements do not have indices; explicitly convert to a list if the "
+            "ordering of the result is not important"
+        )
         raise ArgumentError(0, text)
-    found = _items(items, 0, "must be a list or tuple value")
-    first, last = whole(start, 1), whole(end, 2)
-    if first < 0:
-        raise ArgumentError(1, "start index must not be less than zero")
-    if first > len(found):
-        raise ArgumentError(1, "start index must not be greater than the length of the list")
-    if last > len(found):
-        raise ArgumentError(2, "end index must not be greater than the length of the list")
+    found = _items(items, "must be a list or tuple value", 0)
+    first = whole(start, 1, "invalid start index: ")
+    last = whole(end, 2, "invalid end index: ")
+    for at, name, value in ((1, "start", first), (2, "end", last)):
+        if value < 0:
+            raise ArgumentError(at, f"{name} index must not be less than zero")
+        if value > len(found):
+            raise ArgumentError(at, f"{name} index must not be greater than the length of the list")
     if first > last:
         raise ArgumentError(1, "start index must not be greater than end index")
     return _like(items, found[first:last])
@@ -286,16 +306,20 @@ def _slice(items: Value, start: Value, end: Value) -> Value:
 
 @function("sort", "list:strings")
 def _sort(items: Value) -> Value:
-    if any(one.raw is None for one in items.raw):
-        raise ArgumentError(0, "list contains null values")
+    for at, one in enumerate(items.raw):
+        if one.raw is None:
+            raise FunctionError(f"given list element {at} is null; a null string cannot be sorted")
     return list_of(STRING, sorted(items.raw, key=lambda one: one.raw))
 
 
 @function("zipmap", "keys:strings", "values:any")
 def _zipmap(keys: Value, values: Value) -> Value:
-    items = _items(values, 1, "values argument must be a list or tuple value")
+    items = _items(values, "values argument must be a list or tuple value")
     if len(keys.raw) != len(items):
         text = f"number of keys ({len(keys.raw)}) does not match number of values ({len(items)})"
         raise FunctionError(text)
+    for at, key in enumerate(keys.raw):
+        if key.raw is None:
+            raise FunctionError(f"keys list has null value at index {at}")
     members = {key.raw: one for key, one in zip(keys.raw, items, strict=True)}
     return map_of(values.type.element, members) if values.type.element is not None else object_of(members)

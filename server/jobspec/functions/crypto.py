@@ -13,7 +13,7 @@ from typing import Any
 
 from yurt.server.jobspec.functions.encoding import decoded_base64
 from yurt.server.jobspec.functions.rsa import RsaError, rsa_decrypt
-from yurt.server.jobspec.functions.signature import ArgumentError, FunctionError, FunctionLimit, function, whole
+from yurt.server.jobspec.functions.signature import FunctionError, FunctionLimit, function, whole
 from yurt.server.jobspec.scope import Budget
 from yurt.server.jobspec.values import Value, text
 
@@ -48,8 +48,11 @@ def _uuidv5(namespace: Value, name: Value) -> Value:
     if space is None:
         try:
             space = uuid.UUID(namespace.raw)
-        except ValueError as error:
-            raise ArgumentError(0, f"uuidv5() doesn't support namespace {namespace.raw} ({error})") from None
+        except ValueError:
+            length = len(namespace.raw.encode())
+            why = "invalid UUID format" if length in (32, 36, 38, 45) else f"invalid UUID length: {length}"
+            text_ = f"uuidv5() doesn't support namespace {namespace.raw} ({why})"
+            raise FunctionError(text_) from None
     return text(str(uuid.uuid5(space, name.raw)))
 
 
@@ -72,11 +75,11 @@ def _bcrypt(budget: Budget, given: Value, *costs: Value) -> Value:
     cost = whole(costs[0], 1) if costs else COST_DEFAULT
     cost = COST_DEFAULT if cost < COST_MIN else cost
     if cost > COST_MAX:
-        raise FunctionError(f"error occurred generating password crypto/bcrypt: cost {cost} is outside allowed inclusive range {COST_MIN}..{COST_MAX}")  # fmt: skip  # noqa: E501
+        raise FunctionError(f"error occured generating password crypto/bcrypt: cost {cost} is outside allowed inclusive range {COST_MIN}..{COST_MAX}")  # fmt: skip  # noqa: E501
     if cost > COST_ALLOWED_MAX:
         raise FunctionLimit(f"a cost of {cost} is over {COST_ALLOWED_MAX}")
     if len(given.raw.encode()) > 72:
-        text_ = "error occurred generating password bcrypt: password length exceeds 72 bytes"
+        text_ = "error occured generating password bcrypt: password length exceeds 72 bytes"
         raise FunctionError(text_)
     budget.step(None, STEPS_PER_ROUND << cost)
     salt = "".join(secrets.choice(_ALPHABET) for _ in range(21)) + secrets.choice(".Oeu")
@@ -93,10 +96,10 @@ def _rsadecrypt(ciphertext: Value, key: Value) -> Value:
     try:
         data = decoded_base64(ciphertext.raw)
     except FunctionError:
-        raise ArgumentError(0, f'failed to decode "{ciphertext.raw[:64]}": cipher text must be base64-encoded') from None  # fmt: skip  # noqa: E501
+        raise FunctionError(f'failed to decode "{ciphertext.raw[:64]}": cipher text must be base64-encoded') from None  # fmt: skip  # noqa: E501
     try:
         return text(rsa_decrypt(data, key.raw).decode())
     except RsaError as error:
-        raise ArgumentError(1, str(error)) from None
+        raise FunctionError(str(error)) from None
     except UnicodeDecodeError:
         raise FunctionError("failed to decrypt: the result is not valid UTF-8") from None

@@ -6,13 +6,16 @@ import re
 from datetime import datetime, timedelta, timezone
 
 from yurt.server.jobspec.durations import parse_go_duration
-from yurt.server.jobspec.functions.signature import FunctionError, function
+from yurt.server.jobspec.functions.signature import ArgumentError, FunctionError, function, go_quoted
 from yurt.server.jobspec.values import Value, text
 
 _FIELDS = (
-    ("year", r"\d{4}", "-"), ("month", r"\d\d", "-"), ("day", r"\d\d", "T"), ("hour", r"\d\d", ":"),
+    ("year", r"\d{4}", "-"), ("month", r"\d\d", "-"), ("day of month", r"\d\d", "T"), ("hour", r"\d\d", ":"),
     ("minute", r"\d\d", ":"), ("second", r"\d\d", ""),
 )  # fmt: skip
+_BOUNDS = {
+    "year": (0, 9999), "month": (1, 12), "day of month": (1, 31), "hour": (0, 23), "minute": (0, 59), "second": (0, 59),
+}  # fmt: skip
 _ZONE = re.compile(r"(\.\d+)?(Z|[+-]\d\d:\d\d)\Z")
 _RUN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|'|[^A-Za-z']+")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -28,18 +31,20 @@ def _timestamp(given: str) -> datetime:
     for name, pattern, separator in _FIELDS:
         match = re.match(pattern, rest)
         if match is None:
-            word = re.split(r"[-T:.Z+]", rest)[0] or rest
-            where = f'cannot use "{word}" as {name}' if rest else f"end of string before {name}"
+            where = f"cannot use {go_quoted(rest)} as {name}" if rest else f"end of string before {name}"
             raise FunctionError(f"not a valid RFC3339 timestamp: {where}")
         numbers.append(int(match[0]))
         rest = rest[match.end() :]
+        if not _BOUNDS[name][0] <= numbers[-1] <= _BOUNDS[name][1]:
+            where = f"cannot use {go_quoted(rest)} as {name}"
+            raise FunctionError(f"not a valid RFC3339 timestamp: {where}")
         if separator and not rest.startswith(separator):
-            shown = f'found "{rest}", expecting' if rest else "end of string, expecting"
-            raise FunctionError(f'not a valid RFC3339 timestamp: {shown} "{separator}"')
+            raise FunctionError(f"not a valid RFC3339 timestamp: {_missing(rest, separator)}")
         rest = rest[len(separator) :]
     zone = _ZONE.match(rest)
     if zone is None:
-        raise FunctionError(f'not a valid RFC3339 timestamp: cannot use "{rest}" as UTC offset')
+        where = f"cannot use {go_quoted(rest)} as UTC offset" if rest else "end of string before UTC offset"
+        raise FunctionError(f"not a valid RFC3339 timestamp: {where}")
     offset = timedelta()
     if zone[2] != "Z":
         offset = timedelta(hours=int(zone[2][1:3]), minutes=int(zone[2][4:]))
@@ -48,6 +53,14 @@ def _timestamp(given: str) -> datetime:
         return datetime(*numbers, tzinfo=timezone(offset))  # type: ignore[arg-type, misc]  # six numbers
     except ValueError as error:
         raise FunctionError(f"not a valid RFC3339 timestamp: {error}") from None
+
+
+def _missing(rest: str, separator: str) -> str:
+    if separator == "T" and rest:
+        return "missing required time introducer 'T'"
+    if not rest:
+        return f'end of string where "{separator}" is expected'
+    return f'found {go_quoted(rest)} where "{separator}" is expected'
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -67,14 +80,17 @@ def _timeadd(timestamp: Value, duration: Value) -> Value:
 
 @function("formatdate", "format:string", "time:string")
 def _formatdate(layout: Value, time: Value) -> Value:
-    moment = _timestamp(time.raw)
+    try:
+        moment = _timestamp(time.raw)
+    except FunctionError as error:
+        raise ArgumentError(1, str(error)) from None
     parts: list[str] = []
     for run in _RUN.finditer(layout.raw):
         if run[1] is not None:
             parts.append(run[1].replace("''", "'"))
         elif run[2] is None:
             if run[0] == "'":
-                raise FunctionError("unterminated literal '")
+                raise ArgumentError(0, "unterminated literal '")
             parts.append(run[0])
         else:
             parts.append(_verb(run[0], moment))
@@ -106,10 +122,10 @@ def _verb(run: str, moment: datetime) -> str:
         "Y": "year must either be \"YY\" or \"YYYY\"", "M": "month must be \"M\", \"MM\", \"MMM\", or \"MMMM\"",
         "D": "day of month must either be \"D\" or \"DD\"", "E": "day of week must either be \"EEE\" or \"EEEE\"",
         "h": "24-hour must either be \"h\" or \"hh\"", "H": "12-hour must either be \"H\" or \"HH\"",
-        "A": "must use \"AA\" or \"aa\" to select AM/PM", "a": "must use \"AA\" or \"aa\" to select AM/PM",
+        "A": "must be \"AA\"", "a": "must be \"aa\"",
         "m": "minute must either be \"m\" or \"mm\"", "s": "second must either be \"s\" or \"ss\"",
-        "Z": "timezone must be Z, ZZZ, ZZZZ, or ZZZZZ",
+        "Z": "timezone must be Z, ZZZZ, or ZZZZZ",
     }  # fmt: skip
     if run[0] in expected:
-        raise FunctionError(f'invalid date format verb "{run}": {expected[run[0]]}')
-    raise FunctionError(f'invalid date format verb "{run}": not a format verb; use quotes for literal text')
+        raise ArgumentError(0, f'invalid date format verb "{run}": {expected[run[0]]}')
+    raise ArgumentError(0, f'invalid date format verb "{run}"')

@@ -20,7 +20,7 @@ def decoded_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):
-        raise FunctionError(f"failed to decode base64 data {text[:64]!r}".replace("'", '"')) from None
+        raise FunctionError(f"failed to decode base64 data '{text}'") from None
 
 
 @function("base64decode", "str:string")
@@ -29,7 +29,7 @@ def _base64decode(text: Value) -> Value:
     try:
         return text_of(data.decode())
     except UnicodeDecodeError:
-        raise FunctionError("the result of decoding the provided string is not valid UTF-8") from None
+        raise FunctionError("the result of decoding the the provided string is not valid UTF-8") from None
 
 
 @function("base64encode", "str:string")
@@ -76,6 +76,7 @@ def _yamldecode(text: Value) -> Value:
 
 @function("csvdecode", "str:string")
 def _csvdecode(text: Value) -> Value:
+    _check_quotes(text.raw)
     reader = csv.reader(io.StringIO(text.raw), strict=True)
     names: list[str] | None = None
     rows: list[Value] = []
@@ -96,6 +97,21 @@ def _csvdecode(text: Value) -> Value:
         raise FunctionError("missing header line")
     element = Type("object", None, dict.fromkeys(sorted(names), STRING))
     return list_of(element, rows)
+
+
+def _check_quotes(given: str) -> None:
+    """Refuse a quote in the middle of a field, and a quoted field that does not end."""
+    is_quoted, before = False, ","
+    for at, one in enumerate(given):
+        if one == '"':
+            if not is_quoted and before not in ',\n"':
+                line = given.count("\n", 0, at) + 1
+                raise FunctionError(f'CSV parse error on line {line}: bare " in non-quoted-field')
+            is_quoted = not is_quoted
+        before = one
+    if is_quoted:
+        line = given.count("\n") + 1
+        raise FunctionError(f'CSV parse error on line {line}: extraneous or missing " in quoted-field')
 
 
 def _check_header(names: list[str]) -> None:

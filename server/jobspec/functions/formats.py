@@ -46,17 +46,27 @@ def _format(text: Value, *arguments: Value) -> Value:
 
 @function("formatlist", "format:string", "args:any?...")
 def _formatlist(text: Value, *arguments: Value) -> Value:
-    lengths = {len(one.raw) for one in arguments if isinstance(one.raw, list)}
-    if len(lengths) > 1:
-        shown = [len(one.raw) for one in arguments if isinstance(one.raw, list)]
-        raise FunctionError(f"all list arguments must have the same length, got {shown[0]} and {shown[1]}")
-    count = lengths.pop() if lengths else 1
+    lengths = [(at, len(one.raw)) for at, one in enumerate(arguments, 1) if isinstance(one.raw, list)]
+    first, count = lengths[0] if lengths else (0, 1)
+    for at, length in lengths:
+        if length != count:
+            why = f"which is inconsistent with argument {first} of length {count}"
+            raise ArgumentError(at, f"argument {at} has length {length}, {why}")
+    if not arguments:
+        return list_of(STRING, [text_of(formatted(text.raw, ()))])
+    return _rows(text.raw, arguments, count)
+
+
+def _rows(format_: str, arguments: Sequence[Value], count: int) -> Value:
     check_count(count)
     found = []
     size = 0
     for at in range(count):
         row = [one.raw[at] if isinstance(one.raw, list) else one for one in arguments]
-        found.append(Value(STRING, formatted(text.raw, row)))
+        try:
+            found.append(Value(STRING, formatted(format_, row)))
+        except (FunctionError, ArgumentError) as error:
+            raise FunctionError(f"error on format iteration {at}: {error}") from None
         size += len(found[-1].raw)
         check_text(size)
     return list_of(STRING, found)
@@ -99,7 +109,9 @@ def _verb(match: re.Match[str], offset: int) -> Verb:
         raise FunctionLimit(f"a width of {match[0]!r} is over {WIDTH_MAX}")
     mode = match["mode"]
     if not mode:
-        raise FunctionError(f"unterminated format verb at offset {offset}")
+        raise FunctionError(f"invalid format string starting at offset {offset + 1}")
+    if not mode.isalpha():
+        raise FunctionError(f"unrecognized format character '{mode}' at offset {offset + len(match[0]) - 1}")
     if mode not in "vsqtdboxXeEfgG":
         raise FunctionError(f"unsupported format verb '{mode}' in \"{match[0]}\" at offset {offset}")
     number = None if precision is None else int(precision or 0)
@@ -115,7 +127,7 @@ def _rendered(verb: Verb, value: Value) -> str:
             raise ConversionError("null value cannot be formatted")
         if mode == "t":
             return _padded(verb, "true" if convert(value, BOOL).raw else "false")
-        if mode in "sq" or (mode in "xX" and value.kind == "string"):
+        if mode in "sq":
             return _string(verb, convert(value, STRING).raw)
         return _number(verb, convert(value, NUMBER).raw)
     except ConversionError as error:
@@ -139,9 +151,6 @@ def _cut(verb: Verb, text: str) -> str:
 
 
 def _string(verb: Verb, text: str) -> str:
-    if verb.mode in "xX":
-        text = text.encode().hex()
-        return _padded(verb, text.upper() if verb.mode == "X" else text)
     text = _cut(verb, text)
     return _padded(verb, quoted(text) if verb.mode == "q" else text)
 
@@ -151,6 +160,8 @@ def _number(verb: Verb, value: Decimal) -> str:
     if not value.is_finite():
         return _padded(verb, "-Inf" if value < 0 else "+Inf")
     if verb.mode in _INTEGERS:
+        if value != value.to_integral_value():
+            raise ConversionError("an integer is required")
         whole = int(value)
         digits = format(abs(whole), ("#" if "#" in verb.flags and verb.mode != "d" else "") + _INTEGERS[verb.mode])
         prefix = "-" if whole < 0 else sign

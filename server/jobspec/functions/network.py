@@ -21,11 +21,13 @@ def _network(prefix: Value) -> Network:
 
 @function("cidrhost", "prefix:string", "hostnum:number")
 def _cidrhost(prefix: Value, host: Value) -> Value:
-    network, number = _network(prefix), whole(host, 1)
+    number = whole(host, None)
+    network = _network(prefix)
     if number < 0:
         number += network.num_addresses
     if not 0 <= number < network.num_addresses:
-        raise FunctionError(f"prefix of {network.prefixlen} does not accommodate a host numbered {host.raw}")
+        shown = number if number >= 0 else -1
+        raise FunctionError(f"prefix of {network.prefixlen} does not accommodate a host numbered {shown}")
     return text(str(network.network_address + number))
 
 
@@ -36,7 +38,10 @@ def _cidrnetmask(prefix: Value) -> Value:
 
 @function("cidrsubnet", "prefix:string", "newbits:number", "netnum:number")
 def _cidrsubnet(prefix: Value, bits: Value, number: Value) -> Value:
-    network, extra, at = _network(prefix), whole(bits, 1), whole(number, 2)
+    extra, at = whole(bits, None), whole(number, None)
+    network = _network(prefix)
+    if extra > 32:
+        raise FunctionError("may not extend prefix by more than 32 bits")
     length = network.prefixlen + extra
     if extra < 0 or length > network.max_prefixlen:
         raise FunctionError(f"insufficient address space to extend prefix of {network.prefixlen} by {extra}")
@@ -48,7 +53,10 @@ def _cidrsubnet(prefix: Value, bits: Value, number: Value) -> Value:
 
 @function("cidrsubnets", "prefix:string", "newbits:number...")
 def _cidrsubnets(prefix: Value, *bits: Value) -> Value:
-    network = _network(prefix)
+    try:
+        network = _network(prefix)
+    except FunctionError as error:
+        raise ArgumentError(0, str(error)) from None
     check_count(len(bits))
     found: list[str] = []
     at, end = int(network.network_address), int(network.broadcast_address) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from yurt.server.jobspec.functions.signature import ArgumentError, FunctionError, function, whole
+from yurt.server.jobspec.functions.signature import ArgumentError, FunctionError, function, go_quoted, whole
 from yurt.server.jobspec.values import NUMBERS, Value, number
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -81,15 +81,14 @@ def _min(*numbers: Value) -> Value:
 
 @function("signum", "num:number")
 def _signum(num: Value) -> Value:
-    value = whole(num, 0)
-    return number((value > 0) - (value < 0))
+    return number((num.raw > 0) - (num.raw < 0))
 
 
 @function("parseint", "number:any", "base:number")
 def _parseint(text: Value, base: Value) -> Value:
     if text.kind != "string":
         raise ArgumentError(0, f"first argument must be a string, not {text.type.name}")
-    radix = int(base.raw) if base.raw == base.raw.to_integral_value() and abs(base.raw) < 100 else 0
+    radix = whole(base, 1)
     if not 2 <= radix <= 62:
         raise ArgumentError(1, "base must be a whole number between 2 and 62 inclusive")
     sign, digits = (-1, text.raw[1:]) if text.raw.startswith("-") else (1, text.raw.removeprefix("+"))
@@ -101,5 +100,5 @@ def _parseint(text: Value, base: Value) -> Value:
             break
         total = total * radix + value
     if not digits:
-        raise ArgumentError(0, f'cannot parse "{text.raw}" as a base {radix} integer')
+        raise ArgumentError(0, f"cannot parse {go_quoted(text.raw)} as a base {radix} integer")
     return number(NUMBERS.create_decimal(sign * total))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from yurt.server.jobspec.scope import ELEMENTS_MAX, Shared
-from yurt.server.jobspec.values import BOOL, DYNAMIC, NUMBER, STRING, STRINGS, Type, Value
+from yurt.server.jobspec.values import BOOL, DYNAMIC, NUMBER, STRING, STRINGS, Type, Value, normal
 
 TEXT_MAX = 4 << 20
+INT64 = (-(2**63), 2**63 - 1)
 _TYPES = {
     "string": STRING,
     "number": NUMBER,
@@ -97,7 +99,7 @@ def function(name: str, *parameters: str, needs_files: bool = False, is_costly: 
 
 def text_of(text: str) -> Value:
     """A string, if it is not too long."""
-    return Value(STRING, bounded_text(text))
+    return Value(STRING, normal(bounded_text(text)))
 
 
 def bounded_text(text: str) -> str:
@@ -118,9 +120,15 @@ def check_count(count: int) -> None:
         raise FunctionLimit(f"the result would have more than {ELEMENTS_MAX} elements")
 
 
-def whole(value: Value, at: int, low: int = -(2**63), high: int = 2**63 - 1) -> int:
-    """The argument as a whole number in a range; raises `ArgumentError`."""
+def whole(value: Value, at: int | None, what: str = "") -> int:
+    """The argument as a whole number of 64 bits; raises `ArgumentError`, or `FunctionError` if `at` is None."""
     raw = value.raw
-    if not raw.is_finite() or raw != raw.to_integral_value() or not low <= raw <= high:
-        raise ArgumentError(at, f"value must be a whole number, between {low} and {high}")
+    if not raw.is_finite() or raw != raw.to_integral_value() or not INT64[0] <= raw <= INT64[1]:
+        text = f"{what}value must be a whole number, between {INT64[0]} and {INT64[1]}"
+        raise FunctionError(text) if at is None else ArgumentError(at, text)
     return int(raw)
+
+
+def go_quoted(text: str) -> str:
+    """The text in quotes, with the escapes of Go."""
+    return json.dumps(text, ensure_ascii=False)

@@ -29,8 +29,8 @@ def _chomp(text: Value) -> Value:
 
 @function("indent", "spaces:number", "str:string")
 def _indent(spaces: Value, text: Value) -> Value:
-    width = whole(spaces, 0)
-    check_text(len(text.raw) + max(width, 0) * text.raw.count("\n"))
+    width = max(whole(spaces, None), 0)
+    check_text(len(text.raw) + width * text.raw.count("\n"))
     return text_of(text.raw.replace("\n", "\n" + " " * width))
 
 
@@ -42,7 +42,7 @@ def _join(separator: Value, *lists: Value) -> Value:
     for at, one in enumerate(lists, 1):
         for position, item in enumerate(one.raw):
             if item.raw is None:
-                raise ArgumentError(at, f"element {position} is null; cannot concatenate null values")
+                raise ArgumentError(at, f"element {position} of list {at} is null; cannot concatenate null values")
             parts.append(item.raw)
     check_text(sum(map(len, parts)) + len(separator.raw) * len(parts))
     return text_of(separator.raw.join(parts))
@@ -50,7 +50,7 @@ def _join(separator: Value, *lists: Value) -> Value:
 
 def _each(text: str, method: str) -> str:
     """Upper or lower case, character by character: those that would become two stay."""
-    changed = (getattr(one, method)() for one in text)
+    changed = ("i" if one == "İ" and method == "lower" else getattr(one, method)() for one in text)
     return "".join(new if len(new) == 1 else old for old, new in zip(text, changed, strict=True))
 
 
@@ -84,7 +84,7 @@ def _regex_replace(text: Value, pattern: Value, new: Value) -> Value:
     try:
         compiled = compile_pattern(pattern.raw)
     except BadPattern as error:
-        raise FunctionError(str(error)) from None
+        raise FunctionError(_go_pattern_error(str(error))) from None
     found: list[str] = []
     at = size = 0
     for match in compiled.finditer(text.raw):
@@ -94,6 +94,12 @@ def _regex_replace(text: Value, pattern: Value, new: Value) -> Value:
         check_text(size)
         at = match.end()
     return text_of("".join([*found, text.raw[at:]]))
+
+
+def _go_pattern_error(given: str) -> str:
+    """The error with the pattern in back quotes."""
+    why, _, pattern = given.rpartition(": ")
+    return f"{why.replace('missing ]', 'missing closing ]')}: `{pattern}`"
 
 
 def _expanded(template: str, match: re.Match[str]) -> str:
@@ -131,9 +137,10 @@ def _strlen(text: Value) -> Value:
 @function("substr", "str:string", "offset:number", "length:number")
 def _substr(text: Value, offset: Value, length: Value) -> Value:
     characters = clusters(text.raw)
-    start, count = whole(offset, 1), whole(length, 2)
+    start, count = whole(offset, None), whole(length, None)
     if start < 0:
         start = max(start + len(characters), 0)
+        count = count or -1  # from the end, no characters are all the rest
     if count == 0 or start > len(characters):
         return EMPTY
     return text_of("".join(characters[start : start + count] if count > 0 else characters[start:]))
