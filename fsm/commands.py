@@ -133,11 +133,15 @@ class DispatchJob(Command, frozen=True, kw_only=True):
 
 
 class LaunchPeriodicJob(Command, frozen=True, kw_only=True):
-    """Make a child of a periodic job for a launch time in Unix seconds (spec jobs-api §3.15)."""
+    """Make a child of a periodic job for a launch time in Unix seconds (spec jobs-api §3.15).
+
+    `by_clock`: nobody asked for it; refused if that launch has its child, or if it would overlap and must not.
+    """
 
     namespace: str
     job_id: str
     launch_seconds: int
+    by_clock: bool = False
     eval_id: str = ""
     versions_kept: int = 6
 

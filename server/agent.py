@@ -27,6 +27,7 @@ from yurt.server.http.reads import Reads
 from yurt.server.http.serve import HttpServer, bind
 from yurt.server.joining import Joining
 from yurt.server.leader import Leader
+from yurt.server.logfile import RotatingFile
 from yurt.server.logs import start_logging
 from yurt.server.metrics import Metrics
 from yurt.server.periodic import PeriodicLaunches
@@ -55,7 +56,7 @@ COLLECT_EVERY = 50_000  # allocations between two young collections; full ones a
 
 def run(config: AgentConfig) -> int:
     """Run until a signal; the exit code: 0 after a clean stop, 1 if the engine had to end the process."""
-    start_logging(config.log_level, json=config.log_json)
+    start_logging(config.log_level, json=config.log_json, file=_log_file(config))
     sys.setswitchinterval(SWITCH_SECONDS)
     with _directory(config) as path:
         directory = DataDirectory(path)
@@ -69,6 +70,18 @@ def run(config: AgentConfig) -> int:
                 return asyncio.run(_Agent(config, path, server_id).run())
         finally:
             directory.close()
+
+
+def _log_file(config: AgentConfig) -> RotatingFile | None:
+    """Where log lines go beside stderr; raises OSError if that cannot be written."""
+    if not config.log_file:
+        return None
+    return RotatingFile(
+        config.log_file,
+        bytes_max=config.log_rotate_bytes,
+        seconds_max=nanoseconds(config.log_rotate_duration) / 1e9,
+        files_max=config.log_rotate_max_files,
+    )
 
 
 @contextlib.contextmanager

@@ -74,7 +74,7 @@ class Joining:
 
     async def _ask(self) -> None:
         own = self._own
-        question = msgspec.msgpack.encode((own.server_id, own.address, own.name))
+        question = msgspec.msgpack.encode((own.server_id, own.address, own.name, False))
         while not self._is_known:
             await asyncio.sleep(ASK_SECONDS)
             for server_id in sorted(self._server.transport.hellos):
@@ -89,11 +89,20 @@ class Joining:
     # --- letting in
 
     async def _asked(self, payload: bytes) -> bytes:
-        """A server asks; the leader lets it in as a learner, in the place of a dead one of its name or address."""
-        server_id, address, name = msgspec.msgpack.decode(payload, type=tuple[str, str, str])
+        """A server asks; the leader lets it in as a learner, in the place of one that had its address.
+
+        Another server passes the question on, once.
+        """
+        server_id, address, name, passed_on = msgspec.msgpack.decode(payload, type=tuple[str, str, str, bool])
         engine = self._server.engine
         if not engine.is_ready:
-            raise NotSent("this server does not lead")
+            if passed_on or engine.leader is None or engine.is_leader_role:
+                raise NotSent("this server does not lead")
+            question = msgspec.msgpack.encode((server_id, address, name, True))
+            try:
+                return await self._server.transport.call(engine.leader.id, METHOD, question, timeout=ANSWER_SECONDS)
+            except YurtError as error:
+                raise NotSent(str(error)) from error
         try:
             for other in engine.servers():
                 if other["id"] != server_id and address == other["address"]:

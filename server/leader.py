@@ -13,7 +13,6 @@ from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import CANCELED, FAILED, PENDING, Evaluation
-from yurt.fsm.structs.operator import DEFAULT_SCHEDULER_CONFIGURATION
 from yurt.scheduler.duties.broker import Broker
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
 from yurt.scheduler.evaluate import Outcome, evaluate
@@ -69,7 +68,9 @@ class Leader:
         configuration = view.get(SCHEDULER_CONFIG, "")
         if configuration is None:
             command = SetSchedulerConfiguration(
-                now_ns=self._server.now_ns(), configuration=DEFAULT_SCHEDULER_CONFIGURATION, cas=0
+                now_ns=self._server.now_ns(),
+                configuration=self._server.config.server.default_scheduler_config.record(),
+                cas=0,
             )
             self._spawn(command)
         if configuration is None or not configuration.pause_eval_broker:

@@ -52,15 +52,23 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
-def start_logging(level: str, *, json: bool | None = None, stream: TextIO | None = None) -> None:
-    """Send every log line at `level` and above to `stream` (stderr); JSON unless the stream is a terminal."""
+def start_logging(
+    level: str, *, json: bool | None = None, stream: TextIO | None = None, file: logging.Handler | None = None
+) -> None:
+    """Send every log line at `level` and above to `stream` (stderr), and to a file's handler if there is one.
+
+    JSON unless the stream is a terminal, and in the file, if `json` says nothing else.
+    """
     target = stream or sys.stderr
-    handler = logging.StreamHandler(target)
-    handler.setFormatter(JsonFormatter() if (not target.isatty() if json is None else json) else TextFormatter())
+    handlers: list[logging.Handler] = [logging.StreamHandler(target)]
+    handlers[0].setFormatter(JsonFormatter() if (not target.isatty() if json is None else json) else TextFormatter())
+    if file is not None:
+        file.setFormatter(TextFormatter() if json is False else JsonFormatter())
+        handlers.append(file)
     logging.addLevelName(30, "WARN")
     logging.addLevelName(5, "TRACE")
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = handlers
     root.setLevel(LEVELS[level.upper()])
     logging.getLogger("uvicorn").setLevel(max(LEVELS[level.upper()], logging.WARNING))
     logging.getLogger("asyncio").setLevel(logging.WARNING)

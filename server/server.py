@@ -52,6 +52,7 @@ class Server:
         self.force_collection: Callable[[], None] = _nothing
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None
+        self._changed: asyncio.Future[Any] | None = None
         self.backup = Backup(self)
         self.background = Background()
 
@@ -112,6 +113,12 @@ class Server:
         if self._led is None or self._led.done():  # one question for all who wait
             self._led = asyncio.ensure_future(self._engine(self.engine.when_led))
         await asyncio.wait((self._led,), timeout=seconds)
+
+    def leader_changed(self) -> asyncio.Future[Any]:
+        """Done when another server leads than the one known last; not to be cancelled: it is shared."""
+        if self._changed is None or self._changed.done():
+            self._changed = asyncio.ensure_future(self._engine(self.engine.when_leader_changes))
+        return self._changed
 
     async def transfer(self, target: str | None) -> str:
         """Give the leadership to a server (None: to the furthest); its ID. Raises NotLeader, TransferFailed."""

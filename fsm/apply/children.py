@@ -8,7 +8,8 @@ from yurt.fsm.apply.versions import drop_old_version
 from yurt.fsm.commands import ChildMade, DispatchJob, LaunchPeriodicJob
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.rules import check_dispatch, check_launch
-from yurt.fsm.store.schema import JOBS, PERIODIC_LAUNCHES
+from yurt.fsm.store.reader import Reader
+from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, JOBS, PERIODIC_LAUNCHES
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.job import Job, PeriodicLaunch
@@ -71,8 +72,10 @@ def launch(txn: Transaction, command: LaunchPeriodicJob) -> ChildMade:
     """Handle `LaunchPeriodicJob`; a second launch for the same second updates the first one's child."""
     parent = check_launch(txn.get(JOBS, (command.namespace, command.job_id)))
     child_id = f"{parent.id}/periodic-{command.launch_seconds}"
-    child: Job = replace(_child(txn, parent, child_id, command.now_ns), periodic=None, dispatched=False)
     stored = txn.get(JOBS, (command.namespace, child_id))
+    if command.by_clock and (stored is not None or overlaps(txn, parent)):
+        raise Refusal(500, f'job "{child_id}" is there already, or would overlap another child')
+    child: Job = replace(_child(txn, parent, child_id, command.now_ns), periodic=None, dispatched=False)
     eval_id = "" if child.is_parameterized else command.eval_id
     if stored is None:
         ensure_summary(txn, child)
@@ -83,13 +86,24 @@ def launch(txn: Transaction, command: LaunchPeriodicJob) -> ChildMade:
     else:
         _update_child(txn, child, stored, eval_id, command)
         created = stored.create_index
-    _note_launch(txn, parent, command.launch_seconds * SECOND)
+    note_launch(txn, parent, command.launch_seconds * SECOND)
     return ChildMade(
         child_id=child_id,
         job_create_index=created,
         eval_id=eval_id,
         eval_create_index=txn.index if eval_id else 0,
         index=txn.index,
+    )
+
+
+def overlaps(reader: Reader, parent: Job) -> bool:
+    """Whether another child must not start: overlaps are prohibited, and a child still does something."""
+    if parent.periodic is None or not parent.periodic.prohibit_overlap:
+        return False
+    return any(
+        reader.has(EVALUATIONS, "live", (child.namespace, child.id))
+        or reader.has(ALLOCATIONS, "live", (child.namespace, child.id))
+        for child in reader.find(JOBS, "parent", (parent.namespace, parent.id))
     )
 
 
@@ -102,7 +116,8 @@ def _update_child(txn: Transaction, child: Job, stored: Job, eval_id: str, comma
     drop_old_version(txn, child.namespace, child.id, command.versions_kept)
 
 
-def _note_launch(txn: Transaction, parent: Job, launch_ns: int) -> None:
+def note_launch(txn: Transaction, parent: Job, launch_ns: int) -> None:
+    """Keep when a periodic job was launched last: the next leader goes on from there."""
     stored = txn.get(PERIODIC_LAUNCHES, (parent.namespace, parent.id))
     row = PeriodicLaunch(
         namespace=parent.namespace,

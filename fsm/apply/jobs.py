@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from yurt.fsm.apply.children import note_launch
 from yurt.fsm.apply.evaluations import new_evaluation
 from yurt.fsm.apply.life import ensure_summary, refresh_status, store_job
 from yurt.fsm.apply.purge import delete_job
@@ -13,12 +14,13 @@ from yurt.fsm.job.equal import same_specification
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.job.policies import keep_policy
 from yurt.fsm.job.rules import check_index, check_update
+from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import ALLOCATIONS, JOB_VERSIONS, JOBS, NAMESPACES, PERIODIC_LAUNCHES
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import DesiredTransition
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.group import TaskGroup
-from yurt.fsm.structs.job import Job, PeriodicLaunch
+from yurt.fsm.structs.job import Job
 
 
 def register(txn: Transaction, command: RegisterJob) -> JobWritten:
@@ -63,7 +65,7 @@ def store_specification(
     ensure_summary(txn, job)
     store_submission(txn, job, command.submission, payload_version, stored)
     if job.periodic is not None and not job.is_parameterized:
-        _track_launch(txn, job, command.now_ns)
+        _track_launch(txn, job, stored, command.now_ns)
     if command.eval_id and not job.is_parent:
         _evaluation(txn, job, command, triggered_by)
     store_job(txn, job, old_status=stored.status if stored else "")
@@ -136,17 +138,12 @@ def _preserve(stored: Job, job: Job, *, counts: bool, resources: bool) -> Job:
     return preserved
 
 
-def _track_launch(txn: Transaction, job: Job, now_ns: int) -> None:
-    """A periodic job's launches count from its first registration."""
-    if txn.get(PERIODIC_LAUNCHES, (job.namespace, job.id)) is None:
-        launch = PeriodicLaunch(
-            namespace=job.namespace,
-            id=job.id,
-            launch=now_ns,
-            create_index=txn.index,
-            modify_index=txn.index,
-        )
-        txn.put(PERIODIC_LAUNCHES, launch)
+def _track_launch(txn: Transaction, job: Job, stored: Job | None, now_ns: int) -> None:
+    """A periodic job's launches count from the registration of its block: no earlier one was missed."""
+    row = txn.get(PERIODIC_LAUNCHES, (job.namespace, job.id))
+    if row is not None and stored is not None and stored.periodic == job.periodic and stored.stop == job.stop:
+        return
+    note_launch(txn, job, now_ns)
 
 
 def deregister(txn: Transaction, command: DeregisterJob) -> JobWritten:
@@ -202,23 +199,31 @@ def _skip_shutdown_delay(txn: Transaction, job: Job) -> None:
         txn.put(ALLOCATIONS, replace(allocation, desired_transition=wanted, modify_index=txn.index))
 
 
-def revert(txn: Transaction, command: RevertJob) -> JobWritten:
-    """Handle `RevertJob`: the older version's content, neither stopped, stable nor tagged, is registered again."""
-    stored = txn.get(JOBS, (command.namespace, command.job_id))
+def reverted(reader: Reader, command: RevertJob) -> tuple[Job, Job]:
+    """The job as it will be after `RevertJob`, and as it is; raises Refusal(500).
+
+    The older version's content, neither stopped, stable nor tagged.
+    """
+    stored = reader.get(JOBS, (command.namespace, command.job_id))
     if stored is None:
         raise Refusal(500, f'job "{command.job_id}" not found')
     number = command.version
     if command.tag:
-        number = find_tagged(txn, command.namespace, command.job_id, command.tag).version
+        number = find_tagged(reader, command.namespace, command.job_id, command.tag).version
     if number == stored.version:
         raise Refusal(500, "can't revert to current version")
-    old = txn.get(JOB_VERSIONS, (command.namespace, command.job_id, number))
+    old = reader.get(JOB_VERSIONS, (command.namespace, command.job_id, number))
     if old is None:
         where = f'job "{command.job_id}" in namespace "{command.namespace}" at version {number}'
         raise Refusal(500, f"{where} not found")
     prior = command.enforce_prior_version
     if prior is not None and prior != stored.version:
         raise Refusal(500, f"Current job has version {stored.version}; enforcing version {prior}")
-    job: Job = replace(old, stop=False, stable=False, version_tag=None)
+    return replace(old, stop=False, stable=False, version_tag=None), stored
+
+
+def revert(txn: Transaction, command: RevertJob) -> JobWritten:
+    """Handle `RevertJob`: the older version's content is registered again."""
+    job, stored = reverted(txn, command)
     again = RegisterJob(now_ns=command.now_ns, job=job, eval_id=command.eval_id, versions_kept=command.versions_kept)
     return store_specification(txn, again, job, stored, triggered_by="job-register")

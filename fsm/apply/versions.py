@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yurt.fsm.commands import Done, SetJobStability, TagJobVersion, UntagJobVersion, VersionTagged
 from yurt.fsm.errors import Refusal
+from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import JOB_VERSIONS, JOBS
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.base import replace
@@ -63,9 +64,9 @@ def tag(txn: Transaction, command: TagJobVersion) -> VersionTagged:
     return VersionTagged(name=command.tag, description=command.description, tagged_time=command.now_ns, index=txn.index)
 
 
-def find_tagged(txn: Transaction, namespace: str, job_id: str, name: str) -> Job:
+def find_tagged(reader: Reader, namespace: str, job_id: str, name: str) -> Job:
     """The version with that tag."""
-    for version in txn.find(JOB_VERSIONS, "job", (namespace, job_id)):
+    for version in reader.find(JOB_VERSIONS, "job", (namespace, job_id)):
         if version.version_tag is not None and version.version_tag.name == name:
             return version
     raise Refusal(500, f'tag "{name}" not found on job "{job_id}"')

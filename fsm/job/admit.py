@@ -9,12 +9,14 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.canonicalize import canonicalize
 from yurt.fsm.job.multierror import multierror, multiwarning
 from yurt.fsm.job.mutate import mutate
+from yurt.fsm.job.validate.cluster import cluster_errors, edition_errors
 from yurt.fsm.job.validate.job import job_errors
 from yurt.fsm.job.validate.periodic import Zones, only_utc
-from yurt.fsm.job.warnings import job_warnings
+from yurt.fsm.job.warnings import job_warnings, memory_warnings
 from yurt.fsm.store.reader import Reader
-from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS
 from yurt.fsm.structs.job import Job, JobSubmission
+
+NO_REGION = "No path to region"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +44,27 @@ class Admitted:
 
 
 def prepare(body: dict[str, Any], *, namespace: str, region: str, limits: Limits) -> Job:
-    """The canonical job with what it implies; `body` is used up. Raises Refusal(500) for jobs of several regions."""
+    """The canonical job with what it implies; `body` is used up. Raises Refusal(500) if a mutator cannot do its work.
+
+    A job of several regions goes to the first of them unless this one is among them.
+    """
     job = mutate(canonicalize(body, namespace=namespace, region=region, priority=limits.priority_default))
-    if job.multiregion is not None and job.multiregion.regions:
-        raise Refusal(500, multierror(["Multiregion jobs are unlicensed."]))
+    if (regions := _regions(job)) and region not in regions:
+        raise Refusal(500, NO_REGION)
     return job
 
 
 def errors_of(job: Job, reader: Reader, limits: Limits) -> list[str]:
     """Everything that keeps the job from being stored, in order."""
-    errors = []
-    if reader.get(NAMESPACES, job.namespace) is None:
-        errors.append(f'job "{job.id}" is in nonexistent namespace "{job.namespace}"')
-    if reader.get(NODE_POOLS, job.node_pool) is None:
-        errors.append(f'job "{job.id}" is in nonexistent node pool "{job.node_pool}"')
+    errors = ["Multiregion jobs are unlicensed."] if _regions(job) else []
+    errors.extend(cluster_errors(job, reader))
     errors.extend(job_errors(job, priority_max=limits.priority_max, count_max=limits.count_max, zones=limits.zones))
+    errors.extend(edition_errors(job))
     return errors
+
+
+def _regions(job: Job) -> list[str]:
+    return [region.name for region in job.multiregion.regions or ()] if job.multiregion is not None else []
 
 
 def admit(
@@ -67,13 +74,12 @@ def admit(
     namespace: str,
     region: str,
     limits: Limits,
-    memory_oversubscription: bool = False,
 ) -> Admitted:
     """The admitted job; raises Refusal(500) with everything that is wrong."""
     job = prepare(body, namespace=namespace, region=region, limits=limits)
     if errors := errors_of(job, reader, limits):
         raise Refusal(500, multierror(errors))
-    return Admitted(job, tuple(job_warnings(job, memory_oversubscription=memory_oversubscription)))
+    return Admitted(job, (*job_warnings(job), *memory_warnings(job, reader)))
 
 
 def admit_submission(submission: JobSubmission | None, limits: Limits) -> tuple[JobSubmission | None, str]:

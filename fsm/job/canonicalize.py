@@ -12,13 +12,13 @@ import msgspec
 
 from yurt.fsm.job import defaults
 from yurt.fsm.job.canonicalize_service import canonicalize_services
-from yurt.fsm.job.canonicalize_task import canonicalize_networks, canonicalize_task
+from yurt.fsm.job.canonicalize_task import canonicalize_consul, canonicalize_networks, canonicalize_task
 from yurt.fsm.structs.job import Job
 
 # What clients send back from a read, and only the servers set.
 _SERVER_SET = (
     "ParentID", "Dispatched", "DispatchIdempotencyToken", "NomadTokenID", "Status", "StatusDescription", "Stable",
-    "SubmitTime", "CreateIndex", "ModifyIndex", "JobModifyIndex", "Payload",
+    "SubmitTime", "CreateIndex", "ModifyIndex", "JobModifyIndex",
 )  # fmt: skip
 _DROPPED_OF_GROUPS = ("StopAfterClientDisconnect", "MaxClientDisconnect", "PreventRescheduleOnLost")
 
@@ -45,9 +45,12 @@ def canonicalize(body: dict[str, Any], *, namespace: str, region: str, priority:
     }
     for group in body.get("TaskGroups", ()):
         _group(group, body, shared)
-        if consul_namespace and "Consul" not in group:
-            group["Consul"] = {"Namespace": consul_namespace}
+        if consul_namespace:
+            consul = group.setdefault("Consul", {})
+            consul["Namespace"] = consul.get("Namespace") or consul_namespace
     del body["_update"]
+    if not body.get("Payload"):
+        body.pop("Payload", None)
     if "Periodic" in body:
         body["Periodic"].setdefault("SpecType", "cron")
         body["Periodic"]["TimeZone"] = body["Periodic"].get("TimeZone") or "UTC"
@@ -76,17 +79,20 @@ def _group(group: dict[str, Any], job: dict[str, Any], shared: dict[str, Any]) -
     if "Count" not in group:
         group["Count"] = group.get("Scaling", {}).get("Min", 1)
     group.setdefault("EphemeralDisk", {})
-    if shared["Update"] is not None or "Update" in group:
-        group["Update"] = {**(shared["Update"] or defaults.UPDATE), **group.get("Update", {})}
+    if "Update" in group:
+        group["Update"] = {**(shared["Update"] or defaults.UPDATE), **group["Update"]}
+    elif shared["Update"] is not None and any(shared["Update"].values()):
+        group["Update"] = shared["Update"]
     _merge(group, "ReschedulePolicy", defaults.reschedule(job_type), shared["Reschedule"])
     _merge(group, "Migrate", defaults.MIGRATE if job_type == "service" else None, shared["Migrate"])
     group["RestartPolicy"] = {**defaults.restart(job_type), **group.get("RestartPolicy", {})}
     if "Scaling" in group:
-        for server_set in ("ID", "CreateIndex", "ModifyIndex"):
-            group["Scaling"].pop(server_set, None)
-        group["Scaling"]["Type"] = group["Scaling"].get("Type") or "horizontal"
-        target = {"Namespace": job["Namespace"], "Job": job.get("ID", ""), "Group": name}
-        group["Scaling"]["Target"] = {**target, **{k: v for k, v in group["Scaling"].get("Target", {}).items() if v}}
+        _scaling(
+            group["Scaling"], group["Count"], {"Namespace": job["Namespace"], "Job": job.get("ID", ""), "Group": name}
+        )
+    if "Disconnect" in group:
+        group["Disconnect"]["Reconcile"] = group["Disconnect"].get("Reconcile") or "best_score"
+    canonicalize_consul(group)
     if "Volumes" in group:
         kept = {key: volume for key, volume in group["Volumes"].items() if volume.get("Type") in ("host", "csi")}
         group["Volumes"] = kept or None
@@ -94,6 +100,15 @@ def _group(group: dict[str, Any], job: dict[str, Any], shared: dict[str, Any]) -
     canonicalize_services(group.get("Services"), job, group_name=name, task_name="")
     for task in group.get("Tasks", ()):
         canonicalize_task(task, job, group)
+
+
+def _scaling(policy: dict[str, Any], count: int, target: dict[str, str]) -> None:
+    """The bounds and the target of a policy; who it is only the servers say."""
+    for server_set in ("ID", "CreateIndex", "ModifyIndex"):
+        policy.pop(server_set, None)
+    policy.setdefault("Min", count)
+    policy["Type"] = policy.get("Type") or "horizontal"
+    policy["Target"] = {**target, **{key: value for key, value in policy.get("Target", {}).items() if value}}
 
 
 def _merge(group: dict[str, Any], name: str, default: dict[str, Any] | None, of_job: dict[str, Any] | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_THRESHOLDS = ("SuccessBeforePassing", "FailuresBeforeCritical", "FailuresBeforeWarning")
+
 
 def canonicalize_services(
     services: list[dict[str, Any]] | None, job: dict[str, Any], *, group_name: str, task_name: str
@@ -23,7 +25,7 @@ def _service(service: dict[str, Any], job: dict[str, Any], group_name: str, task
         name = name.replace(word, text)
     service["Name"] = name
     if task_name:
-        service["TaskName"] = task_name
+        service["TaskName"] = service.get("TaskName") or task_name
     service["Provider"] = provider = service.get("Provider") or "consul"
     service["Namespace"] = job["Namespace"] if provider == "nomad" else "default"
     service["AddressMode"] = service.get("AddressMode") or "auto"
@@ -33,8 +35,24 @@ def _service(service: dict[str, Any], job: dict[str, Any], group_name: str, task
     for check in service.get("Checks", ()):
         check["Name"] = check.get("Name") or f'service: "{name}" check'
         check["OnUpdate"] = check.get("OnUpdate") or service["OnUpdate"]
-        check["FailuresBeforeWarning"] = max(0, check.get("FailuresBeforeWarning", 0))
+        for threshold in _THRESHOLDS:
+            if check.get(threshold, 0) < 0:
+                check[threshold] = 0
         _check_restart(check, restart)
+    if "Weights" in service:
+        service["Weights"] = {key: max(1, weight) for key, weight in service["Weights"].items()}
+    if "SidecarTask" in service.get("Connect", ()):
+        _sidecar_task(service["Connect"]["SidecarTask"])
+    if service.get("Connect", {}).get("Gateway"):
+        service["Connect"]["Gateway"].setdefault("Proxy", {})
+
+
+def _sidecar_task(task: dict[str, Any]) -> None:
+    """What a user says of the sidecar's task is a task's block: its defaults win over the sidecar's own."""
+    for block in ("Resources", "LogConfig"):
+        task.setdefault(block, {})
+    task.setdefault("KillTimeout", 5_000_000_000)
+    task.setdefault("ShutdownDelay", 0)
 
 
 def _check_restart(check: dict[str, Any], of_service: dict[str, Any] | None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from yurt.fsm.job.canonicalize_service import canonicalize_services
 
-AUDIENCE = "nomadproject.io"
+AUDIENCES = ("nomadproject.io",)
 SIGHUP = "SIGHUP"
 
 
@@ -19,6 +19,12 @@ def canonicalize_networks(networks: list[dict[str, Any]] | None) -> None:
                 port["HostNetwork"] = port.get("HostNetwork") or "default"
 
 
+def canonicalize_consul(holder: dict[str, Any]) -> None:
+    """The Consul block of a group or task speaks of the default cluster unless it says another."""
+    if "Consul" in holder:
+        holder["Consul"]["Cluster"] = holder["Consul"].get("Cluster") or "default"
+
+
 def canonicalize_task(task: dict[str, Any], job: dict[str, Any], group: dict[str, Any]) -> None:
     """Fill in one task; its restart policy is the group's, overlaid by its own."""
     task["RestartPolicy"] = {**group["RestartPolicy"], **task.get("RestartPolicy", {})}
@@ -28,7 +34,10 @@ def canonicalize_task(task: dict[str, Any], job: dict[str, Any], group: dict[str
     resources.pop("DiskMB", None)
     if "CPU" not in resources:
         resources["CPU"] = 0 if resources.get("Cores") else 100
+    if "NUMA" in resources:
+        resources["NUMA"]["Affinity"] = resources["NUMA"].get("Affinity") or "none"
     canonicalize_networks(resources.get("Networks"))
+    canonicalize_consul(task)
     for template in task.get("Templates", ()):
         _template(template)
     for artifact in task.get("Artifacts", ()):
@@ -65,13 +74,18 @@ def _vault(vault: dict[str, Any]) -> None:
 
 
 def _identities(task: dict[str, Any]) -> None:
-    """The default identity is always there; one that was given among the others moves to its place."""
-    own = task.get("Identity") or {}
+    """The default identity is always there; the first one of that name among the others moves to its place."""
+    own = task.get("Identity", {})
     others = task.get("Identities")
     if others is not None:
+        place = next((at for at, identity in enumerate(others) if identity.get("Name") == "default"), None)
+        if place is not None:
+            own = others.pop(place)
         for identity in others:
             identity["ChangeSignal"] = identity.get("ChangeSignal", "").upper()
-            if identity.get("Name") == "default":
-                own = identity
-        task["Identities"] = [identity for identity in others if identity.get("Name") != "default"]
-    task["Identity"] = {**own, "Name": "default", "Audience": [AUDIENCE]}
+    task["Identity"] = {
+        **own,
+        "Name": "default",
+        "Audience": AUDIENCES,
+        "ChangeSignal": own.get("ChangeSignal", "").upper(),
+    }

@@ -2,7 +2,8 @@
 
 Keys match in any case, unknown ones are ignored, null is absent, a repeated key's last value wins, bytes after the
 first value are ignored, numbers in opaque maps become floats. The result is a dictionary under wire names in which
-absent and given members differ. The tables are made once from the record types.
+absent and given members differ. The tables are made once from the record types, and only used for bodies that
+`strict.py` does not take.
 """
 
 from __future__ import annotations
@@ -18,20 +19,13 @@ import msgspec
 import orjson
 
 from yurt.fsm.errors import Refusal
-from yurt.fsm.structs.job import Job
-from yurt.fsm.structs.policies import MigrateStrategy, ReschedulePolicy
-from yurt.fsm.structs.service import CheckRestart, Service
+from yurt.fsm.job.strict import EXTRA, strict_body
 
 DEPTH_MAX = 128
 INT64 = (-(2**63), 2**63 - 1)
 
 Decoder = Callable[[Any], Any]
 
-# What a request may hold beside the members of the stored record.
-_EXTRA: dict[type[Any], dict[str, type[Any]]] = {
-    Job: {"Reschedule": ReschedulePolicy, "Migrate": MigrateStrategy},
-    Service: {"CheckRestart": CheckRestart},
-}
 _KINDS = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
 
 
@@ -55,6 +49,12 @@ def decode_body(body: bytes, request: type[Any]) -> dict[str, Any]:
     """The body as a dictionary of `request`'s wire names; raises Refusal(400)."""
     if not body:
         raise Refusal(400, "Request body is empty")
+    strict = strict_body(body, request)
+    return _folded_body(body, request) if strict is None else strict
+
+
+def _folded_body(body: bytes, request: type[Any]) -> dict[str, Any]:
+    """The body read member by member, with what its keys and values may differ in."""
     value = load_json(body)
     if value is None:
         return {}
@@ -74,7 +74,7 @@ def load_json(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return _PREFIX.raw_decode(body.decode("utf-8", "replace").lstrip())[0]
+        return _without_lone_surrogates(body, _PREFIX.raw_decode(body.decode("utf-8", "replace").lstrip())[0])
     except RecursionError:
         raise Refusal(400, "json: exceeded max depth") from None
     except json.JSONDecodeError as error:
@@ -82,6 +82,14 @@ def load_json(body: bytes) -> Any:
         if not rest or error.msg.startswith("Unterminated"):
             raise Refusal(400, "unexpected EOF") from None
         raise Refusal(400, f"invalid character {rest!r} looking for beginning of value") from None
+
+
+def _without_lone_surrogates(body: bytes, value: Any) -> Any:
+    """The value with U+FFFD for each escape that is half a character; such text could never be written again."""
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 def _no_constant(name: str) -> Any:
@@ -176,7 +184,7 @@ def _struct_decoder(cls: type[Any]) -> Decoder:
     if cls in _structs:
         return _structs[cls]
     table: dict[str, tuple[str, Decoder, bool]] = {}
-    name = cls.__name__
+    name = getattr(cls, "wire_type", cls.__name__)
 
     def fold(value: Any) -> dict[str, Any]:
         if type(value) is not dict:
@@ -205,7 +213,7 @@ def _struct_decoder(cls: type[Any]) -> Decoder:
     assert isinstance(info, msgspec.inspect.StructType)
     for field in info.fields:
         table[field.encode_name.lower()] = table[field.encode_name] = (field.encode_name, *_decoder(field.type))
-    for wire, extra in _EXTRA.get(cls, {}).items():
+    for wire, extra in EXTRA.get(cls, {}).items():
         table[wire.lower()] = table[wire] = (wire, _struct_decoder(extra), False)
     return fold
 

@@ -1,4 +1,4 @@
-"""What a job implies and did not say: constraints and identities (spec job-model §4.1).
+"""What a job implies and did not say: proxies of the mesh, constraints and identities (spec job-model §4.1).
 
 Constraints are appended after the user's. They are part of the stored job, so a job registered as it was read stays as
 it is.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from yurt.fsm.job.mesh import CONSUL, add_expose_paths, add_proxies
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.constraint import Constraint
 from yurt.fsm.structs.group import TaskGroup
@@ -19,7 +20,6 @@ from yurt.fsm.structs.task import Task
 VAULT = Constraint(ltarget="${attr.vault.version}", operand="semver", rtarget=">= 0.6.1")
 DISCOVERY = Constraint(ltarget="${attr.nomad.service_discovery}", operand="=", rtarget="true")
 DISCOVERY_CHECKS = Constraint(ltarget="${attr.nomad.version}", operand="semver", rtarget=">= 1.4.0")
-CONSUL = Constraint(ltarget="${attr.consul.version}", operand="semver", rtarget=">= 1.8.0")
 PROXY_PLUGIN = Constraint(ltarget="${attr.plugins.cni.version.consul-cni}", operand="semver", rtarget=">= 1.4.2")
 PROXY = Constraint(ltarget="${attr.nomad.version}", operand="semver", rtarget=">= 1.8.0-dev")
 IDENTITIES = Constraint(ltarget="${attr.nomad.version}", operand="semver", rtarget=">= 1.7.0-a")
@@ -27,7 +27,7 @@ BRIDGE_PLUGINS = ("bridge", "firewall", "host-local", "loopback", "portmap")
 
 
 def mutate(job: Job) -> Job:
-    """The job with what it implies."""
+    """The job with what it implies; raises Refusal(500) if a check is exposed on a port that nobody knows."""
     if not job.task_groups:
         return job
     providers = sorted(
@@ -40,7 +40,8 @@ def mutate(job: Job) -> Job:
     return mutated
 
 
-def _group(group: TaskGroup, providers: list[str]) -> TaskGroup:
+def _group(given: TaskGroup, providers: list[str]) -> TaskGroup:
+    group = add_expose_paths(add_proxies(given)) if given.services else given
     constraints = list(group.constraints or ())
     changes: dict[str, Any] = {}
     if group.consul is not None and group.consul.partition:
@@ -51,7 +52,7 @@ def _group(group: TaskGroup, providers: list[str]) -> TaskGroup:
                 constraints.append(constraint)
         else:
             _by_target(constraints, constraint)
-    tasks = tuple(_task(task, group) for task in group.tasks or ())
+    tasks = tuple(_task(task) for task in group.tasks or ())
     if any(new is not old for new, old in zip(tasks, group.tasks or (), strict=True)):
         changes["tasks"] = tasks
     services = tuple(_identified(service, "") for service in group.services or ())
@@ -105,13 +106,13 @@ def _signals(group: TaskGroup) -> list[str]:
     return sorted(found)
 
 
-def _task(task: Task, group: TaskGroup) -> Task:
+def _task(task: Task) -> Task:
     """The constraints of Consul lie on the task for services of the task."""
     constraints = list(task.constraints or ())
-    if any(service.provider == "consul" for service in task.services or ()):
-        _by_target(constraints, CONSUL)
     if task.consul is not None and task.consul.partition:
         _by_target(constraints, _partition(task.consul.partition))
+    if any(service.provider == "consul" for service in task.services or ()):
+        _by_target(constraints, CONSUL)
     services = tuple(_identified(service, task.name) for service in task.services or ())
     changes: dict[str, Any] = {}
     if any(new is not old for new, old in zip(services, task.services or (), strict=True)):
@@ -156,5 +157,7 @@ def _partition(name: str) -> Constraint:
 
 def _by_target(constraints: list[Constraint], constraint: Constraint) -> None:
     """Append unless one with the same target is there."""
-    if all(one.ltarget != constraint.ltarget for one in constraints):
-        constraints.append(constraint)
+    for one in constraints:
+        if one.ltarget == constraint.ltarget:
+            return
+    constraints.append(constraint)

@@ -1,8 +1,11 @@
-"""Bodies of requests about jobs (spec jobs-api §3). Members that a request ignores are not here."""
+"""Bodies of requests about jobs (spec jobs-api §3). Members that a request ignores are not here.
+
+`wire_type` is the request's name in the texts of errors.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -18,6 +21,7 @@ R = TypeVar("R", bound=Record)
 class RegisterRequest(Record, frozen=True):
     """POST /v1/jobs, /v1/job/:id and /v1/validate/job."""
 
+    wire_type: ClassVar[str] = "JobRegisterRequest"
     job: Job | None = None
     submission: JobSubmission | None = None
     enforce_index: bool = False
@@ -43,6 +47,7 @@ class JobPlanRequest(Record, frozen=True):
 class DispatchRequest(Record, frozen=True):
     """POST /v1/job/:id/dispatch."""
 
+    wire_type: ClassVar[str] = "JobDispatchRequest"
     job_id: str = ""
     payload: bytes | None = None
     meta: dict[str, str] | None = None
@@ -55,6 +60,7 @@ class DispatchRequest(Record, frozen=True):
 class RevertRequest(Record, frozen=True):
     """POST /v1/job/:id/revert."""
 
+    wire_type: ClassVar[str] = "JobRevertRequest"
     job_id: str = ""
     job_version: UInt64 = 0
     tagged_version: str = ""
@@ -66,6 +72,7 @@ class RevertRequest(Record, frozen=True):
 class StableRequest(Record, frozen=True):
     """POST /v1/job/:id/stable."""
 
+    wire_type: ClassVar[str] = "JobStabilityRequest"
     job_id: str = ""
     job_version: UInt64 = 0
     stable: bool = False
@@ -82,6 +89,7 @@ class EvalOptions(Record, frozen=True):
 class EvaluateRequest(Record, frozen=True):
     """POST /v1/job/:id/evaluate."""
 
+    wire_type: ClassVar[str] = "JobEvaluateRequest"
     job_id: str = ""
     eval_options: EvalOptions = EvalOptions()
     namespace: str = ""
@@ -99,6 +107,7 @@ class ScaleTarget(Record, frozen=True):
 class ScaleRequest(Record, frozen=True):
     """POST /v1/job/:id/scale."""
 
+    wire_type: ClassVar[str] = "ScalingRequest"
     target: ScaleTarget = ScaleTarget()
     count: int | None = None
     message: str = ""
@@ -113,6 +122,7 @@ class ScaleRequest(Record, frozen=True):
 class TagRequest(Record, frozen=True):
     """POST /v1/job/:id/versions/:tag/tag."""
 
+    wire_type: ClassVar[str] = "TagVersionRequest"
     version: UInt64 | None = None
     description: str = ""
     latest: bool = False
@@ -120,6 +130,14 @@ class TagRequest(Record, frozen=True):
 
 class NamespaceRequest(Namespace, frozen=True):
     """PUT /v1/namespace."""
+
+
+class JobsParseRequest(Record, frozen=True):
+    """POST /v1/jobs/parse."""
+
+    job_hcl: str = msgspec.field(default="", name="JobHCL")
+    variables: str = ""
+    canonicalize: bool = False
 
 
 def decode_request(body: bytes, request: type[R]) -> R:

@@ -50,9 +50,9 @@ def check_dispatch(job: Job | None, payload: bytes, meta: dict[str, str] | None,
         raise Refusal(500, "Payload provided but forbidden by parameterized job")
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise Refusal(500, f"Payload exceeds maximum size; {len(payload)} > {PAYLOAD_BYTES_MAX}")
-    required, optional = rules.meta_required or (), rules.meta_optional or ()
-    given = meta or {}
-    if wrong := [key for key in given if key not in required and key not in optional]:
+    required, given = rules.meta_required or (), meta or {}
+    permitted = {*required, *(rules.meta_optional or ())}
+    if wrong := [key for key in given if key not in permitted]:
         raise Refusal(500, f"Dispatch request included unpermitted metadata keys: [{' '.join(wrong)}]")
     if missing := [key for key in required if key not in given]:
         raise Refusal(500, f"Dispatch did not provide required meta keys: [{' '.join(missing)}]")

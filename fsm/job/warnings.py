@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from yurt.fsm.job.multierror import multierror
+from yurt.fsm.store.reader import Reader
+from yurt.fsm.store.schema import SCHEDULER_CONFIG
 from yurt.fsm.structs.group import TaskGroup
+from yurt.fsm.structs.identity import WorkloadIdentity
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.task import Task
 
@@ -29,17 +32,17 @@ _MEMORY = (
 )
 
 
-def job_warnings(job: Job, *, memory_oversubscription: bool = False) -> Iterator[str]:
-    """The warnings, in order."""
+def job_warnings(job: Job) -> Iterator[str]:
+    """The warnings about the job itself, in order."""
     groups = job.task_groups or ()
     for group in groups:
         if found := list(_group(group)):
             yield f'Group "{group.name}" has warnings: {multierror(found)}'
     for group in groups:
         yield from _shutdown_delay(group)
-    promoting = [group for group in groups if group.update and group.update.auto_promote]
-    canaries = [group for group in groups if group.update and group.update.canary > 0]
-    if promoting and any(group.update and not group.update.auto_promote for group in canaries):
+    if any(group.update is not None and group.update.auto_promote for group in groups) and any(
+        group.update is not None and group.update.canary > 0 and not group.update.auto_promote for group in groups
+    ):
         yield "auto_promote must be true for all groups to enable automatic promotion"
     if job.periodic is not None and job.periodic.spec:
         yield "cron is deprecated and may be removed in a future release. Use crons instead"
@@ -48,11 +51,22 @@ def job_warnings(job: Job, *, memory_oversubscription: bool = False) -> Iterator
             for identity in task.identities or ():
                 if task.vault is None and identity.name.startswith("vault_"):
                     yield f"Task {task.name} has an identity called {identity.name} but no vault block"
-    if not memory_oversubscription:
-        for group in groups:
-            for task in group.tasks or ():
-                if task.resources is not None and task.resources.memory_max_mb > task.resources.memory_mb:
-                    yield _MEMORY.format(group.name, task.name)
+
+
+def memory_warnings(job: Job, reader: Reader) -> Iterator[str]:
+    """A warning for each task that asks for more memory than this cluster hands out."""
+    asking = [
+        (group.name, task.name)
+        for group in job.task_groups or ()
+        for task in group.tasks or ()
+        if task.resources is not None and task.resources.memory_max_mb > task.resources.memory_mb
+    ]
+    if not asking:
+        return
+    config = reader.get(SCHEDULER_CONFIG, "")
+    if config is None or not config.memory_oversubscription_enabled:
+        for names in asking:
+            yield _MEMORY.format(*names)
 
 
 def _group(group: TaskGroup) -> Iterator[str]:
@@ -60,6 +74,10 @@ def _group(group: TaskGroup) -> Iterator[str]:
         yield _PARALLEL.format(group.update.max_parallel, group.count)
     if any(network.mbits for network in group.networks or ()):
         yield _MBITS
+    for service in group.services or ():
+        if service.identity is not None:
+            for text in _identity(service.identity):
+                yield f'Service "{service.name}": {text}'
     for task in group.tasks or ():
         if found := list(_task(task)):
             yield f'Task "{task.name}" has warnings: {multierror(found)}'
@@ -75,24 +93,25 @@ def _task(task: Task) -> Iterator[str]:
         if template.vault_grace:
             yield _GRACE.format(number)
     for identity in task.identities or ():
-        found = []
-        if not identity.audience:
-            found.append("identities without an audience are insecure")
-        elif len(identity.audience) > 1:
-            found.append("while multiple audiences is allowed, it is more secure to use 1 audience per identity")
-        if identity.ttl == 0:
-            found.append("identities without an expiration are insecure")
-        if identity.env and identity.change_mode != "restart":
-            found.append('using env=true without change_mode="restart" may result in task not getting updated identity')
-        if found:
-            yield multierror([f"Identity[{identity.name}] {text}" for text in found])
+        if found := [f"Identity[{identity.name}] {text}" for text in _identity(identity)]:
+            yield multierror(found)
+
+
+def _identity(identity: WorkloadIdentity) -> Iterator[str]:
+    audiences = len(identity.audience or ())
+    if audiences == 0:
+        yield "identities without an audience are insecure"
+    elif audiences > 1:
+        yield "while multiple audiences is allowed, it is more secure to use 1 audience per identity"
+    if identity.ttl == 0:
+        yield "identities without an expiration are insecure"
+    if identity.env and identity.change_mode != "restart":
+        yield 'using env=true without change_mode="restart" may result in task not getting updated identity'
 
 
 def _shutdown_delay(group: TaskGroup) -> Iterator[str]:
     """Services that are gone before their clients notice."""
     delayed = {task.name for task in group.tasks or () if task.shutdown_delay}
-    if group.shutdown_delay:
-        return
     bare = False
     for service in group.services or ():
         if service.connect is not None and service.connect.sidecar_task is not None:
@@ -112,7 +131,7 @@ def _shutdown_delay(group: TaskGroup) -> Iterator[str]:
     for task in group.tasks or ():
         if task.services and task.name not in delayed:
             yield f'task "{task.name}" in group "{group.name}" defines services, but has no shutdown_delay set'
-    if bare and not delayed:
+    if bare and not delayed and not group.shutdown_delay:
         yield (
             f'group "{group.name}" defines services, but neither the group nor any of its tasks have shutdown_delay set'
         )

@@ -9,14 +9,15 @@ from __future__ import annotations
 import calendar
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
 
 SPEC_CHARACTERS_MAX = 1024
 SECOND_NS = 1_000_000_000
 DAY = 86_400
-_EPOCH = date(1970, 1, 1)
+_EPOCH = date(1970, 1, 1).toordinal()
 _MACROS = {
     "@yearly": "0 0 0 1 1 * *", "@annually": "0 0 0 1 1 * *", "@monthly": "0 0 0 1 * * *",
     "@weekly": "0 0 0 * * 0 *", "@daily": "0 0 0 * * * *", "@hourly": "0 0 * * * * *",
@@ -35,6 +36,11 @@ class _Field:
     low: int
     high: int
     words: dict[str, int]
+
+    @property
+    def top(self) -> int:
+        """Where open ranges end: the week ends with Saturday, though 7 is Sunday too."""
+        return 6 if self.high == 7 else self.high
 
     def number(self, text: str) -> int | None:
         """A number in range, or a name (in full or by three letters)."""
@@ -63,17 +69,13 @@ _LAST = re.compile(r"([a-z0-9]+)l")
 _NTH = re.compile(r"([a-z0-9]+)#([1-5])")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Days:
-    """What a field of days says beyond plain numbers: kinds are `last`, `nearest`, `last-nearest`, `nth`."""
+    """What a field says: numbers, and what only days have: kinds `last`, `nearest`, `last-nearest`, `nth`."""
 
-    plain: frozenset[int]
+    plain: int  # a mask
     special: tuple[tuple[str, int, int], ...]
     restricted: bool
-
-
-def _syntax(field: _Field, text: str) -> CronError:
-    return CronError(f"syntax error in {field.name} field: '{text}'")
 
 
 def _numbers(field: _Field, text: str) -> range | None:
@@ -85,13 +87,13 @@ def _numbers(field: _Field, text: str) -> range | None:
     if first in ("*", "?"):
         if last is not None or (first == "?" and field not in (_DAY_OF_MONTH, _DAY_OF_WEEK)):
             return None
-        low, high = field.low, min(field.high, 6) if field is _DAY_OF_WEEK else field.high
+        low, high = field.low, field.top
     else:
         begin = field.number(first)
         end = begin if last is None else field.number(last)
         if begin is None or end is None or end < begin:
             return None
-        low, high = begin, field.high if last is None and step is not None else end
+        low, high = begin, field.top if last is None and step is not None else end
     if step is not None and not 1 <= int(step) <= field.high:
         return None
     return range(low, high + 1, int(step or 1))
@@ -116,42 +118,43 @@ def _special(field: _Field, text: str) -> tuple[str, int, int] | None:
 
 
 def _parse_field(field: _Field, text: str) -> _Days:
-    plain: set[int] = set()
-    special = []
-    restricted = True
-    for part in text.lower().split(","):
-        numbers = _numbers(field, part)
+    plain, special, restricted = 0, [], True
+    for part in text.split(","):
+        folded = part.lower()
+        numbers = _numbers(field, folded)
         if numbers is not None:
-            plain.update(numbers)
-            restricted = restricted and part not in ("*", "?")
-        elif (found := _special(field, part)) is not None:
+            for number in numbers:
+                plain |= 1 << (number % 7 if field is _DAY_OF_WEEK else number)
+            restricted = restricted and folded not in ("*", "?")
+        elif (found := _special(field, folded)) is not None:
             special.append(found)
         else:
-            raise _syntax(field, part)
-    if field is _DAY_OF_WEEK:
-        plain = {day % 7 for day in sorted(plain)}
-    return _Days(frozenset(plain), tuple(special), restricted)
+            raise CronError(f"syntax error in {field.name} field: '{part}'")
+    return _Days(plain, tuple(dict.fromkeys(special)), restricted)
 
 
 class Cron:
-    """A parsed spec."""
+    """A parsed spec. Days of a month and of a week are bit masks: bit 1 is the first of the month, bit 0 Sunday."""
 
-    __slots__ = ("_days", "_hours", "_minutes", "_months", "_seconds", "_weekdays", "_years")
+    __slots__ = ("_days", "_days_by_month", "_hours", "_minutes", "_months", "_seconds", "_weekdays", "_years")
 
     def __init__(self, fields: list[_Days]) -> None:
         second, minute, hour, self._days, month, self._weekdays, year = fields
-        self._seconds, self._minutes, self._hours = sorted(second.plain), sorted(minute.plain), sorted(hour.plain)
-        self._months, self._years = month.plain, sorted(year.plain)
+        self._seconds, self._minutes, self._hours = _listed(second), _listed(minute), _listed(hour)
+        self._months, self._years = _listed(month), _listed(year)
+        self._days_by_month: dict[tuple[int, int], int] = {}  # there are 28 kinds of months
 
     def next(self, after_ns: int, zone: tzinfo) -> int | None:
         """The first named time after `after_ns` (Unix nanoseconds) in a zone; None if there is none before 2100."""
         instant = after_ns // SECOND_NS + 1
         while True:
             offset = _offset(zone, instant)
-            end = _end_of_offset(zone, instant, offset)
             wall = self._next_wall(instant + offset)
             if wall is None:
                 return None
+            if zone is UTC:
+                return wall * SECOND_NS
+            end = _end_of_offset(zone, instant, offset)
             if wall < end + offset:
                 return (wall - offset) * SECOND_NS
             instant = max(end, wall - offset - 2 * DAY)
@@ -159,11 +162,23 @@ class Cron:
     def _next_wall(self, wall: int) -> int | None:
         """The first named local time from `wall` on, both in seconds since 1970 of a clock that never changes."""
         day, second = divmod(wall, DAY)
-        start = _EPOCH + timedelta(days=day)
-        for found in self._dates(start):
-            time = self._time_from(second if found == start else 0)
-            if time is not None:
-                return (found - _EPOCH).days * DAY + time
+        start = date.fromordinal(_EPOCH + day)
+        for year in self._years[bisect_left(self._years, start.year) :]:
+            begin = bisect_left(self._months, start.month) if year == start.year else 0
+            for month in self._months[begin:]:
+                kind = _month(year, month)
+                days = self._days_by_month.get(kind, -1)
+                if days < 0:
+                    days = self._days_by_month[kind] = self._days_of(*kind)
+                this_month = (year, month) == (start.year, start.month)
+                if this_month:
+                    days &= -1 << start.day
+                while days:
+                    number = (days & -days).bit_length() - 1
+                    days &= days - 1
+                    time = self._time_from(second if this_month and number == start.day else 0)
+                    if time is not None:
+                        return (date(year, month, number).toordinal() - _EPOCH) * DAY + time
         return None
 
     def _time_from(self, second: int) -> int | None:
@@ -178,55 +193,55 @@ class Cron:
                     return h * 3600 + m * 60 + self._seconds[at]
         return None
 
-    def _dates(self, start: date) -> Iterator[date]:
-        """The named days from `start` on."""
-        for year in self._years[bisect_left(self._years, start.year) :]:
-            for month in sorted(self._months):
-                if (year, month) < (start.year, start.month):
-                    continue
-                for day in self._days_of(year, month):
-                    if (found := date(year, month, day)) >= start:
-                        yield found
-
-    def _days_of(self, year: int, month: int) -> list[int]:
-        """The named days of a month: of either field if both say something."""
-        length = calendar.monthrange(year, month)[1]
-        by_number = {day for day in self._days.plain if day <= length}
-        by_number.update(_monthly(self._days.special, year, month, length))
-        by_week = {d for d in range(1, length + 1) if _weekday(year, month, d) in self._weekdays.plain}
-        by_week.update(_weekly(self._weekdays.special, year, month, length))
+    def _days_of(self, first: int, length: int) -> int:
+        """The named days of a kind of month: of either field if both say something."""
+        whole = (2 << length) - 2
+        by_number = self._days.plain
+        for kind, day, _ in self._days.special:
+            by_number |= _monthly(kind, day, first, length)
+        by_week = (self._weekdays.plain * _EVERY_WEEK >> first) << 1
+        for kind, weekday, number in self._weekdays.special:
+            by_week |= _weekly(kind, weekday, number, first, length)
         if self._days.restricted and self._weekdays.restricted:
-            return sorted(by_number | by_week)
-        return sorted(by_number & by_week)
+            return (by_number | by_week) & whole
+        return by_number & by_week & whole
 
 
-def _weekday(year: int, month: int, day: int) -> int:
-    """0 is Sunday."""
-    return (calendar.weekday(year, month, day) + 1) % 7
+_EVERY_WEEK = sum(1 << 7 * week for week in range(6))
 
 
-def _monthly(special: Iterable[tuple[str, int, int]], year: int, month: int, length: int) -> Iterator[int]:
-    for kind, day, _ in special:
-        if kind == "last":
-            yield length
-            continue
-        day = length if kind == "last-nearest" else day
-        if day > length:
-            continue
-        weekday = _weekday(year, month, day)
-        if weekday == 6:
-            day += -1 if day > 1 else 2
-        elif weekday == 0:
-            day += 1 if day < length else -2
-        yield day
+def _listed(field: _Days) -> list[int]:
+    """The numbers of a mask, sorted."""
+    return [number for number in range(field.plain.bit_length()) if field.plain >> number & 1]
 
 
-def _weekly(special: Iterable[tuple[str, int, int]], year: int, month: int, length: int) -> Iterator[int]:
-    for kind, weekday, number in special:
-        first = 1 + (weekday - _weekday(year, month, 1)) % 7
-        day = first + 7 * ((length - first) // 7 if kind == "last" else number - 1)
-        if day <= length:
-            yield day
+@lru_cache(4096)
+def _month(year: int, month: int) -> tuple[int, int]:
+    """The weekday of the first (0 is Sunday), and how many days there are."""
+    monday_is_zero, length = calendar.monthrange(year, month)
+    return (monday_is_zero + 1) % 7, length
+
+
+def _monthly(kind: str, day: int, first: int, length: int) -> int:
+    """The mask of `last`, `last-nearest` or `nearest` to a day: a working day of the same month."""
+    if kind == "last":
+        return 1 << length
+    day = length if kind == "last-nearest" else day
+    if day > length:
+        return 0
+    weekday = (first + day - 1) % 7
+    if weekday == 6:
+        day += -1 if day > 1 else 2
+    elif weekday == 0:
+        day += 1 if day < length else -2
+    return 1 << day
+
+
+def _weekly(kind: str, weekday: int, number: int, first: int, length: int) -> int:
+    """The mask of the last or the n-th of a weekday; none if the month has no fifth."""
+    day = 1 + (weekday - first) % 7
+    day += 7 * ((length - day) // 7 if kind == "last" else number - 1)
+    return 1 << day if day <= length else 0
 
 
 def _offset(zone: tzinfo, instant: int) -> int:
@@ -249,8 +264,9 @@ def _end_of_offset(zone: tzinfo, instant: int, offset: int) -> int:
     return high
 
 
+@lru_cache(1024)
 def parse(spec: str) -> Cron:
-    """The cron of a spec; raises `CronError`."""
+    """The cron of a spec; raises `CronError`. Specs that many jobs share are read once."""
     if len(spec) > SPEC_CHARACTERS_MAX:
         raise CronError(f"longer than {SPEC_CHARACTERS_MAX} characters")
     fields = _MACROS.get(spec.strip().lower(), spec).split()

@@ -8,6 +8,16 @@ from typing import Any
 import re2
 
 PATTERN_BYTES_MAX = 1000
+_KINDS = {
+    "missing )": "missing closing )",
+    "missing ]": "missing closing ]",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid repetition size": "invalid repeat count",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "invalid named capture group": "invalid named capture",
+    "trailing \\": "trailing backslash at end of expression",
+}
 
 
 class BadPattern(ValueError):
@@ -25,7 +35,13 @@ def compile_pattern(pattern: str) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
-        raise BadPattern(f"error parsing regexp: {reason.replace('missing ):', 'missing closing ):')}") from None
+        raise BadPattern(f"error parsing regexp: {_in_words_of_the_wire(reason)}") from None
+
+
+def _in_words_of_the_wire(reason: str) -> str:
+    """RE2's `missing ): (` as the wire protocol says it: ``missing closing ): `(` ``."""
+    kind, _, fragment = reason.partition(": ")
+    return f"{_KINDS.get(kind, kind)}: `{fragment}`"
 
 
 def found_in(pattern: str, text: str) -> bool:

@@ -46,8 +46,3 @@ class AutopilotConfiguration(Record, frozen=True):
     enable_custom_upgrades: bool = False
     create_index: int = 0
     modify_index: int = 0
-
-
-DEFAULT_SCHEDULER_CONFIGURATION = SchedulerConfiguration(
-    preemption_config=PreemptionConfig(system_scheduler_enabled=True)
-)

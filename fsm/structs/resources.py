@@ -1,4 +1,4 @@
-"""What a task asks of its node (spec job-model §5.9)."""
+"""What a task asks of its node, and how much of its output is kept (spec job-model §5.4, §5.9)."""
 
 from __future__ import annotations
 
@@ -36,3 +36,11 @@ class Resources(Record, frozen=True):
     networks: tuple[Network, ...] | None = None
     devices: tuple[Device, ...] | None = None
     numa: NUMA | None = None
+
+
+class LogConfig(Record, frozen=True):
+    """How much of a task's output is kept."""
+
+    max_files: int = 10
+    max_file_size_mb: int = 10
+    disabled: bool = False

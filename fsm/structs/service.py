@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.gateway import Gateway
 from yurt.fsm.structs.identity import WorkloadIdentity
-from yurt.fsm.structs.resources import Resources
+from yurt.fsm.structs.resources import LogConfig, Resources
+from yurt.fsm.structs.volume import VolumeMount
 
 SECOND = 1_000_000_000
 
@@ -128,10 +130,10 @@ class SidecarTask(Record, frozen=True):
     resources: Resources | None = None
     meta: dict[str, str] | None = None
     kill_timeout: int | None = None
-    log_config: dict[str, Any] | None = None
+    log_config: LogConfig | None = None
     shutdown_delay: int | None = None
     kill_signal: str = ""
-    volume_mounts: tuple[dict[str, Any], ...] | None = None
+    volume_mounts: tuple[VolumeMount, ...] | None = None
 
 
 class Connect(Record, frozen=True):
@@ -140,7 +142,7 @@ class Connect(Record, frozen=True):
     native: bool = False
     sidecar_service: SidecarService | None = None
     sidecar_task: SidecarTask | None = None
-    gateway: dict[str, Any] | None = None
+    gateway: Gateway | None = None
 
 
 class Weights(Record, frozen=True):

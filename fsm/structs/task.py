@@ -10,6 +10,7 @@ from yurt.fsm.structs.base import Record
 from yurt.fsm.structs.constraint import Affinity, Constraint
 from yurt.fsm.structs.identity import DEFAULT_IDENTITY, WorkloadIdentity
 from yurt.fsm.structs.policies import ConsulBlock, RestartPolicy, ScalingPolicy
+from yurt.fsm.structs.resources import LogConfig as LogConfig
 from yurt.fsm.structs.resources import Resources
 from yurt.fsm.structs.service import Service
 from yurt.fsm.structs.volume import VolumeMount
@@ -22,14 +23,6 @@ class Lifecycle(Record, frozen=True):
 
     hook: str = ""
     sidecar: bool = False
-
-
-class LogConfig(Record, frozen=True):
-    """How much of a task's output is kept."""
-
-    max_files: int = 10
-    max_file_size_mb: int = 10
-    disabled: bool = False
 
 
 class DispatchPayload(Record, frozen=True):

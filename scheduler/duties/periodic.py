@@ -1,20 +1,24 @@
 """Launches of periodic jobs by the clock (spec scheduling §19).
 
 A state machine of the leader, rebuilt from the state at each election; time is handed in, in Unix nanoseconds. Each
-launch is answered once: whoever asks proposes it, and its place in the log keeps it.
+launch is answered once: whoever asks proposes it, and hands it back if it could not be written. The log keeps the time
+of the last one, from which the next leader goes on.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from typing import NamedTuple
 
+from yurt.fsm.apply.children import overlaps
 from yurt.fsm.job.validate.periodic import Zones, next_launch
 from yurt.fsm.store.reader import Reader
-from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, JOBS, PERIODIC_LAUNCHES
+from yurt.fsm.store.schema import JOBS, PERIODIC_LAUNCHES
 from yurt.fsm.structs.job import Job
 
 SECOND_NS = 1_000_000_000
+SLICE = 512  # jobs looked at in one turn
 JobKey = tuple[str, str]
 
 
@@ -33,63 +37,80 @@ class PeriodicDispatcher:
         self._zones = zones
         self._due: dict[JobKey, int] = {}
         self._heap: list[tuple[int, JobKey]] = []
+        self._again: dict[JobKey, Launch] = {}  # due, but not in the log yet: tried once more
+        self._retries: list[tuple[int, JobKey]] = []
+        self._unseen: deque[JobKey] = deque()
 
-    def begin(self, reader: Reader, now_ns: int) -> list[Launch]:
-        """Track every job; of each that missed launches while nobody led, one is due now."""
-        missed = []
-        for job in reader.scan(JOBS):
-            if job.periodic is None:
-                continue
-            row = reader.get(PERIODIC_LAUNCHES, (job.namespace, job.id))
-            if row is not None:
-                due = next_launch(job, row.launch, self._zones)
-                if due is not None and due < now_ns and may_launch(reader, job):
-                    missed.append(Launch(job.namespace, job.id, now_ns // SECOND_NS))
-            self.track(job, now_ns)
-        return missed
+    def begin(self, reader: Reader) -> None:
+        """Every job is to be looked at: of each that missed launches while nobody led, one is due at once."""
+        self._unseen.extend(reader.keys(JOBS))
+
+    def _missed(self, reader: Reader, key: JobKey, now_ns: int) -> Launch | None:
+        """Track a job that the state has; the launch that makes up for those it missed."""
+        job = reader.get(JOBS, key)
+        if job is None or job.periodic is None or key in self._due:
+            return None
+        row = reader.get(PERIODIC_LAUNCHES, key)
+        due = next_launch(job, min(row.launch, now_ns) if row else now_ns, self._zones)
+        if due is None or due >= now_ns:
+            self._set(key, due)
+            return None
+        self.track(job, now_ns)
+        return None if overlaps(reader, job) else Launch(*key, now_ns // SECOND_NS)
 
     def track(self, job: Job, now_ns: int) -> None:
         """The job is new or has changed: its next launch counts from now."""
-        key = (job.namespace, job.id)
-        due = next_launch(job, now_ns, self._zones)
-        if due is None:
-            self._due.pop(key, None)
-            return
-        if self._due.get(key) != due:
-            self._due[key] = due
-            heapq.heappush(self._heap, (due, key))
+        self._set((job.namespace, job.id), next_launch(job, now_ns, self._zones))
 
     def forget(self, namespace: str, job_id: str) -> None:
         """The job is gone."""
         self._due.pop((namespace, job_id), None)
 
+    def _set(self, key: JobKey, due: int | None) -> None:
+        if due is None:
+            self._due.pop(key, None)
+        elif self._due.get(key) != due:
+            self._due[key] = due
+            heapq.heappush(self._heap, (due, key))
+
     def take(self, reader: Reader, now_ns: int) -> list[Launch]:
-        """What is due; of a job that is late for several launches only the first. Skipped ones are not made up."""
-        launches = []
-        while (deadline := self.next_deadline()) is not None and deadline <= now_ns:
-            due, key = heapq.heappop(self._heap)
+        """What is due; of a job that is late for several launches only the first. Skipped ones are not made up.
+
+        One call does a bounded piece of work; if there is more, the next deadline is past.
+        """
+        work = min(SLICE, len(self._unseen))
+        found = (self._missed(reader, self._unseen.popleft(), now_ns) for _ in range(work))
+        launches = [launch for launch in found if launch is not None]
+        while self._retries and self._retries[0][0] <= now_ns:
+            launches.append(self._again.pop(heapq.heappop(self._retries)[1]))
+        late = {(one.namespace, one.job_id) for one in launches}
+        while work < SLICE and (due := self._next_due()) is not None and due <= now_ns:
+            work += 1
+            key = heapq.heappop(self._heap)[1]
             del self._due[key]
             job = reader.get(JOBS, key)
             if job is None:
                 continue
-            if may_launch(reader, job):
+            if key not in self._again and key not in late and not overlaps(reader, job):
                 launches.append(Launch(*key, due // SECOND_NS))
             self.track(job, now_ns)
         return launches
 
-    def next_deadline(self) -> int | None:
-        """When something is due next; None if nothing is."""
+    def again(self, launch: Launch, now_ns: int) -> None:
+        """The launch surely is not in the log: it is due again in a second, with the same name."""
+        key = (launch.namespace, launch.job_id)
+        if key not in self._again:
+            self._again[key] = launch
+            heapq.heappush(self._retries, (now_ns + SECOND_NS, key))
+
+    def _next_due(self) -> int | None:
         while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-
-def may_launch(reader: Reader, job: Job) -> bool:
-    """Whether another child may start: always, unless overlaps are prohibited and a child still does something."""
-    if job.periodic is None or not job.periodic.prohibit_overlap:
-        return True
-    return not any(
-        reader.has(EVALUATIONS, "live", (child.namespace, child.id))
-        or reader.has(ALLOCATIONS, "live", (child.namespace, child.id))
-        for child in reader.find(JOBS, "parent", (job.namespace, job.id))
-    )
+    def next_deadline(self) -> int | None:
+        """When something is due next; None if nothing is."""
+        if self._unseen:
+            return 0
+        deadlines = [due for due in (self._next_due(), self._retries[0][0] if self._retries else None) if due]
+        return min(deadlines, default=None)

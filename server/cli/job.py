@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from yurt.server.cli import job_history, job_init, job_plan, job_read, job_write
+from yurt.server.cli import (
+    job_history,
+    job_init,
+    job_periodic,
+    job_plan,
+    job_read,
+    job_scaling,
+    job_tag,
+    job_validate,
+    job_write,
+)
 
 
 @click.group()
@@ -18,11 +28,15 @@ for command in (
     job_read.inspect,
     job_history.history,
     job_plan.plan,
+    job_validate.validate,
     job_write.run,
     job_write.stop,
     job_write.revert,
     job_write.scale,
     job_write.dispatch,
     job_write.evaluate,
+    job_periodic.periodic,
+    job_scaling.scaling_events,
+    job_tag.tag,
 ):
     job.add_command(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from yurt.fsm.structs.times import from_rfc3339
 from yurt.server.cli.client import ApiError, Client, job_path
 from yurt.server.cli.diff_text import job_diff
 from yurt.server.cli.evaluation import failures
-from yurt.server.cli.job_write import read_job
+from yurt.server.cli.jobfile import JobFile, job_file
 from yurt.server.cli.options import GoFlags, api, no_color, verbose
 from yurt.server.cli.output import fail, paint, short, span, table
 
@@ -29,24 +29,23 @@ one above. If somebody else changed the job since, the plan may no longer hold."
 
 
 @click.command(cls=GoFlags)
-@click.argument("path", metavar="FILE")
+@job_file
 @click.option("--diff/--no-diff", "diff", default=True, help="Show what changes in the job (on; -diff=false).")
 @click.option("--policy-override", is_flag=True, help="Plan as if soft policies were overridden.")
-@click.option("--json", "given_json", is_flag=True, help="The file is JSON (it always is).")
 @no_color
 @verbose
 @api
-def plan(client: Client, path: str, diff: bool, policy_override: bool, verbose: bool, **_flags: Any) -> None:
+def plan(
+    client: Client, path: str, load: Callable[[], JobFile], diff: bool, policy_override: bool, verbose: bool
+) -> None:
     """Show what registering the job in FILE (`-` for standard input) would do; nothing changes.
 
     Exit codes: 0 no allocation would be created or destroyed, 1 some would, 255 there is no plan.
     """
     with _errors_are_255():
-        job = read_job(path)
-        if not isinstance(job_id := job.get("ID"), str) or not job_id:
-            fail("Error: the job has no ID")
-        request = {"Job": job, "Diff": diff, "PolicyOverride": policy_override}
-        answer = client.put(job_path(job_id, "plan"), request)
+        file = load()
+        request = {"Job": file.job, "Diff": diff, "PolicyOverride": policy_override}
+        answer = client.put(job_path(file.id, "plan"), request)
     if answer["Diff"]:
         click.echo(job_diff(answer["Diff"], verbose=verbose) + "\n")
     click.echo(paint("Scheduler dry-run:", "white", bold=True))
@@ -55,7 +54,7 @@ def plan(client: Client, path: str, diff: bool, policy_override: bool, verbose: 
         click.echo(paint(f"Job Warnings:\n{answer['Warnings']}\n", "yellow"))
     index = answer["JobModifyIndex"]
     click.echo(paint(f"Job Modify Index: {index}", "white", bold=True))
-    click.echo(HINT.format(command=f"yurt job run -check-index {index} {path}"))
+    click.echo(HINT.format(command=f"yurt job run -check-index {index} {file.flags}{path}"))
     if _changes_allocations(answer):
         raise SystemExit(CHANGES)
 

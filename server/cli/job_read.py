@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from yurt.server.cli.client import Client, job_path
+from yurt.server.cli.client import ApiError, Client, job_path
+from yurt.server.cli.job_children import is_parent, parent_status
 from yurt.server.cli.options import api, as_json, verbose
 from yurt.server.cli.output import ago, date, fail, paint, pairs, print_json, short, table
 
@@ -58,6 +59,9 @@ def status(client: Client, job_id: str | None, as_json: bool, verbose: bool) -> 
         print_json({"Job": job, "Summary": summary, "LatestDeployment": deployment, "Allocations": allocations})
         return
     click.echo(_overview(job))
+    if is_parent(job):
+        click.echo("\n" + parent_status(client, job, summary))
+        return
     click.echo("\n" + paint("Summary", "white", bold=True) + "\n" + _summary(summary))
     if deployment:
         click.echo("\n" + paint("Latest Deployment", "white", bold=True) + "\n" + _deployment(deployment, verbose))
@@ -77,8 +81,8 @@ def _overview(job: dict[str, Any]) -> str:
             ("Node Pool", job["NodePool"]),
             ("Status", job["Status"] + (" (stopped)" if job["Stop"] else "")),
             ("Version", job["Version"]),
-            ("Periodic", bool(job["Periodic"])),
-            ("Parameterized", bool(job["ParameterizedJob"])),
+            ("Periodic", str(bool(job["Periodic"])).lower()),
+            ("Parameterized", str(bool(job["ParameterizedJob"])).lower()),
         ]
     )
 
@@ -129,11 +133,16 @@ def _allocations(allocations: list[dict[str, Any]], verbose: bool) -> str:
 @click.command()
 @click.argument("job_id")
 @click.option("--version", "version", type=int, help="Show this version.")
+@click.option("--hcl", is_flag=True, help="Print the source the job was submitted with.")
+@click.option("--with-vars", is_flag=True, help="With the source, also the values of its variables.")
 @as_json
 @api
-def inspect(client: Client, job_id: str, version: int | None, as_json: bool) -> None:
+def inspect(client: Client, job_id: str, version: int | None, hcl: bool, with_vars: bool, as_json: bool) -> None:
     """Print the stored job, ready to be registered again."""
     found = resolve(client, job_id)
+    if hcl or with_vars:
+        _print_source(client, found, version, with_vars=with_vars)
+        return
     if version is None:
         print_json({"Job": client.get(job_path(found))})
         return
@@ -142,3 +151,20 @@ def inspect(client: Client, job_id: str, version: int | None, as_json: bool) -> 
             print_json({"Job": job})
             return
     fail(f'job "{found}" has no version {version}')
+
+
+def _print_source(client: Client, job_id: str, version: int | None, *, with_vars: bool) -> None:
+    if version is None:
+        version = client.get(job_path(job_id))["Version"]
+    try:
+        submission = client.get(job_path(job_id, "submission"), version=str(version))
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        fail(f'No source is kept of version {version} of job "{job_id}"')
+    if with_vars:
+        for name, value in sorted((submission["VariableFlags"] or {}).items()):
+            click.echo(f"# {name} = {value}")
+        for line in submission["Variables"].splitlines():
+            click.echo(f"# {line}")
+    click.echo(submission["Source"].removesuffix("\n"))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
 from yurt.server.cli.client import Client, job_path
 from yurt.server.cli.evaluation import monitor
 from yurt.server.cli.job_read import resolve
-from yurt.server.cli.options import api, detach, verbose
-from yurt.server.cli.output import fail, paint, print_json
+from yurt.server.cli.jobfile import JobFile, job_file
+from yurt.server.cli.options import GoFlags, api, detach, verbose
+from yurt.server.cli.output import fail, paint, print_json, short
 
 
 def follow(client: Client, answer: dict[str, Any], *, detach: bool, verbose: bool) -> None:
@@ -30,38 +31,22 @@ def follow(client: Client, answer: dict[str, Any], *, detach: bool, verbose: boo
         raise SystemExit(code)
 
 
-def read_job(path: str) -> dict[str, Any]:
-    """The job of a JSON file (`{"Job": …}` or the job itself; `-` reads standard input)."""
-    try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-    except OSError as error:
-        fail(f"Error reading job file: {error.strerror}: {path}")
-    if not data.lstrip().startswith(b"{"):
-        fail(f"Error reading job file: {path} is not JSON; give the job as JSON, for example from `yurt job inspect`")
-    try:
-        body = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        fail(f"Error reading job file: {path}: {error}")
-    job = body.get("Job", body)
-    if not isinstance(job, dict):
-        fail(f'Error reading job file: {path}: "Job" is no object')
-    return job
-
-
-@click.command()
-@click.argument("path", metavar="FILE")
+@click.command(cls=GoFlags)
+@job_file
 @click.option("--check-index", type=int, help="Register only if the job's JobModifyIndex is this (0: it is new).")
 @click.option("--eval-priority", type=int, help="Priority of the evaluation only.")
 @click.option("--preserve-counts", is_flag=True, help="Keep the stored counts of existing groups.")
 @click.option("--preserve-resources", is_flag=True, help="Keep the stored resources of existing tasks.")
 @click.option("--output", is_flag=True, help="Print the request and send nothing.")
-@click.option("--json", "given_json", is_flag=True, help="The file is JSON (it always is).")
 @detach
 @verbose
 @api
-def run(client: Client, path: str, check_index: int | None, output: bool, **flags: Any) -> None:
-    """Register the job in FILE (JSON, `-` for standard input) and wait for its evaluation."""
-    request: dict[str, Any] = {"Job": read_job(path)}
+def run(
+    client: Client, path: str, load: Callable[[], JobFile], check_index: int | None, output: bool, **flags: Any
+) -> None:
+    """Register the job in FILE (HCL or JSON, `-` for standard input) and wait for its evaluation."""
+    file = load()
+    request: dict[str, Any] = {"Job": file.job, "Submission": file.submission}
     if check_index is not None:
         request |= {"EnforceIndex": True, "JobModifyIndex": check_index}
     if flags["eval_priority"] is not None:
@@ -156,6 +141,7 @@ def _only_group(client: Client, job_id: str) -> str:
 @click.command()
 @click.argument("job_id", metavar="JOB")
 @click.argument("payload", metavar="[FILE]", required=False)
+@click.option("--payload", "payload_file", metavar="FILE", help="The same as the FILE after JOB.")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Meta of the child; repeatable.")
 @click.option("--idempotency-token", default="", help="Dispatch only once with this token.")
 @click.option("--id-prefix-template", default="", help="Text put into the child's ID.")
@@ -168,6 +154,9 @@ def dispatch(client: Client, job_id: str, payload: str | None, meta: tuple[str, 
     found = resolve(client, job_id)
     pairs = dict(_key_value(one) for one in meta)
     request: dict[str, Any] = {"JobID": found, "Meta": pairs, "IdPrefixTemplate": flags["id_prefix_template"]}
+    if payload is not None and flags["payload_file"] is not None:
+        fail("Error: the payload is given twice")
+    payload = flags["payload_file"] if payload is None else payload
     if payload is not None:
         try:
             data = sys.stdin.buffer.read() if payload == "-" else Path(payload).read_bytes()
@@ -180,8 +169,10 @@ def dispatch(client: Client, job_id: str, payload: str | None, meta: tuple[str, 
     click.echo(f"Dispatched Job ID = {answer['DispatchedJobID']}")
     if not answer["EvalID"]:
         return
-    click.echo(f"Evaluation ID     = {answer['EvalID'][:8]}\n")
-    follow(client, answer, detach=flags["detach"], verbose=flags["verbose"])
+    click.echo(f"Evaluation ID     = {short(answer['EvalID'], flags['verbose'])}")
+    if not flags["detach"]:
+        click.echo()
+        follow(client, answer, detach=False, verbose=flags["verbose"])
 
 
 def _key_value(text: str) -> tuple[str, str]:

@@ -17,12 +17,15 @@ COMMANDS = {
     "eval": ("evaluation", "evaluation"),
     "init": ("job_init", "init"),
     "job": ("job", "job"),
-    "plan": ("job_plan", "plan"),
+    "namespace": ("namespace", "namespace"),
+    "node": ("node_pool", "node"),
     "operator": ("operator", "operator"),
+    "plan": ("job_plan", "plan"),
     "run": ("job_write", "run"),
     "server": ("server", "server"),
     "status": ("job_read", "status"),
     "stop": ("job_write", "stop"),
+    "system": ("system", "system"),
     "version": ("version", "version"),
 }
 

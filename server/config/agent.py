@@ -6,11 +6,12 @@ Durations are texts (`10s`) or nanoseconds. Keys that other agents know and Yurt
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from yurt.fsm.lang.duration import parse_duration
+from yurt.fsm.structs.operator import PreemptionConfig, SchedulerConfiguration
 from yurt.server.address import join_address, with_port
 
 Text = str
@@ -46,6 +47,38 @@ class Join(Block, frozen=True):
     start_join: list[str] = []
 
 
+class PreemptionDefaults(Block, frozen=True):
+    """Which schedulers may evict allocations of lower priority."""
+
+    batch_scheduler_enabled: bool = False
+    service_scheduler_enabled: bool = False
+    sysbatch_scheduler_enabled: bool = False
+    system_scheduler_enabled: bool = True
+
+
+class SchedulerDefaults(Block, frozen=True):
+    """The scheduler configuration that a new cluster begins with; afterwards the API changes it."""
+
+    scheduler_algorithm: Literal["binpack", "spread"] = "binpack"
+    preemption_config: PreemptionDefaults = PreemptionDefaults()
+    memory_oversubscription_enabled: bool = False
+    reject_job_registration: bool = False
+    pause_eval_broker: bool = False
+    node_limit_for_feasibility_checks: int = 0
+
+    def record(self) -> SchedulerConfiguration:
+        """The state's record."""
+        fields: dict[str, Any] = msgspec.structs.asdict(self)
+        given = self.preemption_config
+        fields["preemption_config"] = PreemptionConfig(
+            batch_scheduler_enabled=given.batch_scheduler_enabled,
+            service_scheduler_enabled=given.service_scheduler_enabled,
+            sys_batch_scheduler_enabled=given.sysbatch_scheduler_enabled,
+            system_scheduler_enabled=given.system_scheduler_enabled,
+        )
+        return SchedulerConfiguration(**fields)
+
+
 class Server(Block, frozen=True):
     """The server part."""
 
@@ -78,7 +111,7 @@ class Server(Block, frozen=True):
     failover_heartbeat_ttl: Duration = "5m"
     non_voting_server: bool = False
     encrypt: str = ""
-    default_scheduler_config: dict[str, Any] = {}
+    default_scheduler_config: SchedulerDefaults = SchedulerDefaults()
     plan_rejection_tracker: dict[str, Any] = {}
     enable_event_broker: bool = True
     event_buffer_size: int = 100
@@ -158,6 +191,9 @@ class AgentConfig(Block, frozen=True):
     log_level: str = "INFO"
     log_json: bool | None = None
     log_file: str = ""
+    log_rotate_bytes: int = 0
+    log_rotate_duration: Duration = "24h"
+    log_rotate_max_files: int = 0
     enable_debug: bool = False
     enable_syslog: bool = False
     syslog_facility: str = ""

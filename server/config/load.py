@@ -10,8 +10,9 @@ import msgspec
 import orjson
 
 from yurt.fsm.errors import YurtError
-from yurt.server.config.agent import AgentConfig
-from yurt.server.hcl.document import HclError, load_document
+from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.hcl.diagnostics import HclError
+from yurt.server.hcl.document import load_document
 
 _REGION = re.compile(r"[a-zA-Z0-9._-]+\Z")
 
@@ -53,7 +54,7 @@ def _read(file: Path) -> dict[str, Any]:
         try:
             body = load_document(data.decode("utf-8", "replace"), str(file))
         except HclError as error:
-            raise ConfigError(f"Error loading configuration: {error}") from error
+            raise ConfigError(f"Error loading configuration: {error.with_line()}") from error
     if not isinstance(body, dict):
         raise ConfigError(f"Error loading configuration from {file}: want an object")
     return body
@@ -98,5 +99,11 @@ def check(config: AgentConfig) -> None:
         raise ConfigError(f"raft_multiplier cannot be {server.raft_multiplier}. Must be between 1 and 10")
     if server.server_join.retry_join and server.retry_join:
         raise ConfigError("server_join and retry_join cannot both be defined; prefer setting the server_join block")
+    if min(config.log_rotate_bytes, config.log_rotate_max_files) < 0:
+        raise ConfigError("log_rotate_bytes and log_rotate_max_files cannot be negative")
+    try:
+        nanoseconds(config.log_rotate_duration)
+    except ValueError as error:
+        raise ConfigError(f"Invalid log_rotate_duration: {error}") from None
     if config.log_level.upper() not in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR"):
         raise ConfigError(f"Invalid log level: {config.log_level}")

@@ -1,123 +1,172 @@
-"""From HCL text to tokens, each with its place."""
+"""From HCL text to tokens (spec jobspec-hcl §2, §5). Templates are cut up too: their literals, markers and expressions.
+
+Kinds: `ident`, `number`, `newline`, `end`; `oquote`, `cquote`, `lit` (a quoted string's text, escapes undecoded);
+`oheredoc`, `cheredoc`, `strlit` (a heredoc's text, a line or less); `${`, `%{`, `seqend`; signs are their own kind;
+`bad` is a character that the language does not have, `badline` the end of a line inside a quoted string.
+"""
 
 from __future__ import annotations
 
-import bisect
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from yurt.fsm.errors import YurtError
+from yurt.server.hcl.diagnostics import LimitError, Range, Source
 
 SOURCE_BYTES_MAX = 1 << 20
+TOKENS_MAX = 100_000
+DEPTH_MAX = 64
 
 
-class HclError(YurtError):
-    """The text is no HCL that can be used here; the message has file, line and column, and the line itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of text: `name`, `number`, `string` (its value), `newline`, `end`, or a sign."""
+class Token(NamedTuple):
+    """A piece of the text from `start` to before `end`."""
 
     kind: str
     text: str
-    line: int
-    column: int
+    start: int
+    end: int
 
 
-_TOKEN = re.compile(
-    r"""(?P<space>[ \t\r]+)
-      | (?P<comment>\#[^\n]*|//[^\n]*|/\*.*?\*/)
-      | (?P<newline>\n)
-      | (?P<heredoc><<-?[A-Za-z_][A-Za-z0-9_]*[ \t\r]*\n)
-      | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
-      | (?P<name>[A-Za-z_][A-Za-z0-9_-]*)
-      | (?P<string>")
-      | (?P<sign>[{}\[\](),=:.])""",
+_NORMAL = re.compile(
+    r"""(?P<space>[ \t]+)
+      | (?P<newline>\r?\n)
+      | (?P<comment>(?:\#|//)[^\n]*\n?|/\*.*?\*/)
+      | (?P<ident>[^\W\d][\w-]*)
+      | (?P<number>[0-9]+(?:(?:\.+|[eE][+-]?)[0-9]+)*)
+      | (?P<oheredoc><<-?[^\W\d][\w-]*\r?\n)
+      | (?P<oquote>")
+      | (?P<sign>\.\.\.|&&|\|\||==|!=|>=|<=|=>|::|~\}|[-{}\[\]()+*/%=<>!?:,.])""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
+_QUOTED = re.compile(r'(?:[^"\\\n$%]|\\[^\n]|\$\$(?=\{)\{|%%(?=\{)\{|[$%](?!\{))+', re.DOTALL)
+_LINE = re.compile(r"(?:[^\n$%]|\$\$(?=\{)\{|%%(?=\{)\{|[$%](?!\{))*\n?", re.DOTALL)
+_OPENING = re.compile(r"[$%]\{~?")
+_LINE_ENDS = re.compile(r"(?:\r?\n)+")
 
 
 class Scanner:
-    """Cuts one source into tokens."""
+    """Cuts one source into tokens; raises `LimitError` where it is too big or nested too deep."""
 
-    def __init__(self, source: str, file: str) -> None:
-        self._source, self._file, self._at = source, file, 0
-        if len(source) > SOURCE_BYTES_MAX:
-            raise HclError(f"{file}: larger than {SOURCE_BYTES_MAX} bytes")
-        self._starts = [0, *(match.end() for match in re.finditer("\n", source))]
+    def __init__(self, source: Source) -> None:
+        self._source, self._text, self._at = source, source.text, 0
+        self._tokens: list[Token] = []
+        # What the scanner is inside of: `"`, a newline with a heredoc's marker, `{` or `${`; and open brackets.
+        self._inside: list[str] = []
+        self._brackets = 0
+        if len(source.text) > SOURCE_BYTES_MAX or len(source.text.encode("utf-8", "replace")) > SOURCE_BYTES_MAX:
+            raise LimitError(None, f"The text is larger than {SOURCE_BYTES_MAX} bytes.")
 
-    def place(self, at: int) -> tuple[int, int]:
-        """Line and column of an offset, both from 1."""
-        line = bisect.bisect_right(self._starts, at)
-        return line, at - self._starts[line - 1] + 1
+    def tokens(self, *, template: bool = False) -> list[Token]:
+        """All tokens with an `end`. `template`: the text is what stands in a quoted string or heredoc."""
+        if template:
+            self._inside.append("\n")
+        size = len(self._text)
+        while self._at < size:
+            if len(self._tokens) > TOKENS_MAX:
+                raise self._limit(f"The text has more than {TOKENS_MAX} words and signs.")
+            inside = self._inside[-1] if self._inside else ""
+            if inside == '"':
+                self._quoted()
+            elif inside.startswith("\n"):
+                self._heredoc(inside[1:])
+            else:
+                self._normal()
+        self._add("end", size)
+        return self._tokens
 
-    def error(self, line: int, column: int, message: str) -> HclError:
-        """An error at a place, with the line it is about."""
-        text = self._source.split("\n")[line - 1].rstrip()
-        return HclError(f"{self._file}:{line},{column}: {message}\n\n  {line}: {text}")
+    def _limit(self, detail: str) -> LimitError:
+        return LimitError(Range(self._source, self._at, self._at + 1), detail)
 
-    def tokens(self) -> list[Token]:
-        """All tokens, with an `end`; raises `HclError`."""
-        found: list[Token] = []
-        while self._at < len(self._source):
-            line, column = self.place(self._at)
-            match = _TOKEN.match(self._source, self._at)
-            if match is None:
-                raise self.error(line, column, f"Invalid character {self._source[self._at]!r}")
-            self._at = match.end()
-            kind = str(match.lastgroup)
-            if kind in ("space", "comment"):
-                continue
-            text = match[0]
-            if kind == "string":
-                text = self._string(line, column)
-            elif kind == "heredoc":
-                kind, text = "string", self._heredoc(text, line, column)
-            found.append(Token(text if kind == "sign" else kind, text, line, column))
-        line, column = self.place(len(self._source))
-        return [*found, Token("end", "", line, column)]
+    def _add(self, kind: str, end: int) -> None:
+        self._tokens.append(Token(kind, self._text[self._at : end], self._at, end))
+        self._at = end
 
-    def _string(self, line: int, column: int) -> str:
-        parts: list[str] = []
-        while self._at < len(self._source):
-            character = self._source[self._at]
-            if character == '"':
-                self._at += 1
-                return "".join(parts)
-            if character == "\n":
-                break
-            if self._source.startswith("${", self._at) and not self._source.startswith("$${", self._at - 1):
-                raise self.error(*self.place(self._at), "Interpolation is not available here")
-            if character == "\\":
-                parts.append(self._escape())
-                continue
-            parts.append(character)
-            self._at += 1
-        raise self.error(line, column, "Unterminated string literal")
+    def _enter(self, what: str) -> None:
+        if what in "[(":
+            self._brackets += 1
+        else:
+            self._inside.append(what)
+        if len(self._inside) + self._brackets > DEPTH_MAX:
+            raise self._limit(f"Nested more than {DEPTH_MAX} deep.")
 
-    def _escape(self) -> str:
-        follow = self._source[self._at + 1 : self._at + 2]
-        if follow in _ESCAPES:
-            self._at += 2
-            return _ESCAPES[follow]
-        digits = {"u": 4, "U": 8}.get(follow, 0)
-        code = self._source[self._at + 2 : self._at + 2 + digits]
-        if digits and re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", code) and int(code, 16) < 0x110000:
-            self._at += 2 + digits
-            return chr(int(code, 16))
-        raise self.error(*self.place(self._at), "Invalid escape sequence")
+    def _normal(self) -> None:
+        match = _NORMAL.match(self._text, self._at)
+        if match is None:
+            self._add("bad", self._at + 1)
+            return
+        kind, end = str(match.lastgroup), match.end()
+        if kind == "space":
+            self._at = end
+        elif kind == "comment":
+            self._comment(match[0], end)
+        elif kind == "sign":
+            self._sign(match[0], end)
+        else:
+            if kind == "oquote":
+                self._enter('"')
+            elif kind == "oheredoc":
+                self._enter("\n" + match[0].strip("<-\r\n"))
+            elif kind == "ident" and not match[0].isascii() and not _is_identifier(match[0]):
+                kind, end = "bad", self._at + 1
+            self._add(kind, end)
 
-    def _heredoc(self, opening: str, line: int, column: int) -> str:
-        word = opening.strip("<- \t\r\n")
-        end = re.compile(rf"^[ \t]*{re.escape(word)}[ \t\r]*$", re.MULTILINE).search(self._source, self._at)
-        if end is None:
-            raise self.error(line, column, "Unterminated heredoc")
-        body = self._source[self._at : end.start()]
-        self._at = end.end()
-        if opening.startswith("<<-"):
-            lines = body.split("\n")
-            indents = [len(one) - len(one.lstrip()) for one in lines if one.strip()]
-            body = "\n".join(one[min(indents, default=0) :] for one in lines)
-        return body
+    def _comment(self, text: str, end: int) -> None:
+        if text.endswith("\n"):
+            self._add("newline", end)
+        self._at = end
+
+    def _sign(self, sign: str, end: int) -> None:
+        if sign in "{[(":
+            self._enter(sign)
+        elif sign in "])":
+            self._brackets = max(0, self._brackets - 1)
+        elif sign in ("}", "~}"):
+            is_end = sign == "~}" or (bool(self._inside) and self._inside[-1] == "${")
+            if is_end:
+                if self._inside and self._inside[-1] == "${":
+                    self._inside.pop()
+                self._add("seqend", end)
+                return
+            if self._inside:
+                self._inside.pop()
+        self._add(sign, end)
+
+    def _quoted(self) -> None:
+        character = self._text[self._at]
+        if character == '"':
+            self._inside.pop()
+            self._add("cquote", self._at + 1)
+        elif character == "\n" or self._text.startswith("\r\n", self._at):
+            lines = _LINE_ENDS.match(self._text, self._at)
+            assert lines is not None
+            self._add("badline", lines.end())
+        elif opening := _OPENING.match(self._text, self._at):
+            self._enter("${")
+            self._add(opening[0][:2], opening.end())
+        elif literal := _QUOTED.match(self._text, self._at):
+            end = literal.end() - (1 if literal[0].endswith("\r") and self._text[literal.end() :][:1] == "\n" else 0)
+            self._add("lit", end)
+        else:
+            self._add("lit", self._at + 1)
+
+    def _heredoc(self, marker: str) -> None:
+        """A piece of a heredoc, or its end if `marker` stands alone on the line."""
+        starts_line = not self._tokens or self._text[self._at - 1 : self._at] == "\n"
+        if starts_line and marker:
+            end = self._text.find("\n", self._at)
+            line = self._text[self._at : max(end, self._at)]
+            if line.strip(" \t\r") == marker:
+                self._inside.pop()
+                self._add("cheredoc", self._at + len(line.rstrip(" \t\r")))
+                self._at += len(line) - len(line.rstrip(" \t")) if not line.endswith("\r") else 0
+                return
+        if opening := _OPENING.match(self._text, self._at):
+            self._enter("${")
+            self._add(opening[0][:2], opening.end())
+            return
+        literal = _LINE.match(self._text, self._at)
+        assert literal is not None
+        self._add("strlit", literal.end())
+
+
+def _is_identifier(text: str) -> bool:
+    return text.replace("-", "").isidentifier()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -96,7 +97,13 @@ class App:
         answer = await self._dispatcher.answer(context)
         if "pretty" in context.query and context.query["pretty"] != "0":
             answer = _pretty(answer)
+        if b"deflate" in (accepted := headers.get(b"accept-encoding", b"")) and b"gzip" not in accepted:
+            answer = _deflated(answer)
         await self._send(scope, send, answer, gzipped=b"gzip" in headers.get(b"accept-encoding", b""))
+
+    def end_waiting(self) -> None:
+        """Answer every blocking query now: the server stops."""
+        self._dispatcher.reads.end_waiting()
 
     async def _send(self, scope: Scope, send: Send, answer: Answer, *, gzipped: bool = False) -> None:
         body, headers = answer.body, [*answer.headers, VARY, *self._extra]
@@ -161,6 +168,13 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) 
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+def _deflated(answer: Answer) -> Answer:
+    """For clients that do not take gzip: the zlib format, as HTTP calls deflate."""
+    if not answer.body:
+        return answer
+    return Answer(answer.status, zlib.compress(answer.body, 1), (*answer.headers, (b"content-encoding", b"deflate")))
 
 
 def _pretty(answer: Answer) -> Answer:

@@ -7,11 +7,11 @@ import logging
 import time
 
 from yurt.fsm.errors import Refusal, YurtError
+from yurt.fsm.job.admit import NO_REGION
 from yurt.server.http.context import Answer, Context, text
 from yurt.server.http.forward import forward
 from yurt.server.http.reads import Reads
 from yurt.server.http.routes.jobs_read import submission_version
-from yurt.server.http.routes.jobs_write import NO_REGION
 from yurt.server.http.table import Route, find
 from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown, Overloaded, StorageFull
 from yurt.server.server import InternalError, Server

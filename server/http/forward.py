@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from yurt.server.http.context import Answer, Context
+from yurt.server.raft.errors import OutcomeUnknown
 from yurt.server.server import Server
 
 METHOD = "http"
 FORWARD_SECONDS_MAX = 330.0
+DEPOSED_SECONDS = 0.1  # for the answer of a server that does not lead any more
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True):
@@ -40,10 +43,18 @@ async def forward(context: Context, server_id: str) -> Answer:
     """The leader's answer; raises `NotSent` (try again) or `OutcomeUnknown` (perhaps carried out)."""
     kept = {name: value for name, value in context.headers.items() if name in _KEPT}
     request = Forwarded(context.method, context.path, context.raw_query, kept, context.body)
-    payload = await context.server.transport.call(
-        server_id, METHOD, msgspec.msgpack.encode(request), timeout=FORWARD_SECONDS_MAX
+    call = asyncio.ensure_future(
+        context.server.transport.call(server_id, METHOD, msgspec.msgpack.encode(request), timeout=FORWARD_SECONDS_MAX)
     )
-    answer = _answer.decode(payload)
+    try:
+        await asyncio.wait((call, context.server.leader_changed()), return_when=asyncio.FIRST_COMPLETED)
+        if not call.done():  # another server leads: what the old one knows comes soon or not at all
+            await asyncio.wait((call,), timeout=DEPOSED_SECONDS)
+        if not call.done():
+            raise OutcomeUnknown
+        answer = _answer.decode(call.result())
+    finally:
+        call.cancel()
     return Answer(answer.status, answer.body, tuple(answer.headers))
 
 

@@ -61,11 +61,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """A request has begun: it must be whole before the deadline."""
         if self._refused:
             return
-        if self._deadline is None and self._receiving_head:
+        if self._deadline is None:
             self._start_deadline()
         super().data_received(data)
-
-    _receiving_head = True
 
     def _start_deadline(self) -> None:
         self._stop_deadline()
@@ -93,6 +91,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """A new head."""
         self._head_bytes = self._header_count = self._paced_bytes = 0
         super().on_message_begin()
+        if self._deadline is None:  # it came in one piece with the end of the one before
+            self._start_deadline()
 
     def on_url(self, url: bytes) -> None:
         """The target, perhaps in pieces."""

@@ -68,6 +68,7 @@ class Reads:
         self._groups: dict[Any, _Group] = {}
         self._waiters_max, self._jitter = waiters_max, jitter
         self.waiting = self._cached_bytes = 0
+        self._ended = False
 
     async def answer(self, context: Context, query: Query) -> Answer:
         """Run a query, or wait for it with `index`."""
@@ -120,7 +121,7 @@ class Reads:
         deadline = loop.time() + options.wait_seconds * (1 + self._jitter() / 16)
         self.waiting += 1
         try:
-            while found.index <= options.index:
+            while found.index <= options.index and not self._ended:
                 future: asyncio.Future[None] = loop.create_future()
                 timer = loop.call_at(deadline, _finish, future)
                 self._join(context, key, found, future)
@@ -135,6 +136,12 @@ class Reads:
             return found
         finally:
             self.waiting -= 1
+
+    def end_waiting(self) -> None:
+        """Answer everybody who waits with what there is, and let nobody wait any more."""
+        self._ended = True
+        for key in list(self._groups):
+            self._wake(key)
 
     def _join(self, context: Context, key: Any, found: Found, future: asyncio.Future[None]) -> None:
         group = self._groups.get(key)

@@ -79,6 +79,7 @@ class HttpServer:
         if tls is not None:
             config.ssl = tls
         self._server = _Embedded(config)
+        self._end_waiting = app.end_waiting
         self._sockets = sockets
         self._task: asyncio.Task[None] | None = None
 
@@ -88,7 +89,8 @@ class HttpServer:
         self._task = asyncio.get_running_loop().create_task(work(sockets=self._sockets))
 
     async def stop(self) -> None:
-        """Accept nothing new, let requests in work end for a few seconds, close."""
+        """Accept nothing new, answer who waits, let requests in work end for a few seconds, close."""
         self._server.should_exit = True
+        self._end_waiting()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=GRACE_SECONDS + 2)

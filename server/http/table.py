@@ -15,6 +15,7 @@ from yurt.fsm.job.requests import (
     DispatchRequest,
     EvaluateRequest,
     JobPlanRequest,
+    JobsParseRequest,
     RegisterRequest,
     RevertRequest,
     ScaleRequest,
@@ -30,6 +31,7 @@ from yurt.server.http.routes import (
     cluster,
     enterprise,
     jobs_change,
+    jobs_parse,
     jobs_read,
     jobs_write,
     raft,
@@ -74,11 +76,6 @@ LIST = Route(
 )
 
 
-async def _not_parsed(_context: Context) -> Answer:
-    """POST /v1/jobs/parse."""
-    raise Refusal(501, "this version does not read HCL job files; send the job as JSON")
-
-
 async def _no_action(_context: Context) -> Answer:
     """GET /v1/job/:id/action (a WebSocket)."""
     raise Refusal(500, "websocket connection not found in context")
@@ -87,7 +84,10 @@ async def _no_action(_context: Context) -> Answer:
 _E = enterprise.only_there
 FIXED: tuple[Route, ...] = (
     LIST,
-    Route("/v1/jobs/parse", "parse-job", put=_not_parsed, local=True, body_bytes_max=JOB_BYTES_MAX),
+    Route(
+        "/v1/jobs/parse", "parse-job",
+        put=jobs_parse.parse, local=True, body_bytes_max=JOB_BYTES_MAX, body=JobsParseRequest,
+    ),
     Route(
         "/v1/validate/job", "read-job",
         put=jobs_write.validate, local=True, body_bytes_max=JOB_BYTES_MAX, body=RegisterRequest,

@@ -21,6 +21,7 @@ class Elections(EngineState):
     polled: set[str]
     is_fresh = False  # this server's files began with this process: it has promised nothing before
     lease_revoked = False
+    led_until = float("-inf")
 
     def reset_election_timer(self) -> None:
         """A new deadline, drawn anew at every change of role and every sign of a leader."""
@@ -272,6 +273,7 @@ class Elections(EngineState):
             self.heartbeat_timer.cancel()
         self.reset_election_timer()
         if led:
+            self.led_until = self.runtime.now()
             self.end_waiting()
         self.leadership_changed()
 

@@ -43,6 +43,8 @@ class Engine(Agreement):
         super().__init__(own, **parts)
         self._next_round, self._leadership_callbacks = [], []
         self._led_waiters: list[Callback] = []
+        self._change_waiters: list[Callback] = []
+        self._last_leader: str | None = None
         self._questions = {False: Questions(), True: Questions()}
         self._applied_waiters, self.polled = [], set()
         self.on_configuration: Callable[[Servers], None] = lambda _servers: None
@@ -226,6 +228,10 @@ class Engine(Agreement):
         else:
             self._led_waiters.append(callback)
 
+    def when_leader_changes(self, callback: Callback) -> None:
+        """`callback(None, None)` as soon as another server than the one known last leads."""
+        self._change_waiters.append(callback)
+
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
         """Call back with True when this server leads and has applied its first entry, with False when no more."""
         self._leadership_callbacks.append(callback)
@@ -234,6 +240,12 @@ class Engine(Agreement):
         """Tell it, once a change."""
         if self.leader is not None and (self.is_ready or not self.is_leader_role):
             waiting, self._led_waiters = self._led_waiters, []
+            for waiter in waiting:
+                waiter(None, None)
+        leader = self.leader.id if self.leader is not None else None
+        if leader is not None and leader != self._last_leader:
+            self._last_leader = leader
+            waiting, self._change_waiters = self._change_waiters, []
             for waiter in waiting:
                 waiter(None, None)
         now = (self.is_ready, self.leader_address)
@@ -260,8 +272,9 @@ class Engine(Agreement):
         return str(self.own.address if self.is_leader_role else self.peer_of(self.leader.id).address) or None
 
     def last_contact_seconds(self) -> float:
-        """Since the leader was heard; 0 on the leader."""
-        return 0.0 if self.is_leader_role else max(0.0, self.runtime.now() - self.leader_contact)
+        """Since a leader was heard or this server led, at most since it started; 0 on the leader."""
+        known = max(self.leader_contact, self.led_until, self.started_at)
+        return 0.0 if self.is_leader_role else max(0.0, self.runtime.now() - known)
 
     # --- looking at it
 

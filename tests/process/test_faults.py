@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.process.history import Client, Register
-from tests.process.links import Links
 from tests.process.servers import ServerProcess, free_ports, wait_for
+from yurt.server.testing.links import Links
 
 ROUNDS = int(os.environ.get("YURT_FAULT_ROUNDS", "12"))
 SEED = int(os.environ.get("YURT_FAULT_SEED", "1"))
@@ -120,8 +120,8 @@ class Faults:
             self.links.heal()
             time.sleep(self.chance.uniform(0.05, 0.4))
 
-    def slow(self, _victim: ServerProcess) -> None:
-        self.links.delay = self.chance.choice((0.02, 0.1, 0.3))
+    def slow(self, victim: ServerProcess) -> None:
+        self.links.delays[victim.name] = self.chance.choice((0.02, 0.1, 0.3))
         self.bad_time()
 
 

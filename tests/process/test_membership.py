@@ -20,10 +20,10 @@ def peers(server: ServerProcess) -> list[dict[str, Any]]:
     return found
 
 
-def newcomer(directory: Path, servers: list[ServerProcess]) -> ServerProcess:
+def newcomer(directory: Path, known: ServerProcess) -> ServerProcess:
     """A fourth server that knows one of the others."""
     http_port, rpc_port = free_ports(2)
-    block = {"enabled": True, "server_join": {"retry_join": [f"127.0.0.1:{servers[0].rpc_port}"]}}
+    block = {"enabled": True, "server_join": {"retry_join": [f"127.0.0.1:{known.rpc_port}"]}}
     return ServerProcess(directory, "s4", http_port, rpc_port, server=block)
 
 
@@ -83,7 +83,8 @@ def test_a_new_server_joins_votes_and_takes_the_place_of_another(tmp_path: Path)
     with cluster(tmp_path, autopilot={"server_stabilization_time": "0s"}) as servers:
         for number in range(50):
             assert servers[0].request("PUT", "/v1/jobs", small_job(f"before-{number}"))[0] == 200
-        fourth = newcomer(tmp_path / "s4", servers)
+        leader = leader_of(servers)
+        fourth = newcomer(tmp_path / "s4", next(one for one in servers if one is not leader))
         try:
             fourth.start().wait_ready()
             wait_for(lambda: len([one for one in peers(fourth) if one["Voter"]]) == 4, 20, "the fourth server votes")

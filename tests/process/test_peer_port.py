@@ -45,7 +45,7 @@ def plausible(chance: random.Random, cluster: bytes, term: int) -> bytes:
         messages.VoteAnswer(cluster, 0, number(), True, chance.random() < 0.5),
         messages.ReadRequest(cluster, 0, number(), number(), True),
         messages.ReadAnswer(cluster, 0, number(), number(), True, number()),
-        messages.SnapshotAnswer(cluster, term, number(), number(), number(), True),
+        messages.SnapshotAnswer(cluster, term, number(), number(), number(), number(), number()),
         messages.Heartbeat(cluster, term, number()),
         messages.Append(cluster, term, number(), 0, 0, 0, [(b"x", 1, term)]),
         messages.TimeoutNow(cluster, 0, number()),

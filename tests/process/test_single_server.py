@@ -41,8 +41,8 @@ def test_a_stop_is_clean_and_exits_with_zero(tmp_path: Path, by: signal.Signals)
 def test_a_second_agent_refuses_the_data_directory(tmp_path: Path) -> None:
     with single(tmp_path) as server:
         http_port, rpc_port = free_ports(2)
-        other = ServerProcess(tmp_path / "other", "two", http_port, rpc_port, server=server.extra_config["server"])
-        other.extra_config = {**server.extra_config, "data_dir": str(tmp_path / "data")}
+        other = ServerProcess(tmp_path / "other", "two", http_port, rpc_port, server=server.config["server"])
+        other.config = {**server.config, "data_dir": str(tmp_path / "data")}
         other.start()
         assert other.process is not None and other.process.wait(20) == 1
         assert str(tmp_path / "data") in other.log() and "Traceback" not in other.log()

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from yurt.fsm import commands
 from yurt.fsm.commands import DeregisterJob, LaunchPeriodicJob, RegisterJob
-from yurt.fsm.machine import Applied, Machine
+from yurt.fsm.machine import Applied, Machine, Refused
 from yurt.fsm.store.schema import EVALUATIONS, JOBS
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import COMPLETE
 from yurt.fsm.structs.job import Job, Periodic
-from yurt.scheduler.duties.periodic import SECOND_NS, Launch, PeriodicDispatcher
+from yurt.scheduler.duties.periodic import SECOND_NS, SLICE, Launch, PeriodicDispatcher
 from yurt.server.zones import zone
 
 MINUTE = 60 * SECOND_NS
@@ -56,7 +58,7 @@ class World:
             self.apply(
                 LaunchPeriodicJob(
                     now_ns=self.now, namespace=one.namespace, job_id=one.job_id, launch_seconds=one.seconds,
-                    eval_id=f"eval-{self.number}",
+                    by_clock=True, eval_id=f"eval-{self.number}",
                 )
             )  # fmt: skip
         return [one.seconds // 60 for one in launches]
@@ -64,7 +66,9 @@ class World:
     def new_leader(self) -> list[int]:
         """The same state, another leader."""
         self.dispatcher = PeriodicDispatcher(zone)
-        return self.launch(self.dispatcher.begin(self.machine.view(), self.now))
+        self.dispatcher.begin(self.machine.view())
+        assert self.dispatcher.next_deadline() in (0, None)
+        return self.launch(self.dispatcher.take(self.machine.view(), self.now))
 
     def children(self) -> list[str]:
         return [job.id for job in self.machine.view().scan(JOBS) if job.parent_id]
@@ -120,6 +124,7 @@ def test_overlaps_are_skipped_and_not_made_up() -> None:
     world = World()
     world.register("one", prohibit_overlap=True)
     assert world.until(20 * MINUTE) == [10]
+    world.now += 1
     assert world.new_leader() == []
     view = world.machine.view()
     done = [replace(one, status=COMPLETE) for one in view.scan(EVALUATIONS)]
@@ -159,3 +164,112 @@ def test_a_spec_that_never_comes_is_never_due() -> None:
     world = World()
     world.register("never", "0 0 30 2 *")
     assert world.dispatcher.next_deadline() is None
+
+
+def test_a_launch_that_was_not_written_is_due_again_by_the_same_name() -> None:
+    world = World()
+    world.register("tick")
+    (launch,) = world.dispatcher.take(world.machine.view(), 10 * MINUTE)
+    world.dispatcher.again(launch, 10 * MINUTE)
+    assert world.dispatcher.next_deadline() == 10 * MINUTE + SECOND_NS
+    assert world.dispatcher.take(world.machine.view(), 10 * MINUTE) == []
+    for _ in range(2000):  # the disk stays full for hours
+        world.now = world.dispatcher.next_deadline() or 0
+        waiting = world.dispatcher.take(world.machine.view(), world.now)
+        assert waiting == [launch], "later ones are skipped, not heaped up"
+        world.dispatcher.again(launch, world.now)
+    world.now = world.dispatcher.next_deadline() or 0
+    assert world.launch(world.dispatcher.take(world.machine.view(), world.now)) == [10]
+    following = (world.now // MINUTE // 10 + 1) * 10
+    assert world.until(following * MINUTE) == [following]
+
+
+def test_the_log_refuses_a_launch_that_is_there_and_one_that_would_overlap() -> None:
+    world = World()
+    world.register("one", prohibit_overlap=True)
+    world.until(10 * MINUTE)
+    for seconds in (600, 1200):
+        command = LaunchPeriodicJob(namespace="default", job_id="one", launch_seconds=seconds, by_clock=True)
+        assert isinstance(world.machine.apply(commands.encode(command)), Refused)
+    world.apply(LaunchPeriodicJob(namespace="default", job_id="one", launch_seconds=1200))
+    assert world.children() == ["one/periodic-1200", "one/periodic-600"], "by hand it overlaps"
+
+
+def test_a_new_leader_makes_up_nothing_that_an_older_spec_did_not_name() -> None:
+    world = World()
+    world.register("tick", "0 0 1 1 *")
+    world.now = 12 * 60 * MINUTE
+    world.register("tick", "30 * * * *")
+    world.now += 10 * MINUTE
+    assert world.new_leader() == []
+    assert world.until(13 * 60 * MINUTE) == [12 * 60 + 30]
+    world.register("tick", "30 * * * *", enabled=False)
+    world.now += 5 * 60 * MINUTE
+    world.register("tick", "30 * * * *")
+    world.now += 10 * MINUTE
+    assert world.new_leader() == []
+
+
+def test_a_new_leader_whose_clock_is_behind_does_not_repeat_a_launch() -> None:
+    world = World()
+    world.register("tick")
+    world.until(20 * MINUTE)
+    world.now = 19 * MINUTE
+    assert world.new_leader() == []
+    launches = world.dispatcher.take(world.machine.view(), 20 * MINUTE)
+    assert [one.seconds for one in launches] == [1200]
+    command = LaunchPeriodicJob(namespace="default", job_id="tick", launch_seconds=1200, by_clock=True)
+    assert isinstance(world.machine.apply(commands.encode(command)), Refused)
+    assert world.until(30 * MINUTE) == [30]
+
+
+def test_a_leader_that_begins_in_the_very_moment_of_a_launch_carries_it_out() -> None:
+    world = World()
+    world.register("tick")
+    world.now = 10 * MINUTE
+    assert world.new_leader() == [10]
+    assert world.until(19 * MINUTE) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 900), st.booleans()), max_size=30))
+def test_timers_neither_fire_twice_nor_are_lost(steps: list[tuple[int, bool]]) -> None:
+    """However time passes and leaders change: each interval between two looks at the clock has its launch, once."""
+    world = World()
+    world.register("tick", "* * * * *")
+    found = []
+    for seconds, changes in steps:
+        found += world.until(world.now + seconds * SECOND_NS)
+        if changes:
+            world.now += 1
+            found += world.new_leader()
+    assert found == list(range(1, world.now // MINUTE + 1))
+    assert len(world.children()) == len(found)
+
+
+def test_many_jobs_are_looked_at_in_slices_and_none_is_forgotten() -> None:
+    world = World()
+    count = 2 * SLICE + 10
+    for number in range(count):
+        world.register(f"job-{number:04d}")
+    world.dispatcher = PeriodicDispatcher(zone)
+    world.now = 15 * MINUTE
+    world.dispatcher.begin(world.machine.view())
+    sizes = []
+    while world.dispatcher.next_deadline() == 0:
+        sizes.append(len(world.launch(world.dispatcher.take(world.machine.view(), world.now))))
+    assert sizes == [SLICE, SLICE, 10]
+    sizes, world.now = [], 20 * MINUTE
+    while (world.dispatcher.next_deadline() or 0) <= world.now:
+        sizes.append(len(world.launch(world.dispatcher.take(world.machine.view(), world.now))))
+    assert sizes == [SLICE, SLICE, 10]
+
+
+def test_a_job_that_is_launched_before_it_was_looked_at_is_not_made_up() -> None:
+    world = World()
+    world.register("tick")
+    world.now = 15 * MINUTE
+    world.dispatcher = PeriodicDispatcher(zone)
+    world.dispatcher.begin(world.machine.view())
+    world.register("tick", "*/5 * * * *")
+    assert world.until(19 * MINUTE) == [] and world.until(20 * MINUTE) == [20]

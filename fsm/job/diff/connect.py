@@ -9,6 +9,7 @@ from yurt.fsm.job.diff.fields import flatten
 from yurt.fsm.job.diff.pairs import by
 from yurt.fsm.job.diff.resources import RESOURCES
 from yurt.fsm.job.diff.shape import Flat, Many, One, Set, Shape
+from yurt.fsm.structs.base import Record, to_builtins
 from yurt.fsm.structs.service import (
     Connect,
     Expose,
@@ -23,7 +24,18 @@ from yurt.fsm.structs.service import (
 
 def _places(values: tuple[Any, ...]) -> dict[str, str]:
     """A list's leaves by place."""
-    return flatten({str(place): one for place, one in enumerate(values)})
+    return flatten({str(place): _present(one) for place, one in enumerate(to_builtins(values))})
+
+
+def _leaves(record: Record) -> dict[str, str]:
+    """A record's leaves under their wire names, but those that are not there."""
+    return flatten(_present(to_builtins(record)))
+
+
+def _present(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _present(one) for key, one in value.items() if one is not None}
+    return [_present(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 _UPSTREAM = Shape(Upstream, parts=(Flat("mesh_gateway", "MeshGateway"), Flat("config", "Config")))
@@ -59,7 +71,7 @@ _TASK = Shape(
     parts=(
         Flat("config", "Config"),
         RESOURCES,
-        Flat("log_config", "LogConfig"),
+        Flat("log_config", "LogConfig", read=_leaves),
         Flat("volume_mounts", "VolumeMounts", read=_places),
     ),
 )
@@ -75,7 +87,7 @@ CONNECT = One(
                 Shape(SidecarService, parts=(Set("tags", "Tags"), One("proxy", "Proxy", _PROXY))),
             ),
             One("sidecar_task", "SidecarTask", _TASK),
-            Flat("gateway", "Gateway"),
+            Flat("gateway", "Gateway", read=_leaves),
         ),
     ),
 )

@@ -1,16 +1,17 @@
-"""What every job must say of itself, its groups and tasks (spec job-model §4.2, §4.3; parts of §5.1, §5.4)."""
+"""What every job must say of itself (spec job-model §4.2, §4.3)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from yurt.fsm.job.multierror import multierror
+from yurt.fsm.job.validate.constraint import affinity_list_errors, constraint_list_errors, spread_list_errors
+from yurt.fsm.job.validate.group import group_errors
 from yurt.fsm.job.validate.periodic import Zones, only_utc, periodic_errors
-from yurt.fsm.structs.group import TaskGroup
-from yurt.fsm.structs.job import Job
-from yurt.fsm.structs.task import Task
+from yurt.fsm.structs.job import Job, ParameterizedJob
 
-TYPES = ("service", "batch", "system", "sysbatch")
+TYPES = ("service", "batch", "system", "sysbatch", "_core")
+DESCRIPTION_BYTES_MAX = 1000
 
 
 def job_errors(job: Job, *, priority_max: int, count_max: int, zones: Zones = only_utc) -> Iterator[str]:
@@ -18,22 +19,27 @@ def job_errors(job: Job, *, priority_max: int, count_max: int, zones: Zones = on
     yield from _scalars(job)
     if not job.task_groups:
         yield "Missing job task groups"
+    yield from constraint_list_errors(job.constraints)
+    yield from affinity_list_errors(job.affinities, job.type)
+    yield from spread_list_errors(job.spreads, job.type)
+    yield from _descriptions(job)
     yield from _groups(job)
-    if job.periodic is not None and job.periodic.enabled:
-        if job.type not in ("batch", "sysbatch"):
-            yield 'Periodic can only be used with "batch" or "sysbatch" scheduler'
-        if errors := list(periodic_errors(job.periodic, zones)):
-            yield multierror(errors)
-    if job.parameterized_job is not None and job.type not in ("batch", "sysbatch"):
-        yield 'Parameterized job can only be used with "batch" or "sysbatch" scheduler'
+    yield from _children(job, zones)
+    if job.type == "_core":
+        yield "job type cannot be core"
+    if job.payload:
+        yield "job can't be submitted with a payload, only dispatched"
     if not 1 <= job.priority <= priority_max:
         yield f"job priority must be between [1, {priority_max}]"
+    yield from _identities(job)
     total = sum(group.count for group in job.task_groups or ())
     if count_max and total > count_max:
         yield f"total count was greater than configured job_max_count: {total} > {count_max}"
 
 
 def _scalars(job: Job) -> Iterator[str]:
+    if not job.region:
+        yield "Missing job region"
     if not job.id:
         yield "Missing job ID"
     elif " " in job.id:
@@ -44,11 +50,21 @@ def _scalars(job: Job) -> Iterator[str]:
         yield "Missing job name"
     elif "\0" in job.name:
         yield "Job Name contains a null character"
-    if job.type not in TYPES:
+    if not job.type:
+        yield "Missing job type"
+    elif job.type not in TYPES:
         yield f'Invalid job type: "{job.type}"'
     for datacenter in job.datacenters or ():
         if not datacenter:
             yield "Job datacenter must be non-empty string"
+
+
+def _descriptions(job: Job) -> Iterator[str]:
+    described = (("UI", job.ui), ("Tagged version", job.version_tag))
+    for what, block in described:
+        size = len(block.description.encode()) if block is not None else 0
+        if size > DESCRIPTION_BYTES_MAX:
+            yield f"{what} description must be under {DESCRIPTION_BYTES_MAX} characters, currently {size}"
 
 
 def _groups(job: Job) -> Iterator[str]:
@@ -63,48 +79,49 @@ def _groups(job: Job) -> Iterator[str]:
         if (group.shutdown_delay or 0) < 0:
             yield "ShutdownDelay must be a positive value"
         if job.type == "system" and group.count > 1:
-            yield (f"Job task group {group.name} has count {group.count}. Count cannot exceed 1 with system scheduler")
+            yield f"Job task group {group.name} has count {group.count}. Count cannot exceed 1 with system scheduler"
     for group in job.task_groups or ():
-        if errors := list(_group(group)):
+        if errors := list(group_errors(group, job.type)):
             yield f"Task group {group.name} validation failed: {multierror(errors)}"
 
 
-def _group(group: TaskGroup) -> Iterator[str]:
-    if not group.name:
-        yield "Missing task group name"
-    elif "\0" in group.name:
-        yield "Task group name contains null character"
-    if group.count < 0:
-        yield "Task group count can't be negative"
-    if not group.tasks:
-        yield "Missing tasks for task group"
-    seen: dict[str, int] = {}
-    for number, task in enumerate(group.tasks or (), start=1):
-        if not task.name:
-            yield f"Task {number} missing name"
-        elif task.name in seen:
-            yield f"Task {number} redefines '{task.name}' from task {seen[task.name]}"
-        else:
-            seen[task.name] = number
-    if sum(task.leader for task in group.tasks or ()) > 1:
-        yield "Only one task may be marked as leader"
-    for task in group.tasks or ():
-        if errors := list(_task(task)):
-            yield f"Task {task.name} validation failed: {multierror(errors)}"
+def _children(job: Job, zones: Zones) -> Iterator[str]:
+    """The blocks of jobs that are only ever run as children."""
+    if job.periodic is not None and job.periodic.enabled:
+        if job.type not in ("batch", "sysbatch"):
+            yield 'Periodic can only be used with "batch" or "sysbatch" scheduler'
+        if errors := list(periodic_errors(job.periodic, zones)):
+            yield multierror(errors)
+    if job.parameterized_job is not None:
+        if job.type not in ("batch", "sysbatch"):
+            yield 'Parameterized job can only be used with "batch" or "sysbatch" scheduler'
+        if errors := list(_parameterized_errors(job.parameterized_job)):
+            yield multierror(errors)
 
 
-def _task(task: Task) -> Iterator[str]:
-    if not task.name:
-        yield "Missing task name"
-    elif task.name == "alloc":
-        yield 'Task cannot be named "alloc"'
-    if "/" in task.name or "\\" in task.name:
-        yield "Task name cannot include slashes"
-    elif "\0" in task.name:
-        yield "Task name cannot include null characters"
-    if not task.driver:
-        yield "Missing task driver"
-    if task.kill_timeout < 0:
-        yield "KillTimeout must be a positive value"
-    if task.shutdown_delay < 0:
-        yield "ShutdownDelay must be a positive value"
+def _parameterized_errors(rules: ParameterizedJob) -> Iterator[str]:
+    """What is wrong with what a dispatch must bring (spec job-model §5.15)."""
+    if rules.payload not in ("optional", "required", "forbidden"):
+        yield f'Unknown payload requirement: "{rules.payload}"'
+    if both := set(rules.meta_required or ()) & set(rules.meta_optional or ()):
+        text = "Required and optional meta keys should be disjoint. Following keys exist in both"
+        yield f"{text}: [{' '.join(sorted(both))}]"
+
+
+def _identities(job: Job) -> Iterator[str]:
+    """Identities of services must have a name, those of Vault must be there."""
+    for group in job.task_groups or ():
+        for service in group.services or ():
+            if service.identity is not None and not service.identity.name:
+                yield f"Service {service.name} in task group {group.name} has an identity with an empty name"
+        for task in group.tasks or ():
+            for service in task.services or ():
+                if service.identity is not None and not service.identity.name:
+                    yield f"Service {service.name} in task {task.name} has an identity with an empty name"
+            if task.vault is not None:
+                needed = f"vault_{task.vault.cluster}"
+                if all(identity.name != needed for identity in task.identities or ()):
+                    yield (
+                        f"Task {task.name} uses Vault cluster {task.vault.cluster} but does not have an identity "
+                        f"named {needed} and no default identity is provided in agent configuration"
+                    )

@@ -8,6 +8,7 @@ from datetime import UTC, tzinfo
 from yurt.fsm.lang.cron import CronError, next_of, parse
 from yurt.fsm.structs.job import Job, Periodic
 
+SPECS_MAX = 100
 Zones = Callable[[str], tzinfo | None]
 
 
@@ -31,6 +32,9 @@ def periodic_errors(periodic: Periodic, zones: Zones) -> Iterator[str]:
         yield f'Invalid time zone "{periodic.time_zone}": unknown time zone {periodic.time_zone}'
     if periodic.spec_type != "cron":
         yield f'Unknown periodic specification type "{periodic.spec_type}"'
+        return
+    if len(specs_of(periodic)) > SPECS_MAX:
+        yield f"Too many cron specs: {len(specs_of(periodic))} > {SPECS_MAX}"
         return
     for spec in (*((periodic.spec,) if periodic.spec else ()), *(periodic.specs or ())):
         try:

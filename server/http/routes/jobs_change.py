@@ -81,7 +81,7 @@ async def _dispatch(context: Context, payload: bytes, body: dict[str, Any]) -> A
     meta, priority = body.get("Meta"), body.get("Priority", 0)
     check_dispatch(server.view().get(JOBS, (namespace, job_id)), payload, meta, priority)
     now_ns, unique = server.now_ns(), server.new_id()[:8]
-    prefix = f"{body['IdPrefixTemplate']}-" if body.get("IdPrefixTemplate") else ""
+    prefix = f"{body['IDPrefixTemplate']}-" if body.get("IDPrefixTemplate") else ""
     result: ChildMade = await server.propose(
         DispatchJob(
             now_ns=now_ns,
@@ -187,7 +187,7 @@ async def plan(context: Context) -> Answer:
     if job["ID"] != context.arguments[0]:
         raise Refusal(400, "Job ID does not match")
     check_region(context, body.get("Region", ""), job.get("Region", ""))
-    ready = admitted(context, body)
+    ready = await admitted(context, body)
     server = context.server
     view = server.view()
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))

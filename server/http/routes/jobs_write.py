@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 import orjson
 
+from yurt.fsm.apply.jobs import reverted
 from yurt.fsm.commands import DeregisterJob, EvaluateJob, JobWritten, RegisterJob, RevertJob, SetJobStability
 from yurt.fsm.errors import Refusal
-from yurt.fsm.job.admit import Admitted, admit, admit_submission, errors_of, prepare
+from yurt.fsm.job.admit import NO_REGION, Admitted, admit, admit_submission, errors_of, prepare
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.multierror import multierror, multiwarning
 from yurt.fsm.job.requests import EvaluateRequest, RegisterRequest, RevertRequest, StableRequest, decode_request
 from yurt.fsm.job.rules import check_evaluate, check_index, check_update
-from yurt.fsm.job.warnings import job_warnings
-from yurt.fsm.store.schema import JOBS, SCHEDULER_CONFIG
+from yurt.fsm.job.warnings import job_warnings, memory_warnings
+from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.job import JobSubmission
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN
 
-NO_REGION = "No path to region"
+LARGE_BODY_BYTES = 64 * 1024  # admitted within some 4 ms
 
 
 def written(result: JobWritten, *, warnings: str = "", known_leader: bool = False) -> dict[str, Any]:
@@ -55,20 +57,13 @@ def check_priority(priority: int) -> None:
         raise Refusal(400, "Eval priority must be between 1 and 100 inclusively")
 
 
-def admitted(context: Context, body: dict[str, Any]) -> Admitted:
-    """The job of a register or plan request, admitted in the namespace that wins."""
+async def admitted(context: Context, body: dict[str, Any]) -> Admitted:
+    """The job of a register or plan request, admitted in the namespace that wins; a large one beside the event loop."""
     job = body["Job"]
     namespace = context.query.get("namespace") or body.get("Namespace") or job.get("Namespace") or "default"
-    view, server = context.server.view(), context.server
-    memory = view.get(SCHEDULER_CONFIG, "")
-    return admit(
-        job,
-        reader=view,
-        namespace=namespace,
-        region=server.region,
-        limits=server.limits,
-        memory_oversubscription=memory is not None and memory.memory_oversubscription_enabled,
-    )
+    server = context.server
+    work = partial(admit, job, reader=server.view(), namespace=namespace, region=server.region, limits=server.limits)
+    return work() if len(context.body) < LARGE_BODY_BYTES else await server.background.run(work)
 
 
 async def register(context: Context) -> Answer:
@@ -86,7 +81,7 @@ async def register(context: Context) -> Answer:
         raise Refusal(400, "Task groups with job type system do not support scaling blocks")
     check_priority(body.get("EvalPriority", 0))
     check_region(context, body.get("Region", ""), job.get("Region", ""))
-    ready = admitted(context, body)
+    ready = await admitted(context, body)
     server = context.server
     stored = server.view().get(JOBS, (ready.job.namespace, ready.job.id))
     if body.get("EnforceIndex"):
@@ -157,18 +152,20 @@ async def revert(context: Context) -> Answer:
         raise Refusal(400, "JobVersion and TaggedVersion cannot be used together")
     check_region(context, request.region)
     server = context.server
-    result = await server.propose(
-        RevertJob(
-            now_ns=server.now_ns(),
-            namespace=context.query.get("namespace") or request.namespace or "default",
-            job_id=request.job_id,
-            version=request.job_version,
-            tag=request.tagged_version,
-            enforce_prior_version=request.enforce_prior_version,
-            eval_id=server.new_id(),
-            versions_kept=server.versions_kept,
-        )
+    command = RevertJob(
+        now_ns=server.now_ns(),
+        namespace=context.query.get("namespace") or request.namespace or "default",
+        job_id=request.job_id,
+        version=request.job_version,
+        tag=request.tagged_version,
+        enforce_prior_version=request.enforce_prior_version,
+        eval_id=server.new_id(),
+        versions_kept=server.versions_kept,
     )
+    view = server.view()
+    if errors := errors_of(reverted(view, command)[0], view, server.limits):
+        raise Refusal(500, multierror(errors))
+    result = await server.propose(command)
     headers = (index_header(result.index), UNKNOWN, NO_CONTACT)
     return json_answer(orjson.dumps(written(result)), *headers)
 
@@ -229,11 +226,13 @@ async def validate(context: Context) -> Answer:
     server = context.server
     namespace = job.get("Namespace") or "default"
     ready = prepare(job, namespace=namespace, region=server.region, limits=server.limits)
-    errors = errors_of(ready, server.view(), server.limits)
+    view = server.view()
+    judge = partial(errors_of, ready, view, server.limits)
+    errors = judge() if len(context.body) < LARGE_BODY_BYTES else await server.background.run(judge)
     found = {
         "DriverConfigValidated": True,
         "Error": multierror(errors) if errors else "",
         "ValidationErrors": errors or None,
-        "Warnings": multiwarning(tuple(job_warnings(ready))),
+        "Warnings": multiwarning((*memory_warnings(ready, view), *job_warnings(ready))),
     }
     return json_answer(orjson.dumps(found))

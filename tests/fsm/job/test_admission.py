@@ -57,8 +57,8 @@ def test_defaults_by_type(kind: str, restart: int, reschedule: Any, migrate: Any
 def test_the_job_is_what_it_was_when_it_comes_back_as_it_was_read() -> None:
     job = admitted(
         Update={"MaxParallel": 3}, Meta={"a": "b"}, Constraints=[{"LTarget": "${attr.x}", "RTarget": "y", "Operand": "="}],
-        group={"Services": [{"Provider": "nomad", "PortLabel": "http", "Checks": [{"Type": "tcp"}]}], "Networks": [{"DynamicPorts": [{"Label": "http"}]}]},
-        task={"KillSignal": "SIGINT", "Config": {"n": 1, "l": [], "x": None}, "Templates": [{"ChangeMode": "signal", "DestPath": "x"}]},
+        group={"Services": [{"Provider": "nomad", "PortLabel": "http", "Checks": [{"Type": "tcp", "Interval": 10**9, "Timeout": 10**9}]}], "Networks": [{"DynamicPorts": [{"Label": "http"}]}]},
+        task={"KillSignal": "SIGINT", "Config": {"n": 1, "l": [], "x": None}, "Templates": [{"ChangeMode": "signal", "DestPath": "x", "EmbeddedTmpl": "x"}]},
     )  # fmt: skip
     read = json.loads(to_json(job))
     assert same_specification(job, again(read))
@@ -86,6 +86,8 @@ def test_keys_match_in_any_case_and_empty_is_absent() -> None:
     assert same_specification(plain, odd)
     assert decode_body(b'{"Job": {"ID": "a", "id": "b"}} trailing', RegisterRequest) == {"Job": {"ID": "b"}}
     assert decode_body(b"null", RegisterRequest) == {}
+    half = decode_body(b'{"Job": {"ID": "a\\ud800", "Name": "\\ud83d\\ude00"}}', RegisterRequest)
+    assert half == {"Job": {"ID": "a\ufffd", "Name": "\U0001f600"}}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_keys_match_in_any_case_and_empty_is_absent() -> None:
         (b'{"Job": {"TaskGroups": {}}}', "json: cannot unmarshal object into Go struct field Job.Job.TaskGroups of type []*api.TaskGroup"),
         (b'{"Job": {"TaskGroups": [{"Count": 1.5}]}}', "json: cannot unmarshal number 1.5 into Go struct field TaskGroup.Job.TaskGroups.Count of type int"),
         (b'{"Job": {"Affinities": [{"Weight": 200}]}}', "json: cannot unmarshal number 200 into Go struct field Affinity.Job.Affinities.Weight of type int8"),
-        (b'{"JobModifyIndex": -1}', "json: cannot unmarshal number -1 into Go struct field RegisterRequest.JobModifyIndex of type uint64"),
+        (b'{"JobModifyIndex": -1}', "json: cannot unmarshal number -1 into Go struct field JobRegisterRequest.JobModifyIndex of type uint64"),
         (b'{"Job": {"Payload": "!"}}', "illegal base64 data at input byte 0"),
     ],
 )  # fmt: skip

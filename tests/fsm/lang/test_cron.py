@@ -59,6 +59,8 @@ NEW_YORK = "America/New_York"
         ("0 0 * * FRI#2", "UTC", "2026-01-01T00:00", ["2026-01-09T00:00+00:00", "2026-02-13T00:00+00:00"]),
         ("0 0 * * mon#5", "UTC", "2026-01-01T00:00", ["2026-03-30T00:00+00:00", "2026-06-29T00:00+00:00"]),
         ("0 0 ? * Monday", "UTC", "2026-01-01T00:00", ["2026-01-05T00:00+00:00"]),
+        ("0 0 * * 1/2", "UTC", "2026-01-02T00:00", ["2026-01-05T00:00+00:00", "2026-01-07T00:00+00:00"]),
+        ("0 0 * * FRI-7", "UTC", "2026-01-01T00:00", ["2026-01-02T00:00+00:00", "2026-01-03T00:00+00:00", "2026-01-04T00:00+00:00"]),
         ("0 0 * * 7", "UTC", "2026-01-01T00:00", ["2026-01-04T00:00+00:00"]),
         ("0 0 1 february,APR-may *", "UTC", "2026-01-01T00:00", ["2026-02-01T00:00+00:00", "2026-04-01T00:00+00:00"]),
         # both day fields say something: either matches
@@ -99,7 +101,7 @@ def test_the_next_times(spec: str, name: str, start: str, expected: list[str | N
         ("1,x * * * *", "syntax error in minute field: 'x'"),
         ("9-5 * * * *", "syntax error in minute field: '9-5'"),
         ("*/0 * * * *", "syntax error in minute field: '*/0'"),
-        ("* * 32W * *", "syntax error in day-of-month field: '32w'"),
+        ("* * 32W * *", "syntax error in day-of-month field: '32W'"),
         ("* * * * 5#6", "syntax error in day-of-week field: '5#6'"),
         ("? * * * *", "syntax error in minute field: '?'"),
         ("-1 * * * *", "syntax error in minute field: '-1'"),

@@ -90,8 +90,8 @@ def test_warnings(yurt: Yurt, written: Write, fresh_id: FreshId) -> None:
     [
         ({"Job": {}}, "Error: the job has no ID\n"),
         ({"Job": {"ID": 5}}, "Error: the job has no ID\n"),
-        ("{", "Error reading job file: "),
-        ("[]", "Error reading job file: "),
+        ("{", "Error getting job struct: "),
+        ("[]", "Error getting job struct: "),
         ({"Job": {"ID": "x"}}, "Error during plan: Unexpected response code: 500 (1 error occurred:"),
     ],
 )

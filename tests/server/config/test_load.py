@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from yurt.fsm.structs.operator import PreemptionConfig, SchedulerConfiguration
 from yurt.server.cli.agent import flags_of
-from yurt.server.config.agent import AgentConfig, nanoseconds, size_bytes
+from yurt.server.config.agent import AgentConfig, SchedulerDefaults, nanoseconds, size_bytes
 from yurt.server.config.load import ConfigError, load
 
 MINIMAL = """
@@ -62,6 +63,10 @@ def test_directories_are_read_in_order_and_later_files_win(tmp_path: Path) -> No
         ('data_dir = "/x"\nregion = "a b"\nserver { enabled = true }', "Region contains invalid characters"),
         ('data_dir = "/x"\nserver {\nenabled = true\nraft_multiplier = 11\n}', "Must be between 1 and 10"),
         ('data_dir = "/x"\nlog_level = "LOUD"\nserver { enabled = true }', "Invalid log level: LOUD"),
+        ('data_dir = "/x"\nlog_rotate_bytes = -1\nserver { enabled = true }', "cannot be negative"),
+        ('data_dir = "/x"\nlog_rotate_duration = "soon"\nserver { enabled = true }', "Invalid log_rotate_duration"),
+        ('server { default_scheduler_config { scheduler_algorithm = "best" } }', "Invalid enum value 'best'"),
+        ("server { default_scheduler_config { algorithm = 1 } }", "unknown key `algorithm`"),
         ("server {", "Unclosed configuration block"),
     ],
 )  # fmt: skip
@@ -87,3 +92,25 @@ def test_durations_and_sizes() -> None:
     assert nanoseconds("1m30s") == 90_000_000_000 == nanoseconds(90_000_000_000)
     assert [size_bytes(text) for text in ("1M", "16", "2k", "1G")] == [1_000_000, 16, 2000, 10**9]
     assert AgentConfig().limits.http_max_conns_per_client == 100
+
+
+def test_the_scheduler_configuration_that_a_cluster_begins_with(tmp_path: Path) -> None:
+    text = """
+    data_dir = "/x"
+    server {
+      enabled = true
+      default_scheduler_config {
+        scheduler_algorithm             = "spread"
+        memory_oversubscription_enabled = true
+        preemption_config { sysbatch_scheduler_enabled = true }
+      }
+    }
+    """
+    record = load([write(tmp_path / "a.hcl", text)], {}).server.default_scheduler_config.record()
+    assert (record.scheduler_algorithm, record.memory_oversubscription_enabled) == ("spread", True)
+    preemption = record.preemption_config
+    assert preemption.system_scheduler_enabled and preemption.sys_batch_scheduler_enabled
+    assert not preemption.batch_scheduler_enabled
+    assert SchedulerDefaults().record() == SchedulerConfiguration(
+        preemption_config=PreemptionConfig(system_scheduler_enabled=True)
+    )

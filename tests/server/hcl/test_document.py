@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yurt.server.hcl.document import HclError, load_document
+from yurt.server.hcl.diagnostics import HclError
+from yurt.server.hcl.document import load_document
 
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
@@ -25,18 +26,19 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 BAD = [
-    ("a = ", "1,5: Expected a constant"),
-    ("a {", "1,4: Unclosed configuration block"),
-    ('a = "b', "1,5: Unterminated string literal"),
-    ("a = 1\na = 2", '2,1: Attribute "a" was already set'),
-    ("a = 1 b = 2", "1,7: Expected a newline"),
-    ("a = [1 2]", '1,8: Expected "," or "]"'),
-    ("a = b", "1,5: Expected a constant, found 'b'"),
-    ('a = "${b}"', "Interpolation is not available here"),
-    ("a = <<EOT\nx", "1,5: Unterminated heredoc"),
-    ("a = ?", "1,5: Invalid character '?'"),
-    ("{" * 100, "Expected an attribute or a block"),
-    ("a = " + "[" * 100, "Nested more than 64 deep"),
+    ("a = ", "1,5-5: Missing expression"),
+    ("a {", "1,3-4: Unclosed configuration block"),
+    ('a = "b', "1,7-7: Unterminated template string"),
+    ("a = 1\na = 2", '2,1-2: Attribute redefined; The argument "a" was already set at test.hcl:1,1-2.'),
+    ("a = 1 b = 2", "1,7-8: Missing newline after argument"),
+    ("a = [1 2]", "1,8-9: Missing item separator"),
+    ("a = b", "1,5-6: Constant required"),
+    ('a = "${b}"', "1,5-11: Constant required"),
+    ("a = <<EOT\nx", "2,2-2: Unterminated template string"),
+    ("a = ?", "1,5-6: Invalid expression"),
+    ("a = 1\nb = @", "2,5-6: Invalid character"),
+    ("{" * 100, "1,65-66: Limit exceeded; Nested more than 64 deep"),
+    ("a = " + "[" * 100, "1,69-70: Limit exceeded; Nested more than 64 deep"),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,23 @@ def test_answers_are_compressed_and_indented_when_asked(server: ServerProcess) -
     assert answer.getheader("content-encoding") == "gzip" and answer.getheader("vary") == "Accept-Encoding"
     assert body.startswith(b"[\n    {\n        ") and body.endswith(b"\n]\n")
     assert json.loads(body)[0]["Name"] == "default"
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "used"),
+    [("deflate", "deflate"), ("gzip, deflate", "gzip"), ("deflate, gzip", "gzip"), ("br", None), ("identity", None)],
+)
+@pytest.mark.parametrize("path", ["/v1/namespaces", "/v1/job/nobody"])
+def test_what_a_client_accepts_is_used(server: ServerProcess, accepted: str, used: str | None, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
+    connection.request("GET", path, headers={"Accept-Encoding": accepted})
+    answer = connection.getresponse()
+    body = answer.read()
+    assert int(answer.getheader("content-length") or 0) == len(body)
+    assert answer.getheader("content-encoding") == used
+    plain = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}[used](body)
+    assert plain.startswith(b"[{" if answer.status == 200 else b"job not found")
     connection.close()
 
 
@@ -200,3 +218,28 @@ def test_a_plan_changes_nothing(server: ServerProcess, fresh_id: Fresh) -> None:
     assert status == 200 and plan["Annotations"]["DesiredTGUpdates"]["group"]["Place"] == 3
     assert plan["FailedTGAllocs"]["group"]["NodesEvaluated"] == 0 and len(plan["CreatedEvals"]) == 1
     assert [server.request("GET", f"/v1/{what}") for what in ("jobs", "evaluations", "deployments")] == before
+
+
+def test_a_revert_is_validated_like_a_registration(server: ServerProcess, fresh_id: Fresh) -> None:
+    job, space = fresh_id(), fresh_id()
+    assert server.request("PUT", "/v1/namespace", {"Name": space})[0] == 200
+    register(server, job, Namespace=space)
+    register(server, job, Namespace=space, Priority=60)
+    drivers = {task["Driver"] for group in small_job(job)["Job"]["TaskGroups"] for task in group["Tasks"]}
+    closed = {"Name": space, "Capabilities": {"DisabledTaskDrivers": sorted(drivers)}}
+    assert server.request("PUT", "/v1/namespace", closed)[0] == 200
+    status, text = server.request("PUT", f"/v1/job/{job}/revert?namespace={space}", {"JobID": job, "JobVersion": 0})
+    assert (status, text) == (
+        500, f'1 error occurred:\n\t* used task driver "{drivers.pop()}" is not allowed in namespace "{space}"\n\n',
+    )  # fmt: skip
+    assert server.request("GET", f"/v1/job/{job}?namespace={space}")[1]["Priority"] == 60
+
+
+def test_a_large_job_is_admitted_and_refused_like_a_small_one(server: ServerProcess, fresh_id: Fresh) -> None:
+    job = small_job(fresh_id())
+    job["Job"]["Meta"] = {f"key{number}": "x" * 100 for number in range(1000)}
+    assert server.request("PUT", "/v1/jobs", job)[0] == 200
+    job["Job"]["Priority"] = 101
+    expected = "1 error occurred:\n\t* job priority must be between [1, 100]\n\n"
+    assert server.request("PUT", "/v1/jobs", job) == (500, expected)
+    assert server.request("PUT", "/v1/validate/job", job)[1]["ValidationErrors"] == [expected[21:-2]]

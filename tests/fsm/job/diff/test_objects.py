@@ -185,9 +185,9 @@ GROUPS: list[tuple[Any, Any, str]] = [
     ),
     (
         {"Services": [{"Name": "a"}]},
-        {"Services": [{"Name": "a", "Connect": {"Native": True, "Gateway": {"x": {"y": 1.0}}}, "Identity": {"Name": "i"}}]},
+        {"Services": [{"Name": "a", "Connect": {"Native": True, "Gateway": {"Ingress": {"Listeners": [{"Port": 8080}]}}}, "Identity": {"Name": "i"}}]},
         f"~Service{{{SERVICE} =Name:a {SERVICE_END} =PortLabel: =Provider:consul =TaskName: "
-        f"+ConsulConnect{{+Native:true +Gateway{{+x[y]:1}}}} +Identity{{{IDENTITY.format('+')}}}}}",
+        f"+ConsulConnect{{+Native:true +Gateway{{+Ingress[Listeners][0][Port]:8080 +Ingress[Listeners][0][Protocol]:tcp}}}} +Identity{{{IDENTITY.format('+')}}}}}",
     ),
     (
         {"Services": [{"Name": "a", "Connect": {"SidecarService": {"Proxy": {"Upstreams": [{"DestinationName": "d"}]}}}}]},

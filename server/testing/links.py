@@ -24,7 +24,7 @@ class Links:
     def __init__(self, real_ports: dict[str, int]) -> None:
         self.real_ports = real_ports
         self.ports: dict[str, int] = {}
-        self.delay = 0.0
+        self.delays: dict[str, float] = {}  # by server: seconds that everything to and from it takes longer
         self._cut: set[tuple[str, str]] = set()
         self._pipes: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._loop = asyncio.new_event_loop()
@@ -64,7 +64,7 @@ class Links:
         self._call(self._heal())
 
     async def _heal(self) -> None:
-        self.delay = 0.0
+        self.delays = {}
         stuck, self._cut = self._cut, set()
         for task, pair in list(self._pipes.items()):
             if pair in stuck:
@@ -94,8 +94,8 @@ class Links:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pass_on(reader, other, pair))
                 both.create_task(self._pass_on(other_reader, writer, pair[::-1]))
-        except (OSError, asyncio.IncompleteReadError, ExceptionGroup):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ExceptionGroup):
+            pass  # the connection ends, by itself or because it is cut
         finally:
             self._pipes.pop(task, None)
             for one in (writer, other):
@@ -105,10 +105,14 @@ class Links:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pair: tuple[str, str]) -> None:
         while data := await reader.read(1 << 16):
-            if self.delay:
-                await asyncio.sleep(self.delay)
-            while pair in self._cut:
-                await asyncio.sleep(0.02)  # what is under way stands still, as on a network without answers
+            if delay := max(self.delays.get(name, 0.0) for name in pair):
+                await asyncio.sleep(delay)
+            await self._passable(pair)
             writer.write(data)
             await writer.drain()
         raise ConnectionResetError
+
+    async def _passable(self, pair: tuple[str, str]) -> None:
+        """What is under way stands still while the pair is cut, as on a network without answers."""
+        while pair in self._cut:  # noqa: ASYNC110 (a thread of a test's own: polling is enough)
+            await asyncio.sleep(0.02)

@@ -1,0 +1,32 @@
+"""`yurt system gc|reconcile summaries`: work on the whole state."""
+
+from __future__ import annotations
+
+import click
+
+from yurt.server.cli.client import Client
+from yurt.server.cli.options import api
+
+
+@click.group()
+def system() -> None:
+    """Tidy up the cluster's state."""
+
+
+@system.command()
+@api
+def gc(client: Client) -> None:
+    """Collect dead jobs, evaluations, allocations and nodes now, whatever their age."""
+    client.put("/v1/system/gc")
+
+
+@system.group()
+def reconcile() -> None:
+    """Compute derived records anew."""
+
+
+@reconcile.command()
+@api
+def summaries(client: Client) -> None:
+    """Compute the summaries of all jobs anew."""
+    client.put("/v1/system/reconcile/summaries")

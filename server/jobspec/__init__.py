@@ -1,0 +1,1 @@
+"""The HCL job language: evaluation and the job's schema."""

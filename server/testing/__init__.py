@@ -1,0 +1,12 @@
+"""A real cluster inside somebody's test: `from yurt.testing import Cluster` (docs/testing.md).
+
+Importing it starts nothing and loads neither the server nor a test library.
+"""
+
+from __future__ import annotations
+
+from yurt.server.testing.client import Api, Operation
+from yurt.server.testing.cluster import Cluster
+from yurt.server.testing.process import AgentProcess, ClusterError, free_ports
+
+__all__ = ["AgentProcess", "Api", "Cluster", "ClusterError", "Operation", "free_ports"]

@@ -1,0 +1,169 @@
+"""One `yurt agent` as a process: started, asked, paused, killed and started again."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+START_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 15.0
+POLL_SECONDS = 0.02
+
+
+class ClusterError(Exception):
+    """The cluster did not do what was asked of it; the text says what, and where the logs are."""
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` different loopback ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def wait_for(predicate: Callable[[], Any], seconds: float, what: str) -> Any:
+    """What `predicate` answers once it is true; raises `ClusterError` with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := predicate()):
+        if time.monotonic() >= deadline:
+            raise ClusterError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+class AgentProcess:
+    """An agent with its directory and its ports; `config` are members of its JSON configuration."""
+
+    def __init__(self, directory: Path, name: str, http_port: int, rpc_port: int, **config: Any) -> None:
+        self.directory, self.name, self.http_port, self.rpc_port = directory, name, http_port, rpc_port
+        self.config = config
+        self.address = f"http://127.0.0.1:{http_port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.is_paused = False
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.address}{'' if self.is_running else ' (down)'}>"
+
+    # --- the process
+
+    def start(self, *flags: str, **environment: str) -> AgentProcess:
+        """Start it; its output goes to `agent.log` in its directory."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        configuration = {
+            "name": self.name,
+            "data_dir": str(self.directory / "data"),
+            "ports": {"http": self.http_port, "rpc": self.rpc_port},
+            "limits": {"http_max_conns_per_client": 0},
+            **self.config,
+        }
+        file = self.directory / "config.json"
+        file.write_text(json.dumps(configuration, indent=2))
+        command = [sys.executable, "-m", "yurt.server.cli", "agent", "-config", str(file), *flags]
+        with (self.directory / "agent.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+        self.is_paused = False
+        return self
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there (perhaps paused)."""
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        """Stop it cleanly (SIGTERM); the exit code."""
+        if self.process is None:
+            return 0
+        self.resume()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise ClusterError(f"{self.name} did not stop within {STOP_SECONDS_MAX:.0f} s and was killed") from None
+
+    def pause(self) -> None:
+        """Let it stand still (SIGSTOP), as a machine does that is overloaded or suspended."""
+        if self.process is not None and self.is_running:
+            self.process.send_signal(signal.SIGSTOP)
+            self.is_paused = True
+
+    def resume(self) -> None:
+        """Let it go on (SIGCONT)."""
+        if self.process is not None and self.is_running and self.is_paused:
+            self.process.send_signal(signal.SIGCONT)
+        self.is_paused = False
+
+    def end(self) -> None:
+        """Make sure that the process is gone."""
+        if self.is_running:
+            self.resume()
+            self.kill()
+
+    def log(self, characters: int = 0) -> str:
+        """What it wrote; the last `characters` of it, all with 0."""
+        file = self.directory / "agent.log"
+        text = file.read_text(errors="replace") if file.exists() else ""
+        return text[-characters:] if characters else text
+
+    # --- its API
+
+    def request(self, method: str, path: str, body: Any = None, *, timeout: float = 20.0) -> tuple[int, Any]:
+        """Status and decoded body (text if it is no JSON) of one request; OSError if there is no answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            data = answer.read()
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"{self.name} broke off its answer: {error!r}") from error
+        finally:
+            connection.close()
+        try:
+            return answer.status, json.loads(data) if data else None
+        except ValueError:
+            return answer.status, data.decode(errors="replace")
+
+    def answers(self, path: str = "/v1/status/leader") -> bool:
+        """Whether a GET is answered with 200."""
+        try:
+            return self.is_running and not self.is_paused and self.request("GET", path, timeout=6.0)[0] == 200
+        except OSError:
+            return False
+
+    def wait_ready(self) -> AgentProcess:
+        """Wait until it has a leader and answers default reads."""
+
+        def ready() -> bool:
+            if not self.is_running:
+                raise ClusterError(f"{self.name} ended:\n{self.log(3000)}")
+            return self.answers("/v1/jobs")
+
+        wait_for(ready, START_SECONDS_MAX, f"{self.name} is ready; its log: {self.directory / 'agent.log'}")
+        return self

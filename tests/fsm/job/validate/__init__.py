@@ -1,0 +1,1 @@
+"""Tests of validation, a table a concern."""

@@ -1,0 +1,220 @@
+"""The limits of a connection, on real sockets: slow, large and too many."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from yurt.server.http.protocol import HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX, limited
+from yurt.server.http.serve import bind
+
+SECONDS = 0.4
+CONNECTIONS_MAX = 4
+HANDLING_SECONDS = 1.5 * SECONDS
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Reads the body, takes its time at /slow, answers the body's length."""
+    import asyncio
+
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    if scope["path"] == "/slow":
+        await asyncio.sleep(HANDLING_SECONDS)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(str(size)))]})
+    await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    protocol = limited(request_seconds=SECONDS, connections_max=CONNECTIONS_MAX)
+    config = uvicorn.Config(application, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    listening = bind("127.0.0.1", 0)
+    thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield listening.getsockname()[1]
+    server.should_exit = True
+    thread.join(10)
+
+
+Connect = Callable[[], socket.socket]
+
+
+@pytest.fixture
+def connect(port: int) -> Iterator[Connect]:
+    """Connections that are all closed, and forgotten by the server, when the test ends."""
+    opened: list[socket.socket] = []
+
+    def dial() -> socket.socket:
+        opened.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+        return opened[-1]
+
+    yield dial
+    for one in opened:
+        one.close()
+    time.sleep(0.05)
+
+
+def answer(connection: socket.socket) -> bytes:
+    """What comes until the answer is whole or the connection ends."""
+    data = b""
+    while b"\r\n\r\n" not in data or len(data.partition(b"\r\n\r\n")[2]) < length_of(data):
+        try:
+            part = connection.recv(65536)
+        except ConnectionError:
+            break
+        if not part:
+            break
+        data += part
+    return data
+
+
+def length_of(data: bytes) -> int:
+    for line in data.split(b"\r\n"):
+        if line.lower().startswith(b"content-length:"):
+            return int(line.split(b":")[1])
+    return 0
+
+
+def status(connection: socket.socket) -> int:
+    line = answer(connection).split(b"\r\n")[0]
+    return int(line.split()[1]) if line else 0
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the server has ended the connection; waits for it."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def written_until_refused(connection: socket.socket, piece: bytes, *, pause: float) -> int:
+    """How many pieces could be written before the connection was ended."""
+    for number in range(200_000):
+        try:
+            connection.sendall(piece)
+        except OSError:
+            return number
+        time.sleep(pause)
+    return 200_000
+
+
+def request(target: str = "/", *headers: str) -> bytes:
+    return "\r\n".join((f"GET {target} HTTP/1.1", "Host: x", *headers, "", "")).encode()
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (request(), 200),
+        (request("/" + "a" * (TARGET_BYTES_MAX - 1)), 200),
+        (request("/" + "a" * TARGET_BYTES_MAX), 414),
+        (request("/", *(f"X-{n}: y" for n in range(HEADERS_MAX - 1))), 200),
+        (request("/", *(f"X-{n}: y" for n in range(HEADERS_MAX))), 431),
+        (request("/", "X: " + "y" * (HEAD_BYTES_MAX - 100)), 200),
+        (request("/", "X: " + "y" * HEAD_BYTES_MAX), 431),
+        (request("/", *(f"X-{n}: {'y' * 1024}" for n in range(40))), 431),
+        (b"no request at all\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 200),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    ],
+    ids=["small", "target", "target+1", "headers", "headers+1", "head", "head+1", "sum", "junk", "body", "length", "chunk"],
+)  # fmt: skip
+def test_sizes(connect: Connect, sent: bytes, expected: int) -> None:
+    connection = connect()
+    connection.sendall(sent)
+    assert status(connection) == expected
+    if expected != 200:
+        assert ended(connection), "a refused connection is of no further use"
+    fresh = connect()
+    fresh.sendall(request())
+    assert status(fresh) == 200
+
+
+def test_a_refused_head_is_not_read_to_its_end(connect: Connect) -> None:
+    connection = connect()
+    connection.sendall(b"GET / HTTP/1.1\r\n")
+    sent = written_until_refused(connection, f"X: {'y' * 100}\r\n".encode(), pause=0.0)
+    assert sent < 200_000, "the flood stops in the kernel's buffers"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: x\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf",
+        request() + b"GET / HTTP/1.1\r\nHo",
+    ],
+    ids=["silent", "line", "head", "body", "second"],
+)  # fmt: skip
+def test_a_request_that_does_not_come_to_its_end_is_ended(connect: Connect, begun: bytes) -> None:
+    connection = connect()
+    started = time.monotonic()
+    connection.sendall(begun)
+    if begun.startswith(request()):
+        assert status(connection) == 200
+    assert ended(connection)
+    assert SECONDS * 0.8 < time.monotonic() - started < SECONDS + 3
+
+
+def test_a_trickle_does_not_put_off_the_end(connect: Connect) -> None:
+    connection = connect()
+    connection.sendall(b"GET / HTTP/1.1\r\n")
+    started = time.monotonic()
+    assert 5 < written_until_refused(connection, b"X: y\r\n", pause=SECONDS / 20) < 100
+    assert time.monotonic() - started < SECONDS + 3
+
+
+def test_an_idle_connection_and_a_slow_handler_are_left_alone(connect: Connect) -> None:
+    connection = connect()
+    for target in ("/", "/slow", "/"):
+        connection.sendall(request(target))
+        assert status(connection) == 200
+        time.sleep(1.2 * SECONDS)
+
+
+def test_pipelined_requests_are_answered_in_order(connect: Connect) -> None:
+    connection = connect()
+    body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+    connection.sendall(b"".join(body % (size, b"z" * size) for size in (1, 2, 3)))
+    data = b""
+    while data.count(b"HTTP/1.1 200") < 3 or not data.endswith(b"3"):
+        data += connection.recv(65536)
+    assert [part[-1:] for part in data.split(b"HTTP/1.1")[1:]] == [b"1", b"2", b"3"]
+
+
+def test_one_address_may_hold_so_many_connections(connect: Connect) -> None:
+    held = [connect() for _ in range(CONNECTIONS_MAX)]
+    for one in held:
+        one.sendall(request())
+        assert status(one) == 200
+    refused = connect()
+    data = answer(refused)
+    assert data.startswith(b"HTTP/1.1 429 Too Many Requests\r\n") and b"\r\nContent-Length: 81\r\n" in data
+    assert data.endswith(b"Your IP is issuing too many concurrent connections, please rate limit your calls\n")
+    assert ended(refused)
+    held[0].close()
+    time.sleep(0.1)
+    again = connect()
+    again.sendall(request())
+    assert status(again) == 200, "one that is closed makes room"
+    held[1].sendall(request())
+    assert status(held[1]) == 200, "those that were there are not disturbed"
