@@ -1,22 +1,24 @@
 """What snapshots cost while the server goes on, and how fast a follower catches up: `python -m tests.bench.snapshot`.
 
-python -m tests.bench.snapshot [NAME...]    # delay, catch_up
+python -m tests.bench.snapshot [NAME...]    # delay, catch_up, install
 """
 
 from __future__ import annotations
 
 import io
+import json
 import sys
 import tempfile
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tests.bench.load import Measured, measure, prepared
 from tests.bench.product import line, registration
 from tests.bench.store import puts, row_set
-from tests.process.servers import ServerProcess, cluster, leader_of, single, wait_for
+from tests.process.servers import ServerProcess, cluster, leader_of, single, small_job, wait_for
 from yurt.fsm.machine import Machine
 from yurt.fsm.structs.base import replace
 from yurt.server.archive import pack
@@ -24,6 +26,7 @@ from yurt.server.cli.client import Client
 
 JOBS = 100_000
 BEHIND = 100_000
+INSTALLED = 30_000
 SECONDS = 12.0
 OFTEN = {"raft_snapshot_threshold": 200, "raft_snapshot_interval": "1s"}
 NEVER = {"raft_snapshot_threshold": 10**9}
@@ -53,13 +56,13 @@ def requests(number: int) -> bytes:
     return registration(number, "probe") if number % 2 else prepared("GET", f"/v1/job/job-{number:07d}")
 
 
-def restored(server: ServerProcess, saved: Path) -> None:
+def restored(server: ServerProcess, saved: Path, jobs: int = JOBS) -> None:
     """Bring the state in."""
     started = time.perf_counter()
     with saved.open("rb") as source:
         Client(address=server.address).upload("/v1/operator/snapshot", source)
     megabytes = saved.stat().st_size / 1e6
-    line(f"restore {JOBS:,} jobs", f"{time.perf_counter() - started:.1f} s", "", f"a file of {megabytes:.0f} MB")
+    line(f"restore {jobs:,} jobs", f"{time.perf_counter() - started:.1f} s", "", f"a file of {megabytes:.0f} MB")
 
 
 def told(name: str, found: Measured, target: str, detail: str) -> None:
@@ -138,7 +141,41 @@ def catch_up(directory: Path) -> None:
         line(f"a follower {written:,} commands behind", f"{written / seconds:,.0f} commands/s", "≥ 6,000/s", how)
 
 
-BENCHES = {"delay": delay, "catch_up": catch_up}
+def install(directory: Path) -> None:
+    """A follower that needs a snapshot of 30,000 jobs, while the leader serves."""
+    saved = archive(directory, INSTALLED)
+    block = {"raft_snapshot_threshold": 20, "raft_snapshot_interval": "100ms", "raft_trailing_logs": 5}
+    with cluster(directory, server=block) as servers:
+        leader = leader_of(servers)
+        follower = next(one for one in servers if one is not leader)
+        follower.kill()
+        restored(leader, saved, INSTALLED)
+        goal, number = int(raft_stats(leader)["snapshots_written"]) + 2, 0
+
+        def wanted() -> bool:
+            nonlocal number
+            number += 1
+            leader.request("PUT", "/v1/jobs", small_job(f"more-{number}"))
+            return int(raft_stats(leader)["snapshots_written"]) >= goal
+
+        wait_for(wanted, 120, "the log is let go")
+        follower.start()
+        found = measure([leader], requests, seconds=SECONDS, connections=4)
+        wait_for(lambda: int(raft_stats(follower)["last_snapshot_index"]), 60, "installed")
+        told("reads and writes on the leader while it sends a snapshot", found, "", _installed(follower))
+        wait_for(lambda: follower.request("GET", "/v1/job/more-1?stale")[0] == 200, 60, "the state is there")
+
+
+def _installed(server: ServerProcess) -> str:
+    """How long it took from the announcement on."""
+    seen = [json.loads(one) for one in server.log().splitlines() if '"@module":"raft.snapshots"' in one]
+    begun = next(one for one in seen if one["@message"] == "receiving a snapshot")
+    done = next(one for one in seen if one["@message"] == "snapshot installed")
+    seconds = datetime.fromisoformat(done["@timestamp"]) - datetime.fromisoformat(begun["@timestamp"])
+    return f"{begun['bytes'] / 1e6:.0f} MB installed after {seconds.total_seconds():.1f} s"
+
+
+BENCHES = {"delay": delay, "catch_up": catch_up, "install": install}
 
 
 def main() -> None:

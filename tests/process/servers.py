@@ -30,7 +30,7 @@ def cluster(directory: Path, size: int = 3, **config: Any) -> Iterator[list[Serv
     """Servers that form one cluster, all ready."""
     ports = free_ports(2 * size)
     join = [f"127.0.0.1:{ports[2 * i + 1]}" for i in range(size)]
-    block = {"enabled": True, "bootstrap_expect": size, "server_join": {"retry_join": join}}
+    block = {"enabled": True, "bootstrap_expect": size, "server_join": {"retry_join": join}, **config.pop("server", {})}
     servers = [
         ServerProcess(directory / f"s{i + 1}", f"s{i + 1}", ports[2 * i], ports[2 * i + 1], server=block, **config)
         for i in range(size)

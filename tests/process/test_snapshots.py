@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.bench.snapshot import archive
 from tests.process.servers import ServerProcess, cluster, leader_of, single, small_job, wait_for
 
 
@@ -140,3 +142,36 @@ def test_a_peers_file_is_carried_out_at_the_start(tmp_path: Path) -> None:
         assert not (raft / "peers.json").exists()
         assert index_of(survivor, "kept") != 404
         assert survivor.request("PUT", "/v1/jobs", small_job("alone"))[0] == 200
+
+
+def children(process: int) -> list[int]:
+    """The child processes of a process, of whichever thread."""
+    found = []
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with contextlib.suppress(OSError):
+            found += [int(one) for one in (task / "children").read_text().split()]
+    return found
+
+
+@pytest.mark.slow
+def test_a_kill_during_a_snapshot_leaves_no_child_and_nothing_locked(tmp_path: Path) -> None:
+    saved = archive(tmp_path, 20_000)
+    block = {"enabled": True, "bootstrap_expect": 1, "raft_snapshot_threshold": 20, "raft_snapshot_interval": "10ms"}
+    with single(tmp_path / "server", server=block) as server:
+        yurt("operator", "snapshot", "restore", str(saved), server=server)
+        number = 0
+
+        def forked() -> list[int]:
+            nonlocal number
+            number += 1
+            assert server.process is not None
+            server.request("PUT", "/v1/jobs", small_job(f"more-{number}"))
+            return children(server.process.pid)
+
+        left = wait_for(forked, 60, "a snapshot is being written")
+        held = [str(path.readlink()) for path in Path(f"/proc/{left[0]}/fd").iterdir()]
+        assert not [one for one in held if "socket" in one or one.endswith("/lock")], held
+        server.kill()
+        server.start().wait_ready()
+        wait_for(lambda: not any(Path(f"/proc/{one}").exists() for one in left), 5, "the child is gone")
+        assert index_of(server, "more-1") != 404 and index_of(server, "job-0019999") != 404
