@@ -39,6 +39,9 @@ class Elections(EngineState):
     def _election_due(self) -> None:
         if self.stopped or self.is_leader_role:
             return
+        if self.role == CANDIDATE and not self.term_is_durable():
+            self.reset_election_timer()  # nobody was asked yet: another term would have to wait for the disk again
+            return
         self.leader = None
         self.leadership_changed()
         if self.may_campaign:
@@ -210,11 +213,9 @@ class Elections(EngineState):
         return heard + self.is_voter >= self.quorum()
 
     def on_heartbeat(self, peer: Peer, message: Heartbeat) -> None:
-        """Answer at once; the commit index does not move."""
-        if message.term < self.term:
-            self.send_message(peer, HeartbeatAnswer(self.cluster, self.term, message.sequence))
-            return
-        self.follow(peer, message.term)
+        """Answer at once, as soon as the term is durable; the commit index does not move."""
+        if message.term == self.term:
+            self.follow(peer, message.term)
         answer = HeartbeatAnswer(self.cluster, self.term, message.sequence)
         if self.term_is_durable():
             self.send_message(peer, answer)
