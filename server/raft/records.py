@@ -155,7 +155,10 @@ class Segment:
 
 
 class Scan(NamedTuple):
-    """What was found in a segment: `mark` is SEAL, CLEAN or 0; `torn` says that something bad follows its end."""
+    """What was found in a segment: `mark` is SEAL, CLEAN or 0; `torn` says that something bad follows its end.
+
+    `newest` is the offset of its last batch, 0 if it has none.
+    """
 
     segment: Segment
     entries: list[Entry]
@@ -164,6 +167,7 @@ class Scan(NamedTuple):
     mark: int
     torn: bool
     last_term: int
+    newest: int = 0
 
 
 def scan_segment(data: bytes, name: str, path: str, cluster: bytes) -> Scan:
@@ -172,6 +176,7 @@ def scan_segment(data: bytes, name: str, path: str, cluster: bytes) -> Scan:
     segment = Segment(name, header, size=len(data))
     entries: list[Entry] = []
     offset, chain, number, hint, mark, term = SEGMENT_HEADER_BYTES, header.chain, 0, 0, 0, header.base_term
+    newest = 0
     while not mark:
         if batch := _batch_at(data, offset, header, cluster):
             crc = _CRC.unpack_from(data, offset + _BATCH.size + _CRC.size)[0]
@@ -182,6 +187,7 @@ def scan_segment(data: bytes, name: str, path: str, cluster: bytes) -> Scan:
                 break
             number, hint, chain = batch.number, max(hint, batch.commit_hint), crc
             mark = batch.kind if batch.kind in (SEAL, CLEAN) else 0
+            newest = newest if mark else offset
             offset += BATCH_HEADER_BYTES
         elif number and (found := _record_at(data, offset, chain, segment.last_index + 1, term)):
             entry, chain = found
@@ -197,7 +203,7 @@ def scan_segment(data: bytes, name: str, path: str, cluster: bytes) -> Scan:
         raise damage(path, offset, "something follows the mark of a proper stop")
     if torn and (later := _later_batch(data, offset, header, cluster, number)):
         raise damage(path, offset, f"a bad record, and at byte {later} a batch that was written after it was durable")
-    return Scan(segment, entries, number, hint, mark, torn, term)
+    return Scan(segment, entries, number, hint, mark, torn, term, newest)
 
 
 def _batch_at(data: bytes, offset: int, header: Header, cluster: bytes) -> Batch | None:

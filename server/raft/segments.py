@@ -156,10 +156,22 @@ class Segments:
         last = scans[-1]
         torn = last.segment.size - last.segment.end if last.torn else 0
         self._file = self._disk.open(self._path(last.segment.name))
-        if last.torn or last.mark:
-            self._trim(self._file, last.segment)
+        self._settle(self._file, last)
         self._reserve(last.segment)
         return torn
+
+    def _settle(self, file: File, last: Scan) -> None:
+        """Make durable what was read. The process before may have ended between a write and its sync, or by a failed
+        sync, after which only writing again helps: its last batch and cut are in the page cache, not on the device.
+        """
+        segment = last.segment
+        if last.newest:
+            file.write(last.newest, self._disk.read(self._path(segment.name), last.newest, segment.end - last.newest))
+        if last.torn or last.mark or segment.size == segment.end:
+            self._trim(file, segment)
+        else:
+            file.sync()
+        self._disk.sync_directory(self._directory)
 
     # --- operations
 

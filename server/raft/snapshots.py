@@ -198,6 +198,7 @@ class SnapshotStore:
                     self._valid.append(found)
                 except (Corrupt, OSError) as error:
                     self.damaged.append(f"{path}: {error}")
+        self.disk.sync_directory(self.directory)  # a name that is seen may not be durable yet
         self._valid.sort(key=_place, reverse=True)
 
     def path(self, snapshot: Snapshot) -> str:
