@@ -179,12 +179,7 @@ def submission_version(context: Context) -> int:
 
 def alloc_stub(allocation: Allocation) -> AllocationStub:
     """An allocation in a list."""
-    fields: dict[str, Any] = {name: getattr(allocation, name, None) for name in AllocationStub.__struct_fields__}
-    fields["job_type"] = allocation.job.type if allocation.job else ""
-    fields["job_version"] = allocation.job.version if allocation.job else 0
-    if fields["desired_transition"] is None:
-        del fields["desired_transition"]
-    return AllocationStub(**fields)
+    return allocation.stub()
 
 
 def job_allocations(view: View, context: Context, options: ReadOptions) -> Found:
