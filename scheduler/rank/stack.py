@@ -23,7 +23,7 @@ from yurt.scheduler.feasible.nodes import volume_refusal
 from yurt.scheduler.feasible.operands import resolve
 from yurt.scheduler.metrics import Metrics
 from yurt.scheduler.rank.affinity import affinity_scores, device_scores
-from yurt.scheduler.rank.fit import BINPACK, fit_scores
+from yurt.scheduler.rank.fit import BINPACK, fit_score, fit_scores
 from yurt.scheduler.rank.spread import SpreadScore
 from yurt.scheduler.sizes import DIMENSIONS, Size, cpu_per_core, size_of, size_wanted
 from yurt.scheduler.working import Working
@@ -194,25 +194,24 @@ class Stack:
                 self._rescore(place, row)
 
     def _rescore(self, place: int, row: int) -> None:
-        """The same as for all, for one place."""
-        after = self.working.used[row] + self.size_at(place)
-        total = self._total[place]
-        over = after > total
-        self.exhausted[place] = int(over.argmax()) + 1 if over.any() else 0
-        binpack = float(fit_scores(total[None], after[None], self._ranking.algorithm)[0])
-        sums, terms = self._sums[place] - self.binpack[place] + binpack, self._terms[place]
-        self.binpack[place] = binpack
+        """The same as for all, for one place: plain numbers are faster than arrays of one."""
+        after = [used + more for used, more in zip(self.working.used[row].tolist(), self.size_at(place), strict=True)]
+        total = self._total[place].tolist()
+        over = next((at + 1 for at, (has, takes) in enumerate(zip(total, after, strict=True)) if takes > has), 0)
+        binpack = fit_score(total, after, self._ranking.algorithm)
+        sums, terms = float(self._sums[place]) - float(self.binpack[place]) + binpack, float(self._terms[place])
         if not self._ranking.fit_only:
             anti = self.parts["job-anti-affinity"]
-            number = int(self._group_counts[row])
+            before, number = float(anti[place]), int(self._group_counts[row])
             score = -(number + 1) / max(1, self.group.count) if number else 0.0
-            terms += (number > 0) - (anti[place] != 0)
-            sums += score - anti[place]
+            terms += (number > 0) - (before != 0)
+            sums += score - before
             anti[place] = score
+        self.exhausted[place], self.binpack[place] = over, binpack
         self._sums[place], self._terms[place] = sums, terms
-        taken = (self._job_hosts and self._job_counts[row] > 0) or (self._group_hosts and self._group_counts[row] > 0)
+        taken = bool((self._job_hosts and self._job_counts[row]) or (self._group_hosts and self._group_counts[row]))
         self.hosts_taken[place] = taken
-        self._final[place] = _NEVER if taken or self.exhausted[place] else sums / terms
+        self._final[place] = _NEVER if taken or over else sums / terms
 
     # --- choosing
 
