@@ -24,6 +24,7 @@ from yurt.scheduler.feasible.operands import resolve
 from yurt.scheduler.metrics import Metrics
 from yurt.scheduler.rank.affinity import affinity_scores, device_scores
 from yurt.scheduler.rank.fit import BINPACK, fit_score, fit_scores
+from yurt.scheduler.rank.shortlist import Shortlist, best_of
 from yurt.scheduler.rank.spread import SpreadScore
 from yurt.scheduler.sizes import DIMENSIONS, Size, cpu_per_core, size_of, size_wanted
 from yurt.scheduler.working import Working
@@ -114,6 +115,7 @@ class Stack:
             self._count_existing()
         self.hosts_taken: Bools = self._taken()
         self._final: Floats = self._finals()
+        self._shortlist = Shortlist()
 
     def _looks_at_nodes(self) -> bool:
         conditions = (self.job.affinities, self.group.affinities, self.job.spreads, self.group.spreads)
@@ -212,6 +214,7 @@ class Stack:
         taken = bool((self._job_hosts and self._job_counts[row]) or (self._group_hosts and self._group_counts[row]))
         self.hosts_taken[place] = taken
         self._final[place] = _NEVER if taken or over else sums / terms
+        self._shortlist.changed(place)
 
     # --- choosing
 
@@ -246,6 +249,10 @@ class Stack:
         if isinstance(resources, str):
             return resources
         return Choice(row, resources, self.size_at(place), self.metrics.single(self, place))
+
+    def best(self, finals: Floats, count: int) -> list[int]:
+        """The places with the highest of the scores that `select` looked at."""
+        return self._shortlist.best(finals, count) if finals is self._final else best_of(finals, count)
 
     def place_of(self, row: int) -> int:
         """The place of a row, -1 if its node is not feasible."""
