@@ -173,7 +173,9 @@ def test_nowhere_to_go_is_stopped_all_the_same() -> None:
 
 def tracked(*events: tuple[int, int], last: str = "ok") -> RescheduleTracker:
     """Events of (how long ago, delay)."""
-    made = tuple(RescheduleEvent(delay=wait, reschedule_time=NOW - ago, prev_node_id="node-00009") for ago, wait in events)
+    made = tuple(
+        RescheduleEvent(delay=wait, reschedule_time=NOW - ago, prev_node_id="node-00009") for ago, wait in events
+    )
     return RescheduleTracker(events=made, last_reschedule=last)
 
 
@@ -322,9 +324,7 @@ def test_resched_no_node() -> None:
 def test_resched_force() -> None:
     of = service(1)
     forced = DesiredTransition(force_reschedule=True)
-    failed = alloc(
-        of, 0, reschedule_tracker=tracked((HOUR, 1)), desired_transition=forced, **ended(NOW)
-    )
+    failed = alloc(of, 0, reschedule_tracker=tracked((HOUR, 1)), desired_transition=forced, **ended(NOW))
     assert names(Picture(of, failed, nodes=2).evaluate(of)) == [0]
 
 

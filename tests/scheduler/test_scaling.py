@@ -70,7 +70,9 @@ def test_scale_down_zero() -> None:
     assert updates(out) == {"stop": 20} and not out.placed
 
 
-def old_and_new(count: int, new_count: int, *, destructive: bool, nodes: int = 30, **fields: Any) -> tuple[Picture, Job]:
+def old_and_new(
+    count: int, new_count: int, *, destructive: bool, nodes: int = 30, **fields: Any
+) -> tuple[Picture, Job]:
     """So many allocations of an old version beside a new one."""
     old = job(group(count=count))
     changed = task(env={"A": "2"}) if destructive else task(kill_timeout=9 * MINUTE)
