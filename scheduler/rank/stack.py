@@ -72,6 +72,7 @@ class Stack:
         self._sizes = self._asked()
         self._excluded: dict[int, str] = {}
         self._luck = ranking.seed
+        self._volumes: Bools | None = None  # which places have the volumes of the allocation looked at last
         self._per_alloc = any(one.per_alloc and one.type == "host" for one in (group.volumes or {}).values())
         self._score_all()
 
@@ -222,12 +223,16 @@ class Stack:
         """The best place for one more allocation, None if there is none; `penalties` are rows that failed before."""
         self._follow()
         finals = self._current(penalties)
+        if self._per_alloc:
+            places = range(len(self.rows))
+            self._volumes = np.array([not volume_refusal(self.group, self.node(place), index) for place in places])
+            finals = np.where(self._volumes, finals, _NEVER)
         while len(finals):
             best = finals.max()
             if best == _NEVER:
                 break
             place = int(np.argmax(finals >= best - _NEAR))
-            resources = self._offer(place, index)
+            resources = self._offer(place)
             if not isinstance(resources, str):
                 metric = self.metrics.placed(self, finals, frozenset(penalties))
                 return Choice(int(self.rows[place]), resources, self.size_at(place), metric)
@@ -243,9 +248,11 @@ class Stack:
             return "infeasible"
         if self.hosts_taken[place] or not self._allowed()[place]:
             return "missing"
+        if self._per_alloc and (text := volume_refusal(self.group, self.node(place), index)):
+            return text
         if self.exhausted[place]:
             return DIMENSIONS[self.exhausted[place] - 1]
-        resources = self._offer(place, index)
+        resources = self._offer(place)
         if isinstance(resources, str):
             return resources
         return Choice(row, resources, self.size_at(place), self.metrics.single(self, place))
@@ -292,9 +299,7 @@ class Stack:
             allowed &= limit.allowed()
         return allowed
 
-    def _offer(self, place: int, index: int) -> AllocatedResources | str:
-        if self._per_alloc and (text := volume_refusal(self.group, self.node(place), index)):
-            return text
+    def _offer(self, place: int) -> AllocatedResources | str:
         if self._plain is not None:
             return self._plain
         row = int(self.rows[place])
@@ -305,11 +310,9 @@ class Stack:
 
     def is_barred(self, place: int) -> bool:
         """Whether more than room is missing at a place."""
-        return (
-            bool(self.hosts_taken[place])
-            or not self._allowed()[place]
-            or self._excluded.get(place, "").startswith("missing")
-        )
+        if self._volumes is not None and not self._volumes[place]:
+            return True
+        return bool(self.hosts_taken[place]) or not self._allowed()[place]
 
     def fit_without(self, place: int, victims: Iterable[Allocation]) -> float:
         """The fit of a place once others are gone."""
@@ -334,9 +337,10 @@ class Stack:
                 found.append((place, "distinct_hosts", True))
             elif text := next((one.text_at(place) for one, allowed in limits if not allowed[place]), ""):
                 found.append((place, text, True))
+            elif self._volumes is not None and not self._volumes[place]:
+                found.append((place, "missing compatible host volumes", True))
             elif self.exhausted[place]:
                 found.append((place, DIMENSIONS[self.exhausted[place] - 1], False))
             elif place in self._excluded:
-                text = self._excluded[place]
-                found.append((place, text, text.startswith("missing")))
+                found.append((place, self._excluded[place], False))
         return found

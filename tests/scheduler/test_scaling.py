@@ -134,7 +134,7 @@ def test_destructive_scale_down() -> None:
     picture, new = old_and_new(10, 5, destructive=True)
     out = picture.evaluate(new)
     assert updates(out) == {"destructive_update": 5, "stop": 5} and names(out) == [0, 1, 2, 3, 4]
-    assert [text for text in stops(out).values()].count(NOT_NEEDED) == 5
+    assert list(stops(out).values()).count(NOT_NEEDED) == 5
 
 
 def test_destructive_without_room_keeps_the_old_one() -> None:
