@@ -14,6 +14,7 @@ from yurt.fsm.store.schema import (
     EVALUATIONS,
     JOB_VERSIONS,
     JOBS,
+    NODE_POOLS,
     NODES,
     SCHEDULER_CONFIG,
     Table,
@@ -47,6 +48,7 @@ from yurt.fsm.structs.node import (
     NodeDisk,
     NodeMemory,
     NodeNetwork,
+    NodePool,
     NodeResources,
 )
 from yurt.fsm.structs.operator import SchedulerConfiguration
@@ -63,6 +65,7 @@ NOW = 1_795_466_967 * SECOND
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
 TABLES: dict[type, Table[Any, Any]] = {
     Node: NODES,
+    NodePool: NODE_POOLS,
     Allocation: ALLOCATIONS,
     Deployment: DEPLOYMENTS,
     Evaluation: EVALUATIONS,
