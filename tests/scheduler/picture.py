@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
+from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import (
     ALLOCATIONS,
     DEPLOYMENTS,
@@ -74,6 +75,7 @@ TABLES: dict[type, Table[Any, Any]] = {
 UPDATE = UpdateStrategy(max_parallel=4, health_check="checks", progress_deadline=600 * SECOND)
 CANARY = UpdateStrategy(max_parallel=2, health_check="checks", progress_deadline=600 * SECOND, canary=2)
 SERVICE_POLICY = ReschedulePolicy(delay=30 * SECOND, delay_function="exponential", max_delay=HOUR, unlimited=True)
+AT_ONCE = ReschedulePolicy(delay=0, delay_function="constant", unlimited=True)
 BATCH_POLICY = ReschedulePolicy(attempts=1, interval=24 * HOUR, delay=5 * SECOND, delay_function="constant")
 
 
@@ -210,6 +212,7 @@ class Picture:
         self._store = Store(_raise)
         self._index = 1000
         self.now_ns = NOW
+        self._listeners: list[Callable[[int, list[Change]], None]] = []
         self.put(*(node(number) for number in range(nodes)), *rows)
 
     def put(self, *rows: Any) -> None:
@@ -217,12 +220,20 @@ class Picture:
         self._index += 1
         transaction = self._store.begin(self._index)
         for row in rows:
+            if isinstance(row, Node):
+                row = replace(row, modify_index=self._index)
             if isinstance(row, Job):
                 transaction.put(JOBS, row)
                 transaction.put(JOB_VERSIONS, row)
             else:
                 transaction.put(TABLES[type(row)], row)
-        self._store.commit(transaction)
+        changes = self._store.commit(transaction)
+        for listener in self._listeners:
+            listener(self._index, changes)
+
+    def listen(self, listener: Callable[[int, list[Change]], None]) -> None:
+        """Call it after each commit that follows."""
+        self._listeners.append(listener)
 
     @property
     def view(self) -> View:
@@ -276,7 +287,7 @@ class Picture:
             new = placement.allocation
             version = self.view.get(JOB_VERSIONS, (new.namespace, new.job_id, placement.job_version))
             assert version is not None
-            rows[new.id] = replace(new, job=version, client_status=client, create_index=self._index)
+            rows[new.id] = replace(new, job=version, client_status=client, create_index=self._index + 1)
             if new.previous_allocation:
                 rows[new.previous_allocation] = replace(row(new.previous_allocation), next_allocation=new.id)
         more = [outcome.deployment] if outcome.deployment is not None else []
