@@ -6,10 +6,13 @@ version of the vocabulary that knows it first; a server that meets a newer one s
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
+from yurt.fsm.commands_base import Command as Command
+from yurt.fsm.commands_base import Done as Done
+from yurt.fsm.commands_nodes import NODE_COMMANDS, AnyNodeCommand
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
@@ -18,18 +21,11 @@ from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
 
-COMMAND_VERSION = 1
+COMMAND_VERSION = 2
 
 
 class UnknownCommand(YurtError):
     """The log holds a command that this version does not know: the server must be upgraded before it goes on."""
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """A command. `now_ns` is the proposer's clock, nanoseconds since 1970."""
-
-    since: ClassVar[int] = 1
-    now_ns: int = 0
 
 
 class RegisterJob(Command, frozen=True, kw_only=True):
@@ -180,6 +176,8 @@ class CollectGarbage(Command, frozen=True, kw_only=True):
     evaluation_ids: tuple[str, ...] = ()
     deployment_ids: tuple[str, ...] = ()
     jobs: tuple[tuple[str, str], ...] = ()
+    allocation_ids: tuple[str, ...] = ()
+    node_ids: tuple[str, ...] = ()
 
 
 class UpsertNamespace(Command, frozen=True, kw_only=True):
@@ -247,13 +245,6 @@ class VersionTagged(msgspec.Struct, frozen=True, kw_only=True):
     index: int = 0
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing to say but the index, and whether anything was written."""
-
-    index: int = 0
-    updated: bool = True
-
-
 COMMANDS: tuple[type[Command], ...] = (
     RegisterJob,
     DeregisterJob,
@@ -274,6 +265,7 @@ COMMANDS: tuple[type[Command], ...] = (
     DeleteNodePool,
     SetSchedulerConfiguration,
     ReconcileSummaries,
+    *NODE_COMMANDS,
 )
 AnyCommand = (
     RegisterJob
@@ -295,6 +287,7 @@ AnyCommand = (
     | DeleteNodePool
     | SetSchedulerConfiguration
     | ReconcileSummaries
+    | AnyNodeCommand
 )
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)

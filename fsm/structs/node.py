@@ -9,6 +9,8 @@ import msgspec
 from yurt.fsm.structs.base import Record
 
 DAY = 86_400_000_000_000
+INITIALIZING, READY, DOWN, DISCONNECTED = "initializing", "ready", "down", "disconnected"
+ELIGIBLE, INELIGIBLE = "eligible", "ineligible"
 
 
 class DrainStrategy(Record, frozen=True):
@@ -18,6 +20,16 @@ class DrainStrategy(Record, frozen=True):
     ignore_system_jobs: bool = False
     force_deadline: str | None = None
     started_at: str | None = None
+
+
+class LastDrain(Record, frozen=True):
+    """The newest drain, in progress or ended; the times are RFC 3339 in whole seconds."""
+
+    accessor_id: str = ""
+    meta: dict[str, str] | None = None
+    started_at: str | None = None
+    status: str = ""
+    updated_at: str | None = None
 
 
 class NodeEvent(Record, frozen=True):
@@ -57,7 +69,7 @@ class Node(Record, frozen=True):
     drivers: dict[str, Any] | None = None
     csi_controller_plugins: dict[str, Any] | None = None
     csi_node_plugins: dict[str, Any] | None = None
-    last_drain: dict[str, Any] | None = None
+    last_drain: LastDrain | None = None
     last_missed_heartbeat_index: int = 0
     last_alloc_update_index: int = 0
     host_volumes: dict[str, Any] | None = None
