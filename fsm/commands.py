@@ -20,6 +20,7 @@ from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
+from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, AllocationStop, Placement
 
 COMMAND_VERSION = 2
 
@@ -154,11 +155,16 @@ class UpdateEvaluations(Command, frozen=True, kw_only=True):
 
 
 class ApplyPlan(Command, frozen=True, kw_only=True):
-    """Store what a plan decided: a deployment and changes of deployments, then evaluations (spec scheduling §6)."""
+    """Store what a plan decided (spec scheduling §6), in this order: the deployment, changes of deployments, what ends,
+    what makes room, what changes, what is new, evaluations."""
 
     eval_id: str
     deployment: Deployment | None = None
     deployment_updates: tuple[DeploymentUpdate, ...] = ()
+    stopped: tuple[AllocationStop, ...] = ()
+    evicted: tuple[AllocationEviction, ...] = ()
+    changed: tuple[AllocationChange, ...] = ()
+    placed: tuple[Placement, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
 
 

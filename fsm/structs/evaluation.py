@@ -35,6 +35,14 @@ class PlanAnnotations(Record, frozen=True):
     preempted_allocs: tuple[Any, ...] | None = None
 
 
+class ScoreMeta(Record, frozen=True):
+    """How good one node was: the mean of its scores, and each of them."""
+
+    node_id: str = ""
+    norm_score: float = 0.0
+    scores: dict[str, float] | None = None
+
+
 class AllocMetric(Record, frozen=True):
     """Why a group found a place or none (spec scheduling §15)."""
 
@@ -51,7 +59,7 @@ class AllocMetric(Record, frozen=True):
     quota_exhausted: tuple[str, ...] | None = None
     resources_exhausted: dict[str, Resources] | None = None
     scores: dict[str, float] | None = None
-    score_meta_data: tuple[Any, ...] | None = None
+    score_meta_data: tuple[ScoreMeta, ...] | None = None
     allocation_time: int = 0
     coalesced_failures: int = 0
 
