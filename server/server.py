@@ -10,6 +10,7 @@ from typing import Any
 
 from yurt.fsm import commands
 from yurt.fsm.errors import Refusal, YurtError
+from yurt.fsm.events import EventRing
 from yurt.fsm.job.admit import Limits
 from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
@@ -44,6 +45,8 @@ class Server:
         )
         self.versions_kept = config.server.job_tracked_versions
         self.force_collection: Callable[[], None] = _nothing
+        self.events = EventRing(config.server.event_buffer_size)
+        machine.on_applied(self.events.add)
 
     @staticmethod
     def now_ns() -> int:
