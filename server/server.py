@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from yurt.fsm.job.admit import Limits
 from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
 from yurt.server.config.agent import AgentConfig, size_bytes
+from yurt.server.heartbeats import HeartbeatTimers
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.transport import PeerTransport
+from yurt.server.reports import Reports
 
 
 class InternalError(YurtError):
@@ -47,6 +50,8 @@ class Server:
         self.force_collection: Callable[[], None] = _nothing
         self.events = EventRing(config.server.event_buffer_size)
         machine.on_applied(self.events.add)
+        self.heartbeats = HeartbeatTimers(self, random.Random(uuid.uuid4().int))
+        self.reports = Reports(self)
 
     @staticmethod
     def now_ns() -> int:
