@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
 from yurt.fsm.machine import Machine
+from yurt.server.client.start import agent_beside, run_alone
 from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.http.app import App
 from yurt.server.http.dispatch import Dispatcher
@@ -51,6 +52,8 @@ def run(config: AgentConfig) -> int:
     start_logging(config.log_level, json=config.log_json)
     sys.setswitchinterval(SWITCH_SECONDS)
     with _directory(config) as path:
+        if not config.server.enabled:
+            return asyncio.run(run_alone(config, path))
         directory = DataDirectory(path)
         server_id = directory.open()
         try:
@@ -78,7 +81,8 @@ class _Agent:
     """Everything of one server process."""
 
     def __init__(self, config: AgentConfig, path: str, server_id: str) -> None:
-        self.config, self.raft_path, self.server_id = config, f"{path}/server/raft", server_id
+        self.config, self.path, self.server_id = config, path, server_id
+        self.raft_path = f"{path}/server/raft"
         self.chance = random.SystemRandom()
         self.disk = RealDisk(sync=bool(config.data_dir))
         self.stopping = asyncio.Event()
@@ -108,16 +112,23 @@ class _Agent:
         engine, machine = self._engine(transport)
         server = self._serve(engine, machine, transport)
         leader = Leader(server, random.Random(self.chance.random()))
-        http = self._http(server, sockets)
+        dispatcher, http = self._http(server, sockets)
         engine.start(self.configuration)
         self._freeze()
         for one in self.configuration:
             if one[0] != self.server_id:
                 transport.dial(one[1])
         http.start()
+        node = None
+        if config.client.enabled:
+            node = agent_beside(server, dispatcher, self.path, random.Random(self.chance.random()))
+            node.start()
         address = f"{config.bind('http')[0]}:{config.ports.http}"
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})
         await self.stopping.wait()
+        if node is not None:
+            await node.stop()
+        server.stop()
         await http.stop()
         leader.stop()
         engine.stop()
@@ -208,13 +219,13 @@ class _Agent:
         metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
         return Server(self.config, machine, engine, transport, metrics)
 
-    def _http(self, server: Server, sockets: list[socket.socket]) -> HttpServer:
+    def _http(self, server: Server, sockets: list[socket.socket]) -> tuple[Dispatcher, HttpServer]:
         limits = self.config.limits
         reads = Reads(waiters_max=limits.http_blocking_queries_max, jitter=random.Random(self.chance.random()).random)
         server.metrics.gauge("yurt.http.blocking_queries", lambda: float(reads.waiting))
         dispatcher = Dispatcher(server, reads)
         serve_forwarded(server, dispatcher.answer)
-        return HttpServer(
+        return dispatcher, HttpServer(
             App(server, dispatcher),
             sockets,
             request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,

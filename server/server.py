@@ -53,6 +53,11 @@ class Server:
         self.heartbeats = HeartbeatTimers(self, random.Random(uuid.uuid4().int))
         self.reports = Reports(self)
 
+    def stop(self) -> None:
+        """End what would wait for ever."""
+        self.events.close()
+        self.heartbeats.stop()
+
     @staticmethod
     def now_ns() -> int:
         """The wall clock, nanoseconds since 1970."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from yurt.fsm.lang.duration import parse_duration
+from yurt.server.config.client import Client
 
 Text = str
 Duration = str | int
@@ -159,7 +160,7 @@ class AgentConfig(Block, frozen=True):
     limits: Limits = Limits()
     tls: Tls = Tls()
     telemetry: Telemetry = Telemetry()
-    client: dict[str, Any] = {}
+    client: Client = Client()
     acl: dict[str, Any] = {}
     autopilot: dict[str, Any] = {}
     plugin: Any = None
@@ -200,6 +201,12 @@ class AgentConfig(Block, frozen=True):
         server = self.server
         lists = (server.server_join.retry_join, server.server_join.start_join, server.retry_join, server.start_join)
         return [one if ":" in one else f"{one}:4647" for listed in lists for one in listed]
+
+    def server_addresses(self) -> list[str]:
+        """HOST:PORT of the API of the servers that the node agent looks for."""
+        client = self.client
+        lists = (client.servers, client.server_join.retry_join, client.server_join.start_join)
+        return [one if ":" in one else f"{one}:4646" for listed in lists for one in listed]
 
 
 def nanoseconds(value: Duration) -> int:
