@@ -12,13 +12,16 @@ from yurt.fsm.errors import YurtError
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.evaluation import CANCELED, FAILED, PENDING, Evaluation
+from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, FAILED, PENDING, Evaluation
 from yurt.fsm.structs.operator import DEFAULT_SCHEDULER_CONFIGURATION
 from yurt.scheduler.duties.broker import Broker
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
 from yurt.scheduler.evaluate import Outcome, evaluate
 from yurt.server.config.agent import nanoseconds
+from yurt.server.drains import DrainWatcher
+from yurt.server.rollouts import Rollouts
 from yurt.server.server import Server
+from yurt.server.waiting import Waiting
 
 log = logging.getLogger("leader")
 
@@ -33,6 +36,8 @@ class Leader:
     def __init__(self, server: Server, chance: random.Random) -> None:
         self._server, self._chance = server, chance
         self._broker: Broker | None = None
+        self._waiting = Waiting(server, self._wake, self._end_needless)
+        self._watchers = (Rollouts(server), DrainWatcher(server))
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._inflight = 0
@@ -44,6 +49,7 @@ class Leader:
             batch_evaluation=nanoseconds(config.batch_eval_gc_threshold),
             job=nanoseconds(config.job_gc_threshold),
             deployment=nanoseconds(config.deployment_gc_threshold),
+            node=nanoseconds(config.node_gc_threshold),
         )
         self._collect_seconds = nanoseconds(config.job_gc_interval) / 1e9
         server.machine.on_commit(self._committed)
@@ -80,6 +86,7 @@ class Leader:
     def _end(self) -> None:
         log.info("this server no longer leads")
         self._broker = None
+        self._waiting.disable()
         for timer in (self._timer, self._collect_timer):
             if timer is not None:
                 timer.cancel()
@@ -87,6 +94,9 @@ class Leader:
     def stop(self) -> None:
         """Do nothing more."""
         self._broker = None
+        self._waiting.disable()
+        for watcher in self._watchers:
+            watcher.stop()
         for task in self._tasks:
             task.cancel()
 
@@ -95,6 +105,7 @@ class Leader:
         self._broker = Broker()
         for evaluation in self._server.view().find(EVALUATIONS, "status", PENDING):
             self._broker.enqueue(evaluation, self._now())
+        self._waiting.enable()
         self._schedule()
 
     def _now(self) -> float:
@@ -114,8 +125,18 @@ class Leader:
             elif change.table is SCHEDULER_CONFIG and new is not None and self._server.is_ready:
                 if new.pause_eval_broker:
                     self._broker = None
+                    self._waiting.disable()
                 elif self._broker is None:
                     self._enable()
+        self._waiting.committed(index, changes)
+
+    def _wake(self, evaluation: Evaluation) -> None:
+        if self._broker is not None:
+            self._broker.wake(evaluation, self._now())
+            self._schedule()
+
+    def _end_needless(self, evaluations: list[Evaluation]) -> None:
+        self._spawn(UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=tuple(evaluations)))
 
     def _schedule(self) -> None:
         if not self._scheduled and self._inflight < INFLIGHT_MAX:
@@ -133,11 +154,14 @@ class Leader:
         now_ns = self._server.now_ns()
         while len(taken) < SLICE and (evaluation := broker.dequeue(now_ns / 1e9)) is not None:
             current = self._server.view().get(EVALUATIONS, evaluation.id)
-            if current is None or current.status != PENDING:
-                broker.ack(evaluation.id)
+            if current is None or current.is_terminal:
+                self._acked(broker, evaluation.id)
                 continue
             outcome = evaluate(self._server.view(), current, now_ns=now_ns)
-            if outcome.is_plain:
+            if outcome.is_plain and outcome.evaluation.status == BLOCKED == current.status:
+                self._acked(broker, evaluation.id)  # there is still no room
+                self._waiting.block(outcome.evaluation)
+            elif outcome.is_plain:
                 taken.append(evaluation.id)
                 plain.append(outcome.evaluation)
             else:
@@ -197,12 +221,16 @@ class Leader:
                 if broker is not None:
                     broker.nack(eval_id, self._now())
         else:
-            needless = [one for eval_id in eval_ids if broker is not None for one in broker.ack(eval_id)]
-            if needless:
-                self._cancel(needless)
+            if broker is not None:
+                self._acked(broker, *eval_ids)
         finally:
             self._inflight -= 1
             self._schedule()
+
+    def _acked(self, broker: Broker, *eval_ids: str) -> None:
+        """They are done; what they make needless is canceled."""
+        if needless := [one for eval_id in eval_ids for one in broker.ack(eval_id)]:
+            self._cancel(needless)
 
     def _cancel(self, evaluations: list[Evaluation]) -> None:
         text = "canceled after more recent eval was processed"

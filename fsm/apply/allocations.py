@@ -13,7 +13,7 @@ from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, JOBS, NODES
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import STOP, Allocation, AllocDeploymentStatus, DesiredTransition
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.evaluation import CANCELED, PENDING, Evaluation
+from yurt.fsm.structs.evaluation import CANCELED, pending_evaluation
 from yurt.fsm.structs.job import BATCH, SERVICE, Job
 from yurt.fsm.structs.times import from_rfc3339
 
@@ -129,16 +129,7 @@ class _Evaluations:
         if key in self._made or job is None:
             return
         self._made.add(key)
-        evaluation = Evaluation(
-            id=seeded_id(self._command.seed, *key),
-            namespace=key[0],
-            priority=job.priority,
-            type=job.type,
-            triggered_by=trigger,
-            job_id=key[1],
-            job_modify_index=job.modify_index,
-            status=PENDING,
-        )
+        evaluation = pending_evaluation(job, seeded_id(self._command.seed, *key), trigger)
         store_evaluation(self._txn, evaluation, self._command.now_ns)
 
 

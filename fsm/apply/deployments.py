@@ -24,7 +24,7 @@ from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import AllocDeploymentStatus
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.deployment import FAILED, PAUSED, RUNNING, Deployment, DeploymentState
-from yurt.fsm.structs.evaluation import PENDING, Evaluation
+from yurt.fsm.structs.evaluation import pending_evaluation
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.times import to_rfc3339
 
@@ -52,16 +52,8 @@ def _evaluate(txn: Transaction, deployment: Deployment, eval_id: str, now_ns: in
     job = txn.get(JOBS, (deployment.namespace, deployment.job_id))
     if job is None or not eval_id:
         return ""
-    evaluation = Evaluation(
-        id=eval_id,
-        namespace=job.namespace,
-        priority=deployment.eval_priority or job.priority,
-        type=job.type,
-        triggered_by="deployment-watcher",
-        job_id=job.id,
-        deployment_id=deployment.id,
-        status=PENDING,
-    )
+    priority = deployment.eval_priority or job.priority
+    evaluation = pending_evaluation(job, eval_id, "deployment-watcher", priority=priority, deployment_id=deployment.id)
     store_evaluation(txn, evaluation, now_ns)
     refresh_status(txn, job.namespace, job.id)
     return eval_id

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from yurt.fsm.apply.evaluations import store_evaluation
 from yurt.fsm.apply.life import refresh_status
 from yurt.fsm.lang.glob import matches_glob
 from yurt.fsm.lang.ids import seeded_id
-from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, JOBS
+from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import CLIENT_TERMINAL, Allocation
-from yurt.fsm.structs.evaluation import PENDING, Evaluation
+from yurt.fsm.structs.evaluation import pending_evaluation
 from yurt.fsm.structs.job import BATCH, SERVICE, Job
 from yurt.fsm.structs.node import Node
 
@@ -58,20 +59,9 @@ def _lives_on(job: Job, allocation: Allocation) -> bool:
 
 
 def _store(txn: Transaction, job: Job, node: Node, seed: str, now_ns: int) -> str:
-    evaluation = Evaluation(
-        id=seeded_id(seed, job.namespace, job.id),
-        namespace=job.namespace,
-        priority=job.priority,
-        type=job.type,
-        triggered_by="node-update",
-        job_id=job.id,
-        node_id=node.id,
-        node_modify_index=txn.index,
-        status=PENDING,
-        create_index=txn.index,
-        modify_index=txn.index,
-        create_time=now_ns,
-        modify_time=now_ns,
+    eval_id = seeded_id(seed, job.namespace, job.id)
+    evaluation = pending_evaluation(
+        job, eval_id, "node-update", job_modify_index=0, node_id=node.id, node_modify_index=txn.index
     )
-    txn.put(EVALUATIONS, evaluation)
-    return evaluation.id
+    store_evaluation(txn, evaluation, now_ns)
+    return eval_id

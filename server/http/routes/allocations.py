@@ -13,13 +13,12 @@ from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import AllocatedResources, Allocation, AllocationStub, DesiredTransition
 from yurt.fsm.structs.base import replace, to_builtins, to_json
-from yurt.fsm.structs.evaluation import PENDING, Evaluation
+from yurt.fsm.structs.evaluation import pending_evaluation
 from yurt.fsm.structs.resources import Resources
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
 from yurt.server.http.pages import join
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of
-from yurt.server.server import Server
 
 LOOKUP = "alloc lookup failed: "
 _COPIED = [
@@ -134,22 +133,6 @@ def job_allocations(view: View, context: Context, options: ReadOptions) -> Found
     return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
 
 
-def evaluation_of(server: Server, allocation: Allocation, trigger: str) -> Evaluation:
-    """A new evaluation of an allocation's job."""
-    job = server.view().get(JOBS, (allocation.namespace, allocation.job_id)) or allocation.job
-    assert job is not None
-    return Evaluation(
-        id=server.new_id(),
-        namespace=job.namespace,
-        priority=job.priority,
-        type=job.type,
-        triggered_by=trigger,
-        job_id=job.id,
-        job_modify_index=job.modify_index,
-        status=PENDING,
-    )
-
-
 async def stop(context: Context) -> Answer:
     """PUT /v1/allocation/:id/stop: it ends and is replaced."""
     alloc_id = context.arguments[0]
@@ -159,7 +142,9 @@ async def stop(context: Context) -> Answer:
     allocation = server.view().get(ALLOCATIONS, alloc_id)
     if allocation is None:
         raise Refusal(404, "allocation not found")
-    evaluation = evaluation_of(server, allocation, "alloc-stop")
+    job = server.view().get(JOBS, (allocation.namespace, allocation.job_id)) or allocation.job
+    assert job is not None
+    evaluation = pending_evaluation(job, server.new_id(), "alloc-stop")
     marks = DesiredTransition(migrate=True, no_shutdown_delay=no_delay, reschedule=reschedule)
     command = TransitionAllocations(now_ns=server.now_ns(), transitions={alloc_id: marks}, evaluations=(evaluation,))
     result = await server.propose(command)
