@@ -19,7 +19,7 @@ from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
-from yurt.fsm.structs.operator import SchedulerConfiguration
+from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, AllocationStop, Placement
 
 COMMAND_VERSION = 2
@@ -212,6 +212,13 @@ class DeleteNodePool(Command, frozen=True, kw_only=True):
     region: str = "global"
 
 
+class SetAutopilotConfiguration(Command, frozen=True, kw_only=True):
+    """How the leader looks after the servers; with `cas` only if the stored one has that modify index."""
+
+    configuration: AutopilotConfiguration
+    cas: int | None = None
+
+
 class SetSchedulerConfiguration(Command, frozen=True, kw_only=True):
     """Store the scheduler configuration, if its ModifyIndex is `cas` or `cas` is None."""
 
@@ -270,6 +277,7 @@ COMMANDS: tuple[type[Command], ...] = (
     UpsertNodePool,
     DeleteNodePool,
     SetSchedulerConfiguration,
+    SetAutopilotConfiguration,
     ReconcileSummaries,
     *NODE_COMMANDS,
 )
@@ -292,6 +300,7 @@ AnyCommand = (
     | UpsertNodePool
     | DeleteNodePool
     | SetSchedulerConfiguration
+    | SetAutopilotConfiguration
     | ReconcileSummaries
     | AnyNodeCommand
 )

@@ -12,7 +12,7 @@ from typing import Any
 from yurt.fsm import commands
 from yurt.fsm.apply.handlers import HANDLERS
 from yurt.fsm.errors import Refusal
-from yurt.fsm.store import snapshot
+from yurt.fsm.store import digest, snapshot
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS
 from yurt.fsm.store.store import Store
@@ -123,6 +123,10 @@ class Machine:
                 callback(index, changes)
             except Exception as error:  # noqa: BLE001 (the border of the machine: a listener's bug is not the command's)
                 self._on_listener_error(error)
+
+    def digest(self, place: bytes) -> tuple[bytes, bytes]:
+        """The digest of the slice of the state at `place`, and the next place (`fsm.store.digest`)."""
+        return digest.digest(self.store.view(), place)
 
     def capture(self) -> View:
         """What `write` will write, perhaps in another thread; costs nothing."""

@@ -31,9 +31,12 @@ class HeartbeatTimers:
         self._timers = self._fresh()
         self._wake: asyncio.TimerHandle | None = None
         self._leads = False
-        server.engine.on_leadership(self._leadership)
-        server.machine.on_commit(self._committed)
-        server.metrics.gauge("nomad.nomad.heartbeat.active", lambda: float(len(self._timers)))
+
+    def start(self) -> None:
+        """Follow leadership and the state from now on."""
+        self._server.engine.on_leadership(self._leadership)
+        self._server.machine.on_commit(self._committed)
+        self._server.metrics.gauge("nomad.nomad.heartbeat.active", lambda: float(len(self._timers)))
 
     def _fresh(self) -> Heartbeats:
         config = self._server.config.server

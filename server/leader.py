@@ -38,6 +38,7 @@ class Leader:
         self._broker: Broker | None = None
         self._waiting = Waiting(server, self._wake, self._end_needless)
         self._watchers = (Rollouts(server), DrainWatcher(server))
+        server.heartbeats.start()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._inflight = 0

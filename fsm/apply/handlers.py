@@ -42,6 +42,7 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands.UpsertNodePool: cluster.upsert_node_pool,
     commands.DeleteNodePool: cluster.delete_node_pool,
     commands.SetSchedulerConfiguration: cluster.set_scheduler_configuration,
+    commands.SetAutopilotConfiguration: cluster.set_autopilot_configuration,
     commands.ReconcileSummaries: cluster.reconcile_summaries,
     commands_nodes.RegisterNode: nodes.register,
     commands_nodes.UpdateNodeStatuses: nodes.update_statuses,

@@ -15,7 +15,7 @@ from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.job import SYSTEM, Job, JobSubmission, JobSummary, PeriodicLaunch
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import Node, NodePool
-from yurt.fsm.structs.operator import SchedulerConfiguration
+from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.fsm.structs.scaling import JobScalingEvents
 
@@ -105,6 +105,7 @@ NODES: Table[str, Node] = Table(
 )  # fmt: skip
 NODE_POOLS: Table[str, NodePool] = Table("node_pools", NodePool, lambda p: p.name, floor=1)
 NAMESPACES: Table[str, Namespace] = Table("namespaces", Namespace, lambda n: n.name, floor=1)
+AUTOPILOT_CONFIG: Table[str, AutopilotConfiguration] = Table("autopilot_config", AutopilotConfiguration, lambda _: "")
 SCHEDULER_CONFIG: Table[str, SchedulerConfiguration] = Table("scheduler_config", SchedulerConfiguration, lambda _: "")
 SERVICE_REGISTRATIONS: Table[str, ServiceRegistration] = Table(
     "service_registrations", ServiceRegistration, lambda s: s.id,
@@ -116,6 +117,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     NAMESPACES,
     NODE_POOLS,
     SCHEDULER_CONFIG,
+    AUTOPILOT_CONFIG,
     JOB_VERSIONS,
     JOBS,
     JOB_SUBMISSIONS,

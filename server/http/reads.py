@@ -132,7 +132,7 @@ class Reads:
 
     def _answered(self, context: Context, found: Found) -> Answer:
         server = context.server
-        if server.is_ready:
+        if server.is_ready or not context.is_stale:
             known, contact = KNOWN, NO_CONTACT
         else:
             known = KNOWN if server.leader_address else UNKNOWN

@@ -22,6 +22,7 @@ from yurt.server.http.routes import (
     jobs_write,
     node_agent,
     nodes,
+    raft,
     scheduling,
     search,
 )
@@ -36,7 +37,8 @@ class Route:
     """One endpoint.
 
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
-    method reads. `local`: any server answers at once. `capability` is what a token will need.
+    method reads. `local`: any server answers at once. `leader`: only the leader can
+    answer, also a read. `capability` is what a token will need.
     """
 
     path: str
@@ -47,6 +49,7 @@ class Route:
     delete: Handler | None = None
     any_method: bool = False
     local: bool = False
+    leader: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
 
 
@@ -84,7 +87,15 @@ FIXED: tuple[Route, ...] = (
     Route("/v1/agent/members", "node:read", getter=cluster.agent_members, local=True),
     Route("/v1/agent/self", "agent:read", getter=cluster.agent_self, local=True),
     Route("/v1/metrics", "", getter=cluster.metrics, local=True),
-    Route("/v1/operator/raft/configuration", "operator:read", getter=cluster.raft_configuration),
+    Route("/v1/agent/force-leave", "agent:write", put=raft.force_leave),
+    Route("/v1/operator/raft/configuration", "operator:read", getter=raft.raft_configuration),
+    Route("/v1/operator/raft/peer", "operator:write", put=raft.add_peer, delete=raft.remove_peer),
+    Route("/v1/operator/raft/transfer-leadership", "operator:write", put=raft.transfer_leadership),
+    Route(
+        "/v1/operator/autopilot/configuration", "operator:read",
+        getter=raft.read_autopilot, put=raft.write_autopilot,
+    ),
+    Route("/v1/operator/autopilot/health", "operator:read", getter=raft.autopilot_health, leader=True),
     Route(
         "/v1/operator/scheduler/configuration", "operator:read",
         get=cluster.read_scheduler, put=cluster.write_scheduler,

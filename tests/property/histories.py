@@ -15,7 +15,7 @@ from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job, JobSubmission, ParameterizedJob, Periodic
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
-from yurt.fsm.structs.operator import SchedulerConfiguration
+from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 from yurt.fsm.structs.policies import ScalingPolicy
 from yurt.fsm.structs.task import Task
 
@@ -142,6 +142,10 @@ others: dict[type[c.Command], st.SearchStrategy[Any]] = {
     c.SetSchedulerConfiguration: st.builds(
         c.SetSchedulerConfiguration, cas=st.one_of(st.none(), st.integers(0, 5)),
         configuration=st.builds(SchedulerConfiguration, scheduler_algorithm=st.sampled_from(["binpack", "spread"])),
+    ),
+    c.SetAutopilotConfiguration: st.builds(
+        c.SetAutopilotConfiguration, cas=st.one_of(st.none(), st.integers(0, 5)),
+        configuration=st.builds(AutopilotConfiguration, min_quorum=st.integers(0, 5)),
     ),
     c.ReconcileSummaries: st.builds(c.ReconcileSummaries),
     **node_commands,
