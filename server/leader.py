@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from functools import partial
 
-from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
+from yurt.fsm.commands import Command, SetSchedulerConfiguration, UpdateEvaluations
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, FAILED, PENDING, Evaluation
 from yurt.fsm.structs.operator import DEFAULT_SCHEDULER_CONFIGURATION
+from yurt.scheduler.cluster import Cluster
 from yurt.scheduler.duties.broker import Broker
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
-from yurt.scheduler.evaluate import Outcome, evaluate
+from yurt.scheduler.evaluate import evaluate
+from yurt.scheduler.outcome import Outcome
 from yurt.server.config.agent import nanoseconds
 from yurt.server.drains import DrainWatcher
 from yurt.server.rollouts import Rollouts
@@ -36,6 +41,7 @@ class Leader:
     def __init__(self, server: Server, chance: random.Random) -> None:
         self._server, self._chance = server, chance
         self._broker: Broker | None = None
+        self._cluster: Cluster | None = None
         self._waiting = Waiting(server, self._wake, self._end_needless)
         self._watchers = (Rollouts(server), DrainWatcher(server))
         server.heartbeats.start()
@@ -78,7 +84,7 @@ class Leader:
             command = SetSchedulerConfiguration(
                 now_ns=self._server.now_ns(), configuration=DEFAULT_SCHEDULER_CONFIGURATION, cas=0
             )
-            self._spawn(command)
+            self._spawn([command])
         if configuration is None or not configuration.pause_eval_broker:
             self._enable()
         loop = asyncio.get_running_loop()
@@ -86,7 +92,7 @@ class Leader:
 
     def _end(self) -> None:
         log.info("this server no longer leads")
-        self._broker = None
+        self._broker = self._cluster = None
         self._waiting.disable()
         for timer in (self._timer, self._collect_timer):
             if timer is not None:
@@ -115,6 +121,8 @@ class Leader:
     # --- evaluations
 
     def _committed(self, index: int, changes: list[Change]) -> None:
+        if self._cluster is not None:
+            self._cluster.apply(index, changes)
         if not self._server.engine.is_leader_role:
             return
         for change in changes:
@@ -137,7 +145,7 @@ class Leader:
             self._schedule()
 
     def _end_needless(self, evaluations: list[Evaluation]) -> None:
-        self._spawn(UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=tuple(evaluations)))
+        self._spawn([UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=tuple(evaluations))])
 
     def _schedule(self) -> None:
         if not self._scheduled and self._inflight < INFLIGHT_MAX:
@@ -158,21 +166,28 @@ class Leader:
             if current is None or current.is_terminal:
                 self._acked(broker, evaluation.id)
                 continue
-            outcome = evaluate(self._server.view(), current, now_ns=now_ns)
+            view = self._server.view()
+            outcome = evaluate(view, current, now_ns=now_ns, cluster=self._columns(view))
             if outcome.is_plain and outcome.evaluation.status == BLOCKED == current.status:
                 self._acked(broker, evaluation.id)  # there is still no room
-                self._waiting.block(outcome.evaluation)
+                self._waiting.block(replace(outcome.evaluation, snapshot_index=outcome.snapshot_index))
             elif outcome.is_plain:
                 taken.append(evaluation.id)
                 plain.append(outcome.evaluation)
             else:
-                self._spawn(_plan(outcome, now_ns), [evaluation.id])
+                self._spawn(outcome.commands(now_ns), [evaluation.id], _placed(outcome))
         if plain:
-            self._spawn(UpdateEvaluations(now_ns=now_ns, evaluations=tuple(plain)), taken)
+            self._spawn([UpdateEvaluations(now_ns=now_ns, evaluations=tuple(plain))], taken)
         if len(taken) == SLICE:
             self._schedule()
         self._fail_delivered(broker)
         self._set_timer(broker)
+
+    def _columns(self, view: View) -> Cluster:
+        """The nodes of the newest view with what is reserved for plans on their way."""
+        if self._cluster is None or not self._cluster.is_of(view):
+            self._cluster = Cluster.of(view)
+        return self._cluster
 
     def _fail_delivered(self, broker: Broker) -> None:
         """Evaluations that failed too often end, with another try later."""
@@ -195,7 +210,7 @@ class Leader:
                 status_description="evaluation reached delivery limit (3)",
                 next_eval=follow_up.id,
             )
-            self._spawn(UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=(ended, follow_up)))
+            self._spawn([UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=(ended, follow_up))])
         broker.failed.clear()
 
     def _set_timer(self, broker: Broker) -> None:
@@ -206,16 +221,24 @@ class Leader:
             wait = max(0.01, deadline - self._now())
             self._timer = asyncio.get_running_loop().call_later(wait, self._schedule)
 
-    def _spawn(self, command: Command, eval_ids: list[str] | None = None) -> None:
+    def _spawn(
+        self, commands: Sequence[Command], eval_ids: Sequence[str] = (), placed: Sequence[Allocation] = ()
+    ) -> None:
+        """Propose commands one after the other; the room of what they place is taken at once."""
         self._inflight += 1
-        task = asyncio.get_running_loop().create_task(self._propose(command, eval_ids or []))
+        if placed and self._cluster is not None:
+            self._cluster.reserve(placed)
+        task = asyncio.get_running_loop().create_task(self._propose(commands, eval_ids, placed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _propose(self, command: Command, eval_ids: list[str]) -> None:
+    async def _propose(
+        self, commands: Sequence[Command], eval_ids: Sequence[str], placed: Sequence[Allocation]
+    ) -> None:
         broker = self._broker
         try:
-            await self._server.propose(command)
+            for command in commands:
+                await self._server.propose(command)
         except YurtError as error:
             log.debug("a decision was not committed", extra={"reason": str(error)})
             for eval_id in eval_ids:
@@ -225,6 +248,8 @@ class Leader:
             if broker is not None:
                 self._acked(broker, *eval_ids)
         finally:
+            if placed and self._cluster is not None:
+                self._cluster.release(placed, self._server.view())
             self._inflight -= 1
             self._schedule()
 
@@ -236,7 +261,7 @@ class Leader:
     def _cancel(self, evaluations: list[Evaluation]) -> None:
         text = "canceled after more recent eval was processed"
         canceled = tuple(replace(one, status=CANCELED, status_description=text) for one in evaluations)
-        self._spawn(UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=canceled))
+        self._spawn([UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=canceled)])
 
     # --- garbage
 
@@ -248,14 +273,8 @@ class Leader:
     def _collect(self, thresholds: Thresholds) -> None:
         command = collectable(self._server.view(), self._server.now_ns(), thresholds)
         if command is not None and self._server.is_ready:
-            self._spawn(command)
+            self._spawn([command])
 
 
-def _plan(outcome: Outcome, now_ns: int) -> ApplyPlan:
-    return ApplyPlan(
-        now_ns=now_ns,
-        eval_id=outcome.evaluation.id,
-        deployment=outcome.deployment,
-        deployment_updates=tuple(outcome.deployment_updates),
-        evaluations=(*outcome.changed, outcome.evaluation, *outcome.created),
-    )
+def _placed(outcome: Outcome) -> list[Allocation]:
+    return [one.allocation for one in outcome.placed]

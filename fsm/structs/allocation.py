@@ -212,6 +212,14 @@ class Allocation(SparseRecord, frozen=True):
         """Whether it has ended or is to end."""
         return self.is_server_terminal or self.client_status in CLIENT_TERMINAL
 
+    def stub(self) -> AllocationStub:
+        """The short form."""
+        fields: dict[str, Any] = {name: getattr(self, name, None) for name in AllocationStub.__struct_fields__}
+        fields["job_type"] = self.job.type if self.job else ""
+        fields["job_version"] = self.job.version if self.job else 0
+        fields["desired_transition"] = self.desired_transition or DesiredTransition()
+        return AllocationStub(**fields)
+
 
 class AllocationStub(Record, frozen=True):
     """An allocation in a list (spec scheduling §17.3)."""
