@@ -166,9 +166,10 @@ class Leader:
             if current is None or current.is_terminal:
                 self._acked(broker, evaluation.id)
                 continue
-            view = self._server.view()
-            outcome = evaluate(view, current, now_ns=now_ns, cluster=self._columns(view))
-            if outcome.is_plain and outcome.evaluation.status == BLOCKED == current.status:
+            outcome = self._evaluate(current, now_ns)
+            if outcome is None:
+                broker.nack(evaluation.id, now_ns / 1e9)
+            elif outcome.is_plain and outcome.evaluation.status == BLOCKED == current.status:
                 self._acked(broker, evaluation.id)  # there is still no room
                 self._waiting.block(replace(outcome.evaluation, snapshot_index=outcome.snapshot_index))
             elif outcome.is_plain:
@@ -182,6 +183,16 @@ class Leader:
             self._schedule()
         self._fail_delivered(broker)
         self._set_timer(broker)
+
+    def _evaluate(self, evaluation: Evaluation, now_ns: int) -> Outcome | None:
+        """What an evaluation decides; None if a bug broke it: it is tried again, and fails at last."""
+        view = self._server.view()
+        try:
+            return evaluate(view, evaluation, now_ns=now_ns, cluster=self._columns(view))
+        except Exception:
+            log.exception("an evaluation broke", extra={"evaluation": evaluation.id, "job": evaluation.job_id})
+            self._cluster = None
+            return None
 
     def _columns(self, view: View) -> Cluster:
         """The nodes of the newest view with what is reserved for plans on their way."""

@@ -206,7 +206,7 @@ class Stack:
             anti = self.parts["job-anti-affinity"]
             number = int(self._group_counts[row])
             score = -(number + 1) / max(1, self.group.count) if number else 0.0
-            terms += (number > 0) - (anti[place] != 0)
+            terms += int(number > 0) - int(anti[place] != 0)
             sums += score - anti[place]
             anti[place] = score
         self._sums[place], self._terms[place] = sums, terms

@@ -11,7 +11,7 @@ from yurt.fsm.commands_nodes import TransitionAllocations
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.allocation import AllocatedResources, Allocation, AllocationStub, DesiredTransition
+from yurt.fsm.structs.allocation import AllocatedResources, Allocation, DesiredTransition
 from yurt.fsm.structs.base import replace, to_builtins, to_json
 from yurt.fsm.structs.evaluation import pending_evaluation
 from yurt.fsm.structs.resources import Resources
@@ -21,26 +21,13 @@ from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of
 
 LOOKUP = "alloc lookup failed: "
-_COPIED = [
-    name for name in AllocationStub.__struct_fields__ if name not in ("job_type", "job_version", "desired_transition")
-]
+_SUMMED = ("cpu", "cores", "memory_mb", "memory_max_mb")
 _NONE = Resources(cpu=0, memory_mb=0)
-
-
-def alloc_stub(allocation: Allocation) -> AllocationStub:
-    """An allocation in a list."""
-    job = allocation.job
-    return AllocationStub(
-        **{name: getattr(allocation, name) for name in _COPIED},
-        job_type=job.type if job else "",
-        job_version=job.version if job else 0,
-        desired_transition=allocation.desired_transition or DesiredTransition(),
-    )
 
 
 def stub_json(allocation: Allocation) -> bytes:
     """The encoded stub."""
-    return to_json(alloc_stub(allocation))
+    return to_json(allocation.stub())
 
 
 def full_json(allocation: Allocation) -> bytes:
@@ -65,11 +52,7 @@ def _older_form(resources: AllocatedResources) -> dict[str, Any]:
         )
         for name, task in (resources.tasks or {}).items()
     }
-    sums = {
-        name: sum(getattr(one, name) for one in tasks.values())
-        for name in ("cpu", "cores", "memory_mb", "memory_max_mb")
-    }
-    whole = replace(shared, **sums)
+    whole = replace(shared, **{name: sum(getattr(one, name) for one in tasks.values()) for name in _SUMMED})
     return {
         "Resources": to_builtins(whole),
         "SharedResources": to_builtins(shared),
@@ -86,7 +69,7 @@ def stubs(context: Context, rows: Iterable[Allocation]) -> bytes:
         return join(store.encoded(ALLOCATIONS, row, stub_json) for row in rows)
     found = []
     for row in rows:
-        stub = alloc_stub(row)
+        stub = row.stub()
         body = to_json(stub if states else replace(stub, task_states=None))
         if resources:
             body = body[:-1] + b',"AllocatedResources":' + to_json(row.allocated_resources) + b"}"
