@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Sequence
 from functools import partial
 
-from yurt.fsm.commands import Command, SetSchedulerConfiguration, UpdateEvaluations
+from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
@@ -18,8 +19,10 @@ from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, FAILED, PENDING, Evaluation
 from yurt.fsm.structs.operator import DEFAULT_SCHEDULER_CONFIGURATION
 from yurt.scheduler.cluster import Cluster
+from yurt.scheduler.conclude import ATTEMPTS, exhausted
 from yurt.scheduler.duties.broker import Broker
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
+from yurt.scheduler.duties.planner import checked, timed
 from yurt.scheduler.evaluate import evaluate
 from yurt.scheduler.outcome import Outcome
 from yurt.server.config.agent import nanoseconds
@@ -45,6 +48,7 @@ class Leader:
         self._waiting = Waiting(server, self._wake, self._end_needless)
         self._watchers = (Rollouts(server), DrainWatcher(server))
         server.heartbeats.start()
+        self._tries: dict[str, int] = {}  # evaluations whose plans were rejected
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._inflight = 0
@@ -187,8 +191,11 @@ class Leader:
     def _evaluate(self, evaluation: Evaluation, now_ns: int) -> Outcome | None:
         """What an evaluation decides; None if a bug broke it: it is tried again, and fails at last."""
         view = self._server.view()
+        started = time.perf_counter_ns()
         try:
-            return evaluate(view, evaluation, now_ns=now_ns, cluster=self._columns(view))
+            outcome = evaluate(view, evaluation, now_ns=now_ns, cluster=self._columns(view))
+            timed(outcome, time.perf_counter_ns() - started)
+            return outcome
         except Exception:
             log.exception("an evaluation broke", extra={"evaluation": evaluation.id, "job": evaluation.job_id})
             self._cluster = None
@@ -246,10 +253,15 @@ class Leader:
     async def _propose(
         self, commands: Sequence[Command], eval_ids: Sequence[str], placed: Sequence[Allocation]
     ) -> None:
-        broker = self._broker
+        broker, rejected = self._broker, False
         try:
             for command in commands:
-                await self._server.propose(command)
+                fitting = command
+                if isinstance(command, ApplyPlan) and self._cluster is not None:
+                    fitting = checked(command, self._server.view(), self._cluster)
+                await self._server.propose(fitting)
+                if fitting is not command:
+                    rejected = True
         except YurtError as error:
             log.debug("a decision was not committed", extra={"reason": str(error)})
             for eval_id in eval_ids:
@@ -257,12 +269,30 @@ class Leader:
                     broker.nack(eval_id, self._now())
         else:
             if broker is not None:
+                if rejected:
+                    self._round_again(broker, *eval_ids)
+                else:
+                    for eval_id in eval_ids:
+                        self._tries.pop(eval_id, None)
                 self._acked(broker, *eval_ids)
         finally:
             if placed and self._cluster is not None:
                 self._cluster.release(placed, self._server.view())
             self._inflight -= 1
             self._schedule()
+
+    def _round_again(self, broker: Broker, *eval_ids: str) -> None:
+        """A part of the plan was rejected: the evaluation is worked on once more, but not for ever."""
+        view = self._server.view()
+        for eval_id in eval_ids:
+            current = view.get(EVALUATIONS, eval_id)
+            if current is None or current.is_terminal:
+                continue
+            tries = self._tries[eval_id] = self._tries.get(eval_id, 0) + 1
+            if tries < ATTEMPTS.get(current.type, 5):
+                broker.wake(current, self._now())
+            else:
+                self._spawn(exhausted(view, current).commands(self._server.now_ns()))
 
     def _acked(self, broker: Broker, *eval_ids: str) -> None:
         """They are done; what they make needless is canceled."""

@@ -15,7 +15,7 @@ from yurt.fsm.store.schema import ALLOCATIONS, NODE_POOLS, NODES
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Having
 from yurt.fsm.structs.base import Record, replace, to_builtins, to_json
-from yurt.fsm.structs.node import DrainStrategy, Node
+from yurt.fsm.structs.node import ELIGIBLE, DrainStrategy, Node
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
 from yurt.server.http.pages import join, page
@@ -158,9 +158,10 @@ def _node_id(context: Context, given: str) -> str:
     return node_id
 
 
-def _written(result: NodeWritten, node_modify_index: int) -> Answer:
+def _written(result: NodeWritten, node_modify_index: int, *, evaluated: bool = False) -> Answer:
+    """`evaluated`: the write made as many evaluations as it could, perhaps none."""
     body = {
-        "EvalCreateIndex": result.index if result.eval_ids else 0,
+        "EvalCreateIndex": result.index if result.eval_ids or evaluated else 0,
         "EvalIDs": list(result.eval_ids) or None,
         "Index": result.index,
         "NodeModifyIndex": node_modify_index,
@@ -178,7 +179,7 @@ async def set_eligibility(context: Context) -> Answer:
         eligibility=given.eligibility,
         seed=server.new_id(),
     )
-    return _written(await server.propose(command), 0)
+    return _written(await server.propose(command), 0, evaluated=given.eligibility == ELIGIBLE)
 
 
 async def drain(context: Context) -> Answer:
