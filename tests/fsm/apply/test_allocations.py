@@ -19,6 +19,7 @@ from yurt.fsm.structs.allocation import (
     RescheduleTracker,
     TaskState,
 )
+from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import TaskGroupSummary
@@ -44,17 +45,11 @@ def plan(world: World, **parts: Any) -> None:
 
 def test_a_placement_gets_its_job_indexes_and_times(world: World) -> None:
     row = world.place("a1")
-    assert row.job is world.machine.view().get(c_versions(), ("default", "web", 0))
+    assert row.job is not None and (row.job.id, row.job.version) == ("web", 0)
     assert row.create_index == row.modify_index == row.alloc_modify_index == world.machine.index
     assert row.create_time == row.modify_time == world.now
     assert world.jobs().status == "running"
     assert world.group() == TaskGroupSummary(starting=1)
-
-
-def c_versions() -> Any:
-    from yurt.fsm.store.schema import JOB_VERSIONS
-
-    return JOB_VERSIONS
 
 
 def test_nothing_is_placed_for_a_stopped_or_purged_job(world: World) -> None:
@@ -135,24 +130,12 @@ def test_complete_and_failed_count_for_ever_others_do_not(world: World) -> None:
 
 
 def test_the_last_allocation_that_ends_ends_the_job(world: World) -> None:
-    world.do(
-        c.UpdateEvaluations(
-            evaluations=(Evaluation(id="eval-001", namespace="default", job_id="web", status="complete"),)
-        )
-    )
-    for one in world.evaluations():
-        world.do(c.UpdateEvaluations(evaluations=(c_complete(one),)))
+    done = tuple(replace(one, status="complete") for one in world.evaluations())
+    world.do(c.UpdateEvaluations(evaluations=done))
     world.place("a1")
     assert world.jobs().status == "running"
     world.report("a1", "complete")
     assert world.jobs().status == "dead"
-
-
-def c_complete(one: Evaluation) -> Evaluation:
-    from yurt.fsm.structs.base import replace
-
-    done: Evaluation = replace(one, status="complete")
-    return done
 
 
 RETRY = {"attempts": 2, "interval": 3600 * SECOND, "delay": SECOND}

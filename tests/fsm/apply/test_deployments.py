@@ -27,7 +27,7 @@ def state(world: World) -> DeploymentState:
 
 
 def healthy(world: World, alloc_id: str, value: bool = True) -> None:
-    status = AllocDeploymentStatus(healthy=value, timestamp=to_rfc3339(world.now), canary=True)
+    status = AllocDeploymentStatus(healthy=value, timestamp=to_rfc3339(world.now + 9 * SECOND), canary=True)
     world.report(alloc_id, "running", deployment_status=status)
 
 
