@@ -12,7 +12,6 @@ from yurt.fsm.structs.allocation import (
     RUN,
     Allocation,
     AllocDeploymentStatus,
-    DesiredTransition,
 )
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import AllocMetric, Evaluation
@@ -28,8 +27,6 @@ from yurt.scheduler.reconcile.names import index_of
 from yurt.scheduler.reconcile.reschedule import events_of, tracker_after
 from yurt.scheduler.reconcile.result import Wanted
 from yurt.scheduler.working import Working
-
-_NO_TRANSITION = DesiredTransition()
 
 
 @dataclass(slots=True)
@@ -178,7 +175,6 @@ class Placer:
             allocated_resources=choice.resources,
             metrics=choice.metric,
             desired_status=RUN,
-            desired_transition=_NO_TRANSITION,
             client_status=PENDING,
             previous_allocation=wanted.previous.id if wanted.previous is not None else "",
             deployment_id=self.deployment_id if current and wanted.group.name in self.deployed else "",

@@ -16,16 +16,21 @@ from collections.abc import Iterator
 
 from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
+from yurt.fsm.errors import YurtError
 from yurt.fsm.machine import Machine
+from yurt.server.address import join_address
+from yurt.server.client.start import agent_beside, run_alone
 from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.http.app import App
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.forward import serve_forwarded
 from yurt.server.http.reads import Reads
 from yurt.server.http.serve import HttpServer, bind
+from yurt.server.joining import Joining
 from yurt.server.leader import Leader
 from yurt.server.logs import start_logging
 from yurt.server.metrics import Metrics
+from yurt.server.periodic import PeriodicLaunches
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.disk import RealDisk
@@ -37,12 +42,13 @@ from yurt.server.raft.journal import Journal
 from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
-from yurt.server.raft.transport import PeerTransport
+from yurt.server.raft.transport import PeerTransport, counters_of
 from yurt.server.server import Server
 
 log = logging.getLogger("agent")
 
 SWITCH_SECONDS = 0.0005  # the disk thread gets the interpreter back soon after a sync (docs/decisions/0004)
+HAND_OVER_SECONDS = 1.0
 COLLECT_EVERY = 50_000  # allocations between two young collections; full ones are left to the freeze after loading
 
 
@@ -51,6 +57,8 @@ def run(config: AgentConfig) -> int:
     start_logging(config.log_level, json=config.log_json)
     sys.setswitchinterval(SWITCH_SECONDS)
     with _directory(config) as path:
+        if not config.server.enabled:
+            return asyncio.run(run_alone(config, path))
         directory = DataDirectory(path)
         server_id = directory.open()
         try:
@@ -78,7 +86,8 @@ class _Agent:
     """Everything of one server process."""
 
     def __init__(self, config: AgentConfig, path: str, server_id: str) -> None:
-        self.config, self.raft_path, self.server_id = config, f"{path}/server/raft", server_id
+        self.config, self.path, self.server_id = config, path, server_id
+        self.raft_path = f"{path}/server/raft"
         self.chance = random.SystemRandom()
         self.disk = RealDisk(sync=bool(config.data_dir))
         self.stopping = asyncio.Event()
@@ -96,6 +105,8 @@ class _Agent:
         config = self.config
         sockets = [bind(host, config.ports.http) for host in config.bind("http")]
         transport = PeerTransport(self._hello, chance=random.Random(self.chance.random()), **self._peer_tls())
+        if config.tls.rpc and config.tls.verify_server_hostname:
+            transport.name_wanted = f"server.{config.region}.nomad"
         for host in config.bind("rpc"):
             bind(host, config.ports.rpc).close()
             await transport.listen(host, config.ports.rpc)
@@ -108,18 +119,30 @@ class _Agent:
         engine, machine = self._engine(transport)
         server = self._serve(engine, machine, transport)
         leader = Leader(server, random.Random(self.chance.random()))
-        http = self._http(server, sockets)
+        dispatcher, http = self._http(server, sockets)
+        periodic = PeriodicLaunches(server)
+        joining = Joining(server, self._hello(), self.config.join_addresses())
         engine.start(self.configuration)
         self._freeze()
-        for one in self.configuration:
-            if one[0] != self.server_id:
-                transport.dial(one[1])
+        joining.start()
+        server.autopilot.start()
         http.start()
-        address = f"{config.bind('http')[0]}:{config.ports.http}"
+        node = None
+        if config.client.enabled:
+            node = agent_beside(server, dispatcher, self.path, random.Random(self.chance.random()))
+            node.start()
+        address = join_address(config.bind("http")[0], config.ports.http)
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})
         await self.stopping.wait()
+        if node is not None:
+            await node.stop()
+        server.stop()
+        joining.stop()
+        server.autopilot.stop()
+        await self._hand_over(server)
         await http.stop()
         leader.stop()
+        periodic.stop()
         engine.stop()
         await transport.close()
         if self.failure is None:
@@ -130,6 +153,19 @@ class _Agent:
             return 1
         log.info("agent stopped")
         return 0
+
+    async def _hand_over(self, server: Server) -> None:
+        """A leader that stops lets another one lead first, so that nobody waits for an election."""
+        engine = server.engine
+        if self.failure is not None or not engine.is_ready or len(engine.voters) < 2:
+            return
+        try:
+            successor = await server.transfer(None)
+            log.info("leadership handed over", extra={"to": successor})
+        except YurtError as error:
+            log.warning("leadership could not be handed over", extra={"reason": str(error)})
+            return
+        await server.leader_known(HAND_OVER_SECONDS)  # from now on requests are handed to the successor
 
     # --- pieces
 
@@ -146,6 +182,7 @@ class _Agent:
             command_version=COMMAND_VERSION,
             expect=config.server.bootstrap_expect,
             datacenter=config.datacenter,
+            election_seconds=EngineConfig(multiplier=config.server.raft_multiplier).election,
             configuration=self.configuration,
         )
 
@@ -205,16 +242,17 @@ class _Agent:
         metrics = Metrics()
         metrics.gauge("nomad.raft.appliedIndex", lambda: float(engine.last_applied))
         metrics.gauge("nomad.raft.lastIndex", lambda: float(engine.log.last_index))
+        metrics.group("yurt.raft.peer", lambda: counters_of(transport))
         metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
         return Server(self.config, machine, engine, transport, metrics)
 
-    def _http(self, server: Server, sockets: list[socket.socket]) -> HttpServer:
+    def _http(self, server: Server, sockets: list[socket.socket]) -> tuple[Dispatcher, HttpServer]:
         limits = self.config.limits
         reads = Reads(waiters_max=limits.http_blocking_queries_max, jitter=random.Random(self.chance.random()).random)
         server.metrics.gauge("yurt.http.blocking_queries", lambda: float(reads.waiting))
         dispatcher = Dispatcher(server, reads)
         serve_forwarded(server, dispatcher.answer)
-        return HttpServer(
+        return dispatcher, HttpServer(
             App(server, dispatcher),
             sockets,
             request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,

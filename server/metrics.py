@@ -51,6 +51,7 @@ class Metrics:
         self._counters: dict[str, _Sample] = {}
         self._samples: dict[str, _Sample] = {}
         self._gauges: dict[str, Callable[[], float]] = {}
+        self._groups: dict[str, Callable[[], dict[str, dict[str, float]]]] = {}
         self._interval = 0.0
 
     def count(self, name: str, by: float = 1) -> None:
@@ -71,11 +72,27 @@ class Metrics:
         """A value that is read when somebody asks."""
         self._gauges[name] = read
 
+    def group(self, name: str, read: Callable[[], dict[str, dict[str, float]]]) -> None:
+        """Gauges `name.KEY` labelled by `peer`, read as {peer: {KEY: value}} when somebody asks."""
+        self._groups[name] = read
+
+    def _labelled(self) -> list[tuple[str, str, float]]:
+        """Name, peer and value of all groups."""
+        return [
+            (f"{group}.{key}", peer, value)
+            for group, read in sorted(self._groups.items())
+            for peer, values in sorted(read().items())
+            for key, value in values.items()
+        ]
+
     def shown(self) -> dict[str, Any]:
         """The JSON form; counters and samples are of the interval that began with the last answer 10 s ago or more."""
         body = {
             "Counters": [one.shown(name) for name, one in sorted(self._counters.items())],
-            "Gauges": [{"Name": name, "Labels": {}, "Value": read()} for name, read in sorted(self._gauges.items())],
+            "Gauges": [
+                *({"Name": name, "Labels": {}, "Value": read()} for name, read in sorted(self._gauges.items())),
+                *({"Name": name, "Labels": {"peer": peer}, "Value": value} for name, peer, value in self._labelled()),
+            ],
             "Points": [],
             "Samples": [one.shown(name) for name, one in sorted(self._samples.items())],
             "Timestamp": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S +0000 UTC"),
@@ -93,6 +110,12 @@ class Metrics:
             lines += [f"# TYPE {_metric(name)} counter", f"{_metric(name)} {one.all_sum}"]
         for name, read in sorted(self._gauges.items()):
             lines += [f"# TYPE {_metric(name)} gauge", f"{_metric(name)} {read()}"]
+        typed = ""
+        for name, peer, value in sorted(self._labelled()):
+            if name != typed:
+                typed = name
+                lines.append(f"# TYPE {_metric(name)} gauge")
+            lines.append(f'{_metric(name)}{{peer="{peer}"}} {value}')
         for name, one in sorted(self._samples.items()):
             metric = _metric(name)
             lines += [f"# TYPE {metric} summary", f"{metric}_sum {one.all_sum}", f"{metric}_count {one.all_count}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -10,13 +11,19 @@ from typing import Any
 
 from yurt.fsm import commands
 from yurt.fsm.errors import Refusal, YurtError
+from yurt.fsm.events import EventRing
 from yurt.fsm.job.admit import Limits
 from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
+from yurt.server.autopilot import Autopilot
 from yurt.server.config.agent import AgentConfig, size_bytes
+from yurt.server.heartbeats import HeartbeatTimers
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
+from yurt.server.raft.reads import Callback
 from yurt.server.raft.transport import PeerTransport
+from yurt.server.reports import Reports
+from yurt.server.zones import zone
 
 
 class InternalError(YurtError):
@@ -41,9 +48,21 @@ class Server:
             priority_max=config.server.job_max_priority,
             count_max=config.server.job_max_count,
             source_bytes_max=size_bytes(config.server.job_max_source_size),
+            zones=zone,
         )
         self.versions_kept = config.server.job_tracked_versions
         self.force_collection: Callable[[], None] = _nothing
+        self.events = EventRing(config.server.event_buffer_size)
+        machine.on_applied(self.events.add)
+        self.heartbeats = HeartbeatTimers(self, random.Random(uuid.uuid4().int))
+        self.reports = Reports(self)
+        self.autopilot = Autopilot(self)
+        self._led: asyncio.Future[Any] | None = None
+
+    def stop(self) -> None:
+        """End what would wait for ever."""
+        self.events.close()
+        self.heartbeats.stop()
 
     @staticmethod
     def now_ns() -> int:
@@ -62,21 +81,17 @@ class Server:
     async def propose(self, command: commands.Command) -> Any:
         """Commit a command and return its result.
 
-        Raises Refusal (nothing changed), NotLeader, Overloaded and StorageFull (surely not written), OutcomeUnknown.
+        Raises Refusal (nothing changed, or not every server knows the command yet), NotLeader, Overloaded and
+        StorageFull (surely not written), OutcomeUnknown.
         """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        def done(result: Any, error: Exception | None) -> None:
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
+        if command.since > 1 and command.since > (known := self.version_known_by_all()):
+            raise Refusal(
+                500,
+                f"the cluster is being upgraded: this needs command version {command.since}, and a "
+                f"server knows only {known}. Nothing was changed",
+            )
         started = time.perf_counter()
-        self.engine.propose(commands.encode(command), done)
-        outcome = await future
+        outcome = await self._engine(lambda done: self.engine.propose(commands.encode(command), done))
         self.metrics.sample("nomad.raft.commitTime", (time.perf_counter() - started) * 1000)
         match outcome:
             case Applied():
@@ -87,16 +102,50 @@ class Server:
                 raise InternalError(f"internal error at index {outcome.index}; nothing was changed: {outcome.trace}")
         raise AssertionError("the machine has three outcomes")
 
-    async def verify(self) -> None:
-        """Make sure by a quorum round that this server still leads; raises NotLeader."""
+    def version_known_by_all(self) -> int:
+        """The newest version of the log's vocabulary that every server of the configuration has said to know."""
+        own, hellos = self.engine.own.id, self.transport.hellos
+        others = [one[0] for one in self.engine.configuration if one[0] != own]
+        known = [hellos[one].command_version if one in hellos else 1 for one in others]
+        return min([commands.COMMAND_VERSION, *known])
+
+    async def read_ready(self, *, quorum: bool = False) -> None:
+        """Wait until a read of this server's state sees every acknowledged write (design: Reads).
+
+        `quorum`: make sure by a majority, not by a lease. Raises NotLeader if no leader could be asked.
+        """
+        await self._engine(lambda done: self.engine.read(done, quorum=quorum))
+
+    async def leader_known(self, seconds: float) -> None:
+        """Wait until there is a leader to ask, or the time is up."""
+        if self._led is None or self._led.done():  # one question for all who wait
+            self._led = asyncio.ensure_future(self._engine(self.engine.when_led))
+        await asyncio.wait((self._led,), timeout=seconds)
+
+    async def transfer(self, target: str | None) -> str:
+        """Give the leadership to a server (None: to the furthest); its ID. Raises NotLeader, TransferFailed."""
+        taken: str = await self._engine(lambda done: self.engine.transfer(target, done))
+        return taken
+
+    async def add_server(self, server_id: str, address: str, name: str) -> None:
+        """Add a server as a learner that will vote; raises NotLeader, ChangeRefused, OutcomeUnknown."""
+        await self._engine(lambda done: self.engine.add_server(server_id, address, name, done))
+
+    async def remove_server(self, server_id: str) -> None:
+        """Take a server out; raises NotLeader, ChangeRefused, OutcomeUnknown."""
+        await self._engine(lambda done: self.engine.remove_server(server_id, done))
+
+    @staticmethod
+    async def _engine(ask: Callable[[Callback], None]) -> Any:
+        """What the engine calls back with, awaited."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def done(result: Any, error: Exception | None) -> None:
             if not future.done():
                 future.set_exception(error) if error else future.set_result(result)
 
-        self.engine.verify(done)
-        await future
+        ask(done)
+        return await future
 
     @property
     def is_ready(self) -> bool:

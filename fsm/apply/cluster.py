@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from yurt.fsm.commands import (
     DeleteNamespace,
     DeleteNodePool,
     Done,
     ReconcileSummaries,
+    SetAutopilotConfiguration,
     SetSchedulerConfiguration,
     UpsertNamespace,
     UpsertNodePool,
 )
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.multierror import multierror
-from yurt.fsm.store.schema import ALLOCATIONS, JOB_SUMMARIES, JOBS, NAMESPACES, NODE_POOLS, SCHEDULER_CONFIG
+from yurt.fsm.store.schema import (
+    ALLOCATIONS,
+    AUTOPILOT_CONFIG,
+    JOB_SUMMARIES,
+    JOBS,
+    NAMESPACES,
+    NODE_POOLS,
+    SCHEDULER_CONFIG,
+    Table,
+)
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.job import DEAD, JobChildrenSummary, TaskGroupSummary
@@ -78,11 +90,22 @@ def delete_node_pool(txn: Transaction, command: DeleteNodePool) -> Done:
 
 def set_scheduler_configuration(txn: Transaction, command: SetSchedulerConfiguration) -> Done:
     """Handle `SetSchedulerConfiguration`; `updated` is False if the check-and-set index is another."""
-    stored = txn.get(SCHEDULER_CONFIG, "")
+    return _set_configuration(txn, SCHEDULER_CONFIG, command)
+
+
+def set_autopilot_configuration(txn: Transaction, command: SetAutopilotConfiguration) -> Done:
+    """Handle `SetAutopilotConfiguration`, in the same way."""
+    return _set_configuration(txn, AUTOPILOT_CONFIG, command)
+
+
+def _set_configuration(
+    txn: Transaction, table: Table[str, Any], command: SetSchedulerConfiguration | SetAutopilotConfiguration
+) -> Done:
+    stored = txn.get(table, "")
     if command.cas is not None and command.cas != (stored.modify_index if stored else 0):
         return Done(index=txn.index, updated=False)
     created = stored.create_index if stored else txn.index
-    txn.put(SCHEDULER_CONFIG, replace(command.configuration, create_index=created, modify_index=txn.index))
+    txn.put(table, replace(command.configuration, create_index=created, modify_index=txn.index))
     return Done(index=txn.index)
 
 

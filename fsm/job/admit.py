@@ -10,6 +10,7 @@ from yurt.fsm.job.canonicalize import canonicalize
 from yurt.fsm.job.multierror import multierror, multiwarning
 from yurt.fsm.job.mutate import mutate
 from yurt.fsm.job.validate.job import job_errors
+from yurt.fsm.job.validate.periodic import Zones, only_utc
 from yurt.fsm.job.warnings import job_warnings
 from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS
@@ -18,12 +19,13 @@ from yurt.fsm.structs.job import Job, JobSubmission
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the configuration bounds (spec cluster §16)."""
+    """What the configuration bounds (spec cluster §16), and the time zones there are."""
 
     priority_default: int = 50
     priority_max: int = 100
     count_max: int = 50_000
     source_bytes_max: int = 1_000_000
+    zones: Zones = only_utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def errors_of(job: Job, reader: Reader, limits: Limits) -> list[str]:
         errors.append(f'job "{job.id}" is in nonexistent namespace "{job.namespace}"')
     if reader.get(NODE_POOLS, job.node_pool) is None:
         errors.append(f'job "{job.id}" is in nonexistent node pool "{job.node_pool}"')
-    errors.extend(job_errors(job, priority_max=limits.priority_max, count_max=limits.count_max))
+    errors.extend(job_errors(job, priority_max=limits.priority_max, count_max=limits.count_max, zones=limits.zones))
     return errors
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from yurt.fsm.structs.base import Record, SparseRecord
 from yurt.fsm.structs.resources import Resources
+
+if TYPE_CHECKING:
+    from yurt.fsm.structs.job import Job
 
 PENDING, COMPLETE, FAILED, BLOCKED, CANCELED = "pending", "complete", "failed", "blocked", "canceled"
 TERMINAL = frozenset({COMPLETE, FAILED, CANCELED})
@@ -129,3 +134,18 @@ class Evaluation(SparseRecord, frozen=True):
     def stub(self) -> EvaluationStub:
         """The short form."""
         return EvaluationStub(**{name: getattr(self, name) for name in EvaluationStub.__struct_fields__})
+
+
+def pending_evaluation(job: Job, eval_id: str, triggered_by: str, **fields: Any) -> Evaluation:
+    """A new evaluation of a job, with its priority unless `fields` has another; indexes and times are the entry's."""
+    made = Evaluation(
+        id=eval_id,
+        namespace=job.namespace,
+        priority=job.priority,
+        type=job.type,
+        triggered_by=triggered_by,
+        job_id=job.id,
+        job_modify_index=job.modify_index,
+        status=PENDING,
+    )
+    return msgspec.structs.replace(made, **fields) if fields else made

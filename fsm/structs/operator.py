@@ -27,6 +27,27 @@ class SchedulerConfiguration(Record, frozen=True):
     modify_index: int = 0
 
 
+SECOND = 1_000_000_000
+
+
+class AutopilotConfiguration(Record, frozen=True):
+    """How the leader looks after the servers; durations in nanoseconds.
+
+    `min_quorum` 0: as many voters as the cluster was begun with.
+    """
+
+    last_contact_threshold: int = SECOND // 5
+    server_stabilization_time: int = 10 * SECOND
+    cleanup_dead_servers: bool = True
+    max_trailing_logs: int = 250
+    min_quorum: int = 0
+    enable_redundancy_zones: bool = False
+    disable_upgrade_migration: bool = False
+    enable_custom_upgrades: bool = False
+    create_index: int = 0
+    modify_index: int = 0
+
+
 DEFAULT_SCHEDULER_CONFIGURATION = SchedulerConfiguration(
     preemption_config=PreemptionConfig(system_scheduler_enabled=True)
 )

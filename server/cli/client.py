@@ -18,12 +18,12 @@ TIMEOUT_SECONDS = 330.0  # longer than the longest blocking query
 class ApiError(Exception):
     """The server refused, or could not be reached; the text is what a user reads.
 
-    `status` is the HTTP status, or 0 if there was no answer.
+    `status` is the HTTP status, or 0 if there was no answer; `body` is the decoded body, if it is JSON.
     """
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, body: Any = None) -> None:
         super().__init__(text)
-        self.status = status
+        self.status, self.body = status, body
 
 
 def environment(name: str, default: str = "") -> str:
@@ -75,9 +75,8 @@ class Client:
         finally:
             connection.close()
         if answer.status >= 300:
-            raise ApiError(
-                answer.status, f"Unexpected response code: {answer.status} ({data.decode(errors='replace')})"
-            )
+            text = f"Unexpected response code: {answer.status} ({data.decode(errors='replace')})"
+            raise ApiError(answer.status, text, _decoded(data))
         headers = {name.lower(): value for name, value in answer.getheaders()}
         return (orjson.loads(data) if data else None), headers
 
@@ -101,6 +100,13 @@ class Client:
 
     def _refuse_address(self) -> NoReturn:
         raise ApiError(0, f'Invalid address "{self.address}": want http://HOST:PORT or https://HOST:PORT')
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from yurt.server.cli import job_init, job_read, job_write
+from yurt.server.cli import job_init, job_read, job_rollout, job_write
 
 
 @click.group()
@@ -23,5 +23,8 @@ for command in (
     job_write.scale,
     job_write.dispatch,
     job_write.evaluate,
+    job_rollout.allocs,
+    job_rollout.deployments,
+    job_rollout.promote,
 ):
     job.add_command(command)

@@ -13,10 +13,13 @@ from yurt import __version__
 # noun or short form → (module, attribute); loaded only when used, so that `yurt agent` starts quickly
 COMMANDS = {
     "agent": ("agent", "agent"),
+    "alloc": ("alloc", "alloc"),
     "completion": ("completion", "completion"),
+    "deployment": ("deployment", "deployment"),
     "eval": ("evaluation", "evaluation"),
     "init": ("job_init", "init"),
     "job": ("job", "job"),
+    "node": ("node", "node"),
     "operator": ("operator", "operator"),
     "run": ("job_write", "run"),
     "server": ("server", "server"),

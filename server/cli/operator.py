@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from yurt.server.cli.client import Client
-from yurt.server.cli.options import api, as_json
-from yurt.server.cli.output import print_json, table
+from yurt.server.cli.operator_autopilot import autopilot
+from yurt.server.cli.operator_raft import raft
 
 
 @click.group()
@@ -14,29 +13,5 @@ def operator() -> None:
     """Look after the cluster."""
 
 
-@operator.group()
-def raft() -> None:
-    """Look at Raft."""
-
-
-@raft.command(name="list-peers")
-@as_json
-@api
-def list_peers(client: Client, as_json: bool) -> None:
-    """List the servers of the Raft configuration."""
-    servers = client.get("/v1/operator/raft/configuration")["Servers"]
-    if as_json:
-        print_json(servers)
-        return
-    rows = [
-        (
-            one["Node"],
-            one["ID"],
-            one["Address"],
-            "leader" if one["Leader"] else "follower",
-            str(one["Voter"]).lower(),
-            one["RaftProtocol"],
-        )
-        for one in servers
-    ]
-    click.echo(table(("Node", "ID", "Address", "State", "Voter", "RaftProtocol"), rows))
+operator.add_command(raft)
+operator.add_command(autopilot)

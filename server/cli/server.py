@@ -16,6 +16,14 @@ def server() -> None:
     """Look at the servers."""
 
 
+@server.command(name="force-leave")
+@click.argument("node")
+@api
+def force_leave(client: Client, node: str) -> None:
+    """Take the dead server NODE out of the cluster."""
+    client.put("/v1/agent/force-leave", node=node)
+
+
 @server.command()
 @as_json
 @api

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from yurt.fsm.lang.duration import parse_duration
+from yurt.server.address import join_address, with_port
+from yurt.server.config.client import Client
 
 Text = str
 Duration = str | int
@@ -133,6 +135,19 @@ class Telemetry(Block, frozen=True):
     statsite_address: str = ""
 
 
+class Autopilot(Block, frozen=True):
+    """How the leader looks after the servers, until an operator sets it by the API (spec cluster §11)."""
+
+    cleanup_dead_servers: bool = True
+    last_contact_threshold: Duration = "200ms"
+    max_trailing_logs: int = 250
+    min_quorum: int = 0
+    server_stabilization_time: Duration = "10s"
+    enable_redundancy_zones: bool = False
+    disable_upgrade_migration: bool = False
+    enable_custom_upgrades: bool = False
+
+
 class AgentConfig(Block, frozen=True):
     """The whole configuration."""
 
@@ -159,9 +174,9 @@ class AgentConfig(Block, frozen=True):
     limits: Limits = Limits()
     tls: Tls = Tls()
     telemetry: Telemetry = Telemetry()
-    client: dict[str, Any] = {}
+    client: Client = Client()
     acl: dict[str, Any] = {}
-    autopilot: dict[str, Any] = {}
+    autopilot: Autopilot = Autopilot()
     plugin: Any = None
     plugin_dir: str = ""
     ui: dict[str, Any] = {}
@@ -191,15 +206,21 @@ class AgentConfig(Block, frozen=True):
         given: str = getattr(self.advertise, service)
         port: int = getattr(self.ports, service)
         if given:
-            return given if ":" in given else f"{given}:{port}"
+            return with_port(given, port)
         host = self.bind(service)[0]
-        return f"{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
+        return join_address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
 
     def join_addresses(self) -> list[str]:
         """The peer addresses to dial."""
         server = self.server
         lists = (server.server_join.retry_join, server.server_join.start_join, server.retry_join, server.start_join)
-        return [one if ":" in one else f"{one}:4647" for listed in lists for one in listed]
+        return [with_port(one, 4647) for listed in lists for one in listed]
+
+    def server_addresses(self) -> list[str]:
+        """HOST:PORT of the API of the servers that the node agent looks for."""
+        client = self.client
+        lists = (client.servers, client.server_join.retry_join, client.server_join.start_join)
+        return [with_port(one, 4646) for listed in lists for one in listed]
 
 
 def nanoseconds(value: Duration) -> int:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from yurt.server.http.context import JSON, VARY, Answer, Context, text
 from yurt.server.http.dispatch import Dispatcher
+from yurt.server.http.streams import send_stream
 from yurt.server.http.table import BODY_BYTES_MAX, JOB_BYTES_MAX, find
 from yurt.server.server import Server
 
@@ -83,6 +84,10 @@ class App:
             body = read
         context = Context(self._server, scope["method"], path, scope["query_string"], headers, body)
         answer = await self._dispatcher.answer(context)
+        if answer.stream is not None:
+            headers_sent = [*answer.headers, VARY, *self._extra]
+            await send_stream(scope, receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
+            return
         if "pretty" in context.query and context.query["pretty"] != "0":
             answer = _pretty(answer)
         await self._send(scope, send, answer, gzipped=b"gzip" in headers.get(b"accept-encoding", b""))

@@ -19,7 +19,7 @@ from yurt.server.server import InternalError, Server
 log = logging.getLogger("http")
 
 HOLD_SECONDS = 5.0
-RETRY_SECONDS = 0.05
+RETRY_SECONDS = 0.02
 NOT_FOUND = Answer(404)
 INVALID_METHOD = text(405, "Invalid method")
 NO_LEADER = text(500, "No cluster leader")
@@ -83,7 +83,27 @@ class Dispatcher:
             raise Refusal(500, NO_REGION)
         if route.local or (reads and context.is_stale):
             return await self._run(context, route, handler)
-        return await self._led(context, route, handler, reads)
+        if reads and not route.leader:
+            return await self._read(context, route, handler)
+        return await self._led(context, route, handler)
+
+    async def _read(self, context: Context, route: Route, handler: object) -> Answer:
+        """Answer from this server's state once it has everything acknowledged; hold while an election runs."""
+        quorum = "consistent" in context.query
+        if self.server.engine.may_read and not quorum:
+            return await self._run(context, route, handler)
+        deadline = asyncio.get_running_loop().time() + HOLD_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self.server.read_ready(quorum=quorum)
+                break
+            except NotLeader:
+                if not await self._next_try(deadline):
+                    return NO_LEADER
+            except TimeoutError:
+                return NO_LEADER
+        return await self._run(context, route, handler)
 
     async def _run(self, context: Context, route: Route, handler: object) -> Answer:
         if handler is None:
@@ -91,30 +111,26 @@ class Dispatcher:
             return await self.reads.answer(context, route.get)
         return await handler(context)  # type: ignore[operator, no-any-return]  # one of the route's handlers
 
-    async def _led(self, context: Context, route: Route, handler: object, reads: bool) -> Answer:
-        """Answer as the leader, or let the leader answer; hold while an election runs."""
+    async def _led(self, context: Context, route: Route, handler: object) -> Answer:
+        """Write as the leader, or let the leader write; hold while an election runs."""
         engine = self.server.engine
         deadline = asyncio.get_running_loop().time() + HOLD_SECONDS
         while True:
-            if engine.may_read if reads else engine.is_ready:
-                try:
-                    if reads and "consistent" in context.query:
-                        await self.server.verify()
+            try:
+                if engine.is_ready:
                     return await self._run(context, route, handler)
-                except NotLeader:
-                    pass  # surely not written: go on looking for the leader
-            elif context.forwarded:
-                raise NotSent("this server does not lead")
-            elif engine.leader is not None and not engine.is_leader_role:
-                try:
+                if engine.leader is not None and not engine.is_leader_role and not context.forwarded:
                     return await forward(context, engine.leader.id)
-                except NotSent:
-                    pass
-                except OutcomeUnknown:
-                    if not reads:
-                        raise
+            except (NotLeader, NotSent):
+                pass  # surely not written: go on looking for the leader
             if context.forwarded:
                 raise NotSent("this server does not lead")
-            if asyncio.get_running_loop().time() >= deadline:
+            if not await self._next_try(deadline):
                 return NO_LEADER
-            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _next_try(self, deadline: float) -> bool:
+        """Wait for a leader, and a moment if there seems to be one; False if the time is up."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(RETRY_SECONDS)
+        await self.server.leader_known(max(0.0, deadline - loop.time()))
+        return loop.time() < deadline

@@ -10,7 +10,7 @@ from yurt.server.raft.errors import NotLeader
 from yurt.server.raft.replication import Replication
 
 BATCH = b"B"
-CONFIGURATION = b"C"
+DIGEST = b"H"
 SLICE_SECONDS = 0.005
 
 
@@ -52,8 +52,10 @@ class Applying(Replication):
         """Apply the next entry, or a part of it; False if the time is up."""
         index = self.last_applied + 1
         command, _, term = self.log.at(index)
+        if command[:1] == DIGEST:
+            self.apply_digest(index, command)
         if command[:1] != BATCH:
-            self._finish_entry(index, term, [])
+            self._finish_entry(index, term, [index])  # a configuration's callback gets its index
             return True
         payloads = msgpack.unpackb(command[1:], max_bin_len=64 << 20) if self._position == 0 else self._payloads
         if self._position == 0:
@@ -64,6 +66,7 @@ class Applying(Replication):
             self._position += 1
             if self.runtime.now() > deadline and self._position < len(payloads):
                 return False
+        self.count_commands(len(payloads))
         results, self._pending, self._payloads, self._position = self._pending, [], [], 0
         self._finish_entry(index, term, results)
         return True
@@ -77,6 +80,14 @@ class Applying(Replication):
                 callback(results[position], None)
             else:
                 callback(None, NotLeader())
+
+    def count_commands(self, count: int) -> None:
+        """So many commands were applied."""
+        raise AssertionError("agreement counts")
+
+    def apply_digest(self, index: int, entry: bytes) -> None:
+        """Compare this server's state with the leader's."""
+        raise AssertionError("agreement compares")
 
     def after_apply(self) -> None:
         """All that is committed is applied."""

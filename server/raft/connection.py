@@ -12,7 +12,8 @@ import asyncio
 import secrets
 import struct
 from collections.abc import Callable
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 import msgspec
 
@@ -40,12 +41,25 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     command_version: int = 0
     expect: int = 0
     datacenter: str = ""
+    election_seconds: float = 0.0
     configuration: list[list[str]] | None = None
 
 
 _hello_decoder = msgspec.msgpack.Decoder(Hello)
 _request_decoder: msgspec.msgpack.Decoder[tuple[bytes, str, bytes]] = msgspec.msgpack.Decoder(tuple[bytes, str, bytes])
 _answer_decoder: msgspec.msgpack.Decoder[tuple[bytes, bool, bytes]] = msgspec.msgpack.Decoder(tuple[bytes, bool, bytes])
+
+
+@dataclass
+class Counters:
+    """Raft messages and bytes to and from one peer, messages dropped on the way out, connections since the start."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    received: int = 0
+    received_bytes: int = 0
+    dropped: int = 0
+    connections: int = 0
 
 
 class Connection(asyncio.Protocol):
@@ -66,6 +80,7 @@ class Connection(asyncio.Protocol):
         self.hello: Hello | None = None
         self.transport: asyncio.Transport | None = None
         self.lost = asyncio.get_running_loop().create_future()
+        self.counters = Counters()
         self._buffer = bytearray()
         self._answers: dict[bytes, asyncio.Future[bytes]] = {}
         self._hello_timer: asyncio.TimerHandle | None = None
@@ -116,6 +131,8 @@ class Connection(asyncio.Protocol):
         if self.hello is None:
             self._greeted(kind, body)
         elif kind == RAFT:
+            self.counters.received += 1
+            self.counters.received_bytes += len(body)
             self.on_raft(self.hello.server_id, body)
         elif kind == REQUEST:
             self.on_request(self, *_request_decoder.decode(body))
@@ -148,6 +165,11 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def certificate(self) -> dict[str, Any] | None:
+        """The other side's verified certificate, None without TLS."""
+        found: dict[str, Any] | None = self.transport.get_extra_info("peercert") if self.transport else None
+        return found
+
     @property
     def is_open(self) -> bool:
         """Whether both sides have said hello and the connection stands."""
@@ -161,6 +183,10 @@ class Connection(asyncio.Protocol):
         """Send a Raft message, unless the other side does not read: the protocol repairs what is lost."""
         if self.is_open and self.transport is not None and self.transport.get_write_buffer_size() < BUFFERED_BYTES_MAX:
             self._send(RAFT, data)
+            self.counters.sent += 1
+            self.counters.sent_bytes += len(data)
+        else:
+            self.counters.dropped += 1
 
     async def call(self, method: str, payload: bytes, *, timeout: float) -> bytes:
         """The answer to a request; `NotSent` or `OutcomeUnknown` if there is none."""

@@ -1,7 +1,11 @@
-"""Elections: votes counted by sender and synced before they leave; leaders keep a quorum (spec raft-engine §4, §5)."""
+"""Elections: polls first, votes counted by sender and synced before they leave; leaders keep a quorum.
+
+Spec raft-engine §4, §5.
+"""
 
 from __future__ import annotations
 
+from yurt.server.raft.configuration import voters_of
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown
 from yurt.server.raft.frame import CANDIDATE, LEADER, Peer
 from yurt.server.raft.messages import Heartbeat, HeartbeatAnswer, VoteAnswer, VoteRequest
@@ -13,6 +17,11 @@ NOOP = b"N"
 class Elections(EngineState):
     """Who leads."""
 
+    polling = 0  # the term that would begin, while a poll goes on
+    polled: set[str]
+    is_fresh = False  # this server's files began with this process: it has promised nothing before
+    lease_revoked = False
+
     def reset_election_timer(self) -> None:
         """A new deadline, drawn anew at every change of role and every sign of a leader."""
         if self.election_timer is not None:
@@ -23,40 +32,103 @@ class Elections(EngineState):
     def _election_due(self) -> None:
         if self.stopped or self.is_leader_role:
             return
-        if self.own.id not in {server for server, *_ in self.configuration}:
-            self.reset_election_timer()
-            return
-        self.campaign()
-
-    def campaign(self) -> None:
-        """Stand for election: term and own vote are durable before anybody is asked."""
-        self.set_role(CANDIDATE)
         self.leader = None
-        self.votes = set()
-        lsn = self.set_term(self.term + 1, self.own.id)
-        self.hold(lsn, self._ask_for_votes)
-        self.reset_election_timer()
         self.leadership_changed()
+        if self.may_campaign:
+            self.poll()
+        else:
+            self.reset_election_timer()
 
-    def _ask_for_votes(self) -> None:
-        if self.role != CANDIDATE:
-            return
-        self.votes.add(self.own.id)
+    @property
+    def may_campaign(self) -> bool:
+        """Voters do, also those of the last committed configuration: a leader may have to finish its own removal."""
+        committed = voters_of(self.configurations.at(self.commit_index).servers)
+        return self.is_voter or self.own.id in committed
+
+    # --- the poll: nobody disturbs a cluster with an election that cannot be won
+
+    def poll(self) -> None:
+        """Ask who would vote, before a term is spent on it."""
+        self.polling, self.polled = self.term + 1, {self.own.id}
+        self.reset_election_timer()
+        self.ask_voters(self.polling, poll=True)
+        self._count_poll()
+
+    def ask_voters(self, term: int, *, poll: bool = False, transfer: bool = False) -> None:
+        """Ask the voters of the own configuration."""
         for peer in self.others:
             self.send_message(
                 peer,
-                VoteRequest(self.cluster, self.term, self.next_sequence(), self.log.last_index, self.last_term()),
+                VoteRequest(
+                    self.cluster, term, self.next_sequence(), self.log.last_index, self.last_term(), poll, transfer
+                ),
             )
+
+    def _count_poll(self) -> None:
+        if len(self.polled & self.voters) >= self.quorum():
+            self.campaign()
+
+    def hears_a_leader(self) -> bool:
+        """Whether a leader lives: it was heard within the shortest election time, or this server is it."""
+        if self.is_leader_role:
+            return self.has_quorum_contact(self.config.election)
+        return self.runtime.now() < self.leader_contact + self.config.election
+
+    def is_paused(self) -> bool:
+        """Whether this process is so young that its predecessor may have promised a leader to wait."""
+        young = self.runtime.now() < self.started_at + self.config.election
+        return young and not self.is_fresh and self.voters != {self.own.id}
+
+    def is_current(self, message: VoteRequest) -> bool:
+        """Whether the candidate's log is at least as new as this one."""
+        return (message.last_term, message.last_index) >= (self.last_term(), self.log.last_index)
+
+    def _answer_poll(self, peer: Peer, message: VoteRequest) -> None:
+        """Nothing changes here, whatever the answer."""
+        granted = (
+            message.term > self.term
+            and self.is_current(message)
+            and not self.hears_a_leader()
+            and not self.is_paused()
+        )  # fmt: skip
+        term = message.term if granted else self.term
+        self.send_message(peer, VoteAnswer(self.cluster, term, message.sequence, granted, True))
+
+    # --- the election
+
+    def campaign(self, *, transfer: bool = False) -> None:
+        """Stand for election: term and own vote are durable before anybody is asked."""
+        self.set_role(CANDIDATE)
+        self.leader = None
+        self.votes, self.polling = set(), 0
+        lsn = self.set_term(self.term + 1, self.own.id)
+        self.hold(lsn, lambda: self._ask_for_votes(transfer))
+        self.reset_election_timer()
+        self.leadership_changed()
+
+    def _ask_for_votes(self, transfer: bool) -> None:
+        if self.role != CANDIDATE:
+            return
+        self.votes.add(self.own.id)
+        self.ask_voters(self.term, transfer=transfer)
         self._count_votes()
 
     def on_vote_request(self, peer: Peer, message: VoteRequest) -> None:
-        """Vote once a term, for a log at least as new, and not before the pause after a restart is over."""
-        if message.term > self.term:
+        """Vote once a term, for a log at least as new, but not while a leader lives, unless that leader wants it so."""
+        if message.poll:
+            self._answer_poll(peer, message)
+            return
+        waits = self.is_paused() or (self.hears_a_leader() and not message.transfer)
+        if message.term > self.term and not waits:
             self.step_down(message.term)
-        newer = (message.last_term, message.last_index) >= (self.last_term(), self.log.last_index)
         free = self.voted_for in (None, peer.id)
-        paused = self.runtime.now() < self.started_at + self.config.election and len(self.configuration) > 1
-        granted = message.term == self.term and newer and free and not paused and not self.is_leader_role
+        granted = (
+            message.term == self.term
+            and self.is_current(message)
+            and free
+            and not waits
+            and not self.is_leader_role
+        )  # fmt: skip
         answer = VoteAnswer(self.cluster, self.term, message.sequence, granted)
         if not granted:
             self.send_message(peer, answer)
@@ -67,24 +139,33 @@ class Elections(EngineState):
 
     def on_vote_answer(self, peer: Peer, message: VoteAnswer) -> None:
         """Count the sender, not the message."""
-        if self.role == CANDIDATE and message.term == self.term and message.granted:
+        if not message.granted:
+            return
+        if message.poll:
+            if message.term == self.polling == self.term + 1 and not self.is_leader_role:
+                self.polled.add(peer.id)
+                self._count_poll()
+        elif self.role == CANDIDATE and message.term == self.term:
             self.votes.add(peer.id)
             self._count_votes()
 
     def _count_votes(self) -> None:
-        voters = {server for server, *_ in self.configuration}
-        if len(self.votes & voters) >= self.quorum():
+        if len(self.votes & self.voters) >= self.quorum():
             self._lead()
 
     def _lead(self) -> None:
         self.set_role(LEADER)
         self.leader = self.own
+        self.polling = 0
         if self.election_timer is not None:
             self.election_timer.cancel()
         now = self.runtime.now()
-        self.progress = {peer.id: Progress(peer, next=self.log.last_index + 1, contact=now) for peer in self.others}
+        self.progress = {
+            server: Progress(peer, next=self.log.last_index + 1, contact=now) for server, peer in self.peers.items()
+        }
         self.next_index.clear()
         self.match_index.clear()
+        self.lease_revoked = False
         self.term_start = self.log.last_index + 1
         self.append_entries([(NOOP, self.term_start, self.term)])
         self.leadership_changed()
@@ -96,10 +177,12 @@ class Elections(EngineState):
             return
         self.heartbeat_timer = self.runtime.call_later(self.config.heartbeat, self._lead_on)
         self.send_heartbeats()
-        for progress in self.progress.values():
+        for progress in list(self.progress.values()):
             self.resend(progress)
         if not self.has_quorum_contact(self.config.election):
             self.step_down(self.term)
+        else:
+            self.tend_members()
 
     def send_heartbeats(self) -> int:
         """Ask every follower for a sign; return the first sequence number used."""
@@ -116,8 +199,8 @@ class Elections(EngineState):
     def has_quorum_contact(self, seconds: float) -> bool:
         """Whether a majority answered something that was created within the last `seconds`."""
         since = self.runtime.now() - seconds
-        heard = 1 + sum(progress.contact >= since for progress in self.progress.values())
-        return heard >= self.quorum()
+        heard = sum(one.contact >= since for server, one in self.progress.items() if server in self.voters)
+        return heard + self.is_voter >= self.quorum()
 
     def on_heartbeat(self, peer: Peer, message: Heartbeat) -> None:
         """Answer at once; the commit index does not move."""
@@ -126,12 +209,10 @@ class Elections(EngineState):
             return
         self.follow(peer, message.term)
         answer = HeartbeatAnswer(self.cluster, self.term, message.sequence)
-        if self._issued_lsn == self._durable_lsn:
+        if self.term_is_durable():
             self.send_message(peer, answer)
         else:
-            self.send_message(peer, answer) if self.term_is_durable() else self.hold(
-                self._issued_lsn, lambda: self.send_message(peer, answer)
-            )
+            self.hold(self._hard_lsn, lambda: self.send_message(peer, answer))
 
     def term_is_durable(self) -> bool:
         """Whether no hard state waits for the disk."""
@@ -151,7 +232,7 @@ class Elections(EngineState):
             return
         created = progress.heartbeats.pop(message.sequence, None)
         if created is not None:
-            progress.contact = max(progress.contact, created)
+            progress.heard(created)
             self.round_answered(peer.id, message.sequence)
 
     def follow(self, peer: Peer, term: int) -> None:
@@ -162,6 +243,7 @@ class Elections(EngineState):
         if self.leader != peer:
             self.leader = peer
             self.leadership_changed()
+        self.polling = 0
         self.leader_contact = self.runtime.now()
         self.reset_election_timer()
 
@@ -208,6 +290,10 @@ class Elections(EngineState):
     def refuse_queue(self, error: Exception) -> None:
         """Proposals that are not in the log are refused."""
         raise AssertionError("the engine refuses")
+
+    def tend_members(self) -> None:
+        """Look after those who join and leave."""
+        raise AssertionError("membership tends them")
 
     def resend(self, progress: Progress) -> None:
         """Repair what was lost on the way to one follower."""

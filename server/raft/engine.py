@@ -15,13 +15,14 @@ from typing import Any
 import msgpack
 
 from yurt.server.raft import messages
-from yurt.server.raft.applying import CONFIGURATION, pack_batch
+from yurt.server.raft.agreement import Agreement
+from yurt.server.raft.applying import pack_batch
+from yurt.server.raft.configuration import Servers, pack_first
 from yurt.server.raft.errors import WAY_OUT, Corrupt, NotLeader, Overloaded, StorageFull
 from yurt.server.raft.frame import CANDIDATE, FOLLOWER, LEADER, Peer
+from yurt.server.raft.reads import Callback, Questions
 from yurt.server.raft.recovery import keeps_log
-from yurt.server.raft.snapshotting import Snapshotting
 
-Callback = Callable[[Any, Exception | None], None]
 _ROLES = {FOLLOWER: "Follower", CANDIDATE: "Candidate", LEADER: "Leader"}
 
 
@@ -30,11 +31,9 @@ def cluster_id(configuration: list[list[str]]) -> bytes:
     return hashlib.blake2b(msgpack.packb(configuration), digest_size=16).digest()
 
 
-class Engine(Snapshotting):
+class Engine(Agreement):
     """Replicates commands and applies them; the seam between the server and Raft."""
 
-    _round: tuple[int, set[str], list[Callback]] | None = None
-    _next_round: list[Callback]
     _leadership_callbacks: list[Callable[[bool], None]]
     _told: tuple[bool, str | None] | None = None
     _undurable_batches = 0
@@ -43,12 +42,18 @@ class Engine(Snapshotting):
     def __init__(self, own: Peer, **parts: Any) -> None:
         super().__init__(own, **parts)
         self._next_round, self._leadership_callbacks = [], []
+        self._led_waiters: list[Callback] = []
+        self._questions = {False: Questions(), True: Questions()}
+        self._applied_waiters, self.polled = [], set()
+        self.on_configuration: Callable[[Servers], None] = lambda _servers: None
         self._pending, self._payloads, self._sending = [], [], {}
 
     # --- starting and stopping
 
-    def start(self, bootstrap: list[list[str]] | None = None) -> None:
-        """Recover from the files, or begin a new cluster with `bootstrap`; then take part.
+    def start(self, bootstrap: list[list[str]]) -> None:
+        """Recover from the files, or begin with `bootstrap`, the cluster's first configuration; then take part.
+
+        A server that is not in it begins with nothing and waits to be added by the leader.
 
         Raises `Corrupt` if the files do not fit together, and then has changed nothing.
         """
@@ -56,10 +61,11 @@ class Engine(Snapshotting):
         self.started_at = self.runtime.now()
         self.schedule_apply()
         self.reset_election_timer()
-        if len(self.configuration) == 1 and self.configuration[0][0] == self.own.id:
+        if self.voters == {self.own.id}:
             self.campaign()
 
-    def _recover(self, bootstrap: list[list[str]] | None) -> None:
+    def _recover(self, bootstrap: list[list[str]]) -> None:
+        self.cluster = self.storage.journal.cluster
         hard = self.storage.hard_state.load()
         newest = self.storage.snapshots.newest()
         keeps = keeps_log((newest.index, newest.term) if newest else None, self.log)
@@ -70,34 +76,26 @@ class Engine(Snapshotting):
             self.log.set_base(newest.index, newest.term)
             self.machine.restore(self.read_body(newest))
             self.commit_index = self.last_applied = newest.index
-            self.take_configuration(newest.configuration)
         if hard is not None:
             self.term, self.voted_for = hard.term, hard.voted_for
         elif self.log.last_index or newest:
             raise Corrupt(f"there is a log but no term and vote. {WAY_OUT}")
-        if not self.log.last_index and newest is None and self.term > 1:
-            raise Corrupt(f"there is a term and vote but no log. {WAY_OUT}")
         self.own_match = self.log.last_index
-        if not self.log.last_index and newest is None:
-            assert bootstrap is not None, "an empty server needs a configuration to begin with"
+        self.rebuild_configurations()
+        if not self.log.last_index and newest is None and any(one[0] == self.own.id for one in bootstrap):
+            if self.term > 1:
+                raise Corrupt(f"there is a term and vote but no log. {WAY_OUT}")
+            self.is_fresh = hard is None
             self.set_term(1, None)
-            self.append_entries([(CONFIGURATION + msgpack.packb(bootstrap), 1, 1)])
-        first = self.log.at(1)[0] if self.log.first_index == 1 else b""
-        if first[:1] == CONFIGURATION:
-            self.take_configuration(msgpack.unpackb(first[1:]))
+            self.append_entries([(pack_first(bootstrap), 1, 1)])
         self.commit_index = max(self.commit_index, min(self.storage.journal.commit_hint, self.log.last_index))
-
-    def take_configuration(self, configuration: list[list[str]]) -> None:
-        """The voters: server ID, address and name each."""
-        self.configuration = [list(one) for one in configuration]
-        self.cluster = self.storage.journal.cluster
-        self.set_others([Peer(*one) for one in self.configuration if one[0] != self.own.id])
 
     def stop(self) -> None:
         """Take no more part; what is durable stays."""
         if self.stopped:
             return
         self.end_waiting()
+        self.end_reads()
         self.stopped = True
         for timer in (self.election_timer, self.heartbeat_timer):
             if timer is not None:
@@ -110,7 +108,7 @@ class Engine(Snapshotting):
 
         `NotLeader`, `Overloaded` and `StorageFull`: surely not written. `OutcomeUnknown`: perhaps.
         """
-        if not self.is_leader_role or self.stopped:
+        if not self.is_leader_role or self.stopped or self.is_handing_over:
             callback(None, NotLeader(self.leader_address))
         elif not self.storage.journal.writable:
             callback(None, StorageFull())
@@ -165,8 +163,11 @@ class Engine(Snapshotting):
         self._checkCommandsToApply()
 
     def after_apply(self) -> None:
-        """Say that the leader is ready; think of a snapshot."""
+        """Say that the leader is ready; let readers go on; think of a snapshot."""
         self.leadership_changed()
+        self.wake_readers()
+        self.continue_transfer()
+        self.ask_for_digest()
         self.maybe_snapshot()
 
     # --- messages
@@ -174,40 +175,50 @@ class Engine(Snapshotting):
     def receive(self, server_id: str, data: bytes) -> None:
         """A message of a peer; `BadMessage` means that its connection must go."""
         message = messages.decode(data)
-        if self.stopped or message.cluster != self.cluster:
-            return
-        peer = next((one for one in self.others if one.id == server_id), None)
-        if peer is None:
+        if self.stopped or message.cluster != self.cluster or server_id == self.own.id:
             return
         try:
-            self._SyncObj__onMessageReceived(peer, message)
+            self._SyncObj__onMessageReceived(self.peer_of(server_id), message)
         except BaseException as error:  # noqa: BLE001 (a handler that stopped half way must not be continued)
             self.fatal(error)
 
     def _SyncObj__onMessageReceived(self, node: Peer, message: Any) -> None:
-        """Every answer has a term; a higher one ends a leadership."""
-        if message.term > self.term and not isinstance(message, messages.VoteRequest):
+        """Every answer has a term; a higher one ends a leadership. Polls name terms that nobody holds yet."""
+        kind = type(message)
+        names_no_term = kind is messages.VoteRequest or (
+            kind is messages.VoteAnswer and message.poll and message.granted
+        )
+        if message.term > self.term and not names_no_term:
             self.step_down(message.term)
-        _HANDLERS[type(message)](self, node, message)
+        _HANDLERS[kind](self, node, message)
 
     def peer_connected(self, server_id: str) -> None:
         """A connection to a peer stands: look where its log is."""
-        for peer in self.others:
-            if peer.id == server_id:
-                self._SyncObj__onNodeConnected(peer)
-                if progress := self.progress.get(server_id):
-                    progress.next = progress.match + 1
-                    progress.probing, progress.snapshot = True, None
-                    progress.inflight.clear()
-                    self.send_entries(progress)
+        self.linked.add(server_id)
+        self._SyncObj__onNodeConnected(self.peer_of(server_id))
+        if progress := self.progress.get(server_id):
+            progress.next = progress.match + 1
+            progress.probing, progress.snapshot = True, None
+            progress.inflight.clear()
+            self.send_entries(progress)
 
     def peer_disconnected(self, server_id: str) -> None:
         """A connection broke; that is no proof of death."""
-        for peer in self.others:
-            if peer.id == server_id:
-                self._SyncObj__onNodeDisconnected(peer)
+        self.linked.discard(server_id)
+        self._SyncObj__onNodeDisconnected(self.peer_of(server_id))
+
+    def membership_changed(self) -> None:
+        """Tell who dials and undials."""
+        self.on_configuration(self.configuration)
 
     # --- leadership and reads
+
+    def when_led(self, callback: Callback) -> None:
+        """`callback(None, None)` as soon as there is a leader to ask: another server, or this one when it is ready."""
+        if self.leader is not None and (self.is_ready or not self.is_leader_role):
+            callback(None, None)
+        else:
+            self._led_waiters.append(callback)
 
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
         """Call back with True when this server leads and has applied its first entry, with False when no more."""
@@ -215,6 +226,10 @@ class Engine(Snapshotting):
 
     def leadership_changed(self) -> None:
         """Tell it, once a change."""
+        if self.leader is not None and (self.is_ready or not self.is_leader_role):
+            waiting, self._led_waiters = self._led_waiters, []
+            for waiter in waiting:
+                waiter(None, None)
         now = (self.is_ready, self.leader_address)
         if self._told is not None and self._told == now:
             return
@@ -225,73 +240,36 @@ class Engine(Snapshotting):
                 callback(self.is_ready)
 
     @property
-    def is_ready(self) -> bool:
-        """Whether this server leads and has applied an entry of its own term."""
-        return self.is_leader_role and self.last_applied >= self.term_start
-
-    @property
-    def may_read(self) -> bool:
-        """Whether a read here sees every acknowledged write: the leader is ready and has heard a quorum just now."""
-        return self.is_ready and self.has_quorum_contact(self.config.election * 0.8)
-
-    @property
     def leader_address(self) -> str | None:
         """The leader's peer address, None if no leader is known."""
-        return str(self.leader.address) if self.leader is not None else None
+        if self.leader is None:
+            return None
+        return str(self.own.address if self.is_leader_role else self.peer_of(self.leader.id).address) or None
 
     def last_contact_seconds(self) -> float:
         """Since the leader was heard; 0 on the leader."""
         return 0.0 if self.is_leader_role else max(0.0, self.runtime.now() - self.leader_contact)
 
-    def verify(self, callback: Callback) -> None:
-        """One quorum round: `callback(read index, None)` if this server leads still. Rounds are shared."""
-        if not self.is_ready:
-            callback(None, NotLeader(self.leader_address))
-            return
-        self._next_round.append(callback)
-        if self._round is None:
-            self._begin_round()
-
-    def _begin_round(self) -> None:
-        if not self._next_round:
-            return
-        waiting, self._next_round = self._next_round, []
-        self._round = (self.sequence + 1, {self.own.id}, waiting)
-        self.send_heartbeats()
-        self._end_round()
-
-    def round_answered(self, server_id: str, sequence: int) -> None:
-        """Only answers to what was created after the round began count."""
-        if self._round is not None and sequence >= self._round[0]:
-            self._round[1].add(server_id)
-            self._end_round()
-
-    def _end_round(self) -> None:
-        if self._round is None or len(self._round[1]) < self.quorum():
-            return
-        waiting, self._round = self._round[2], None
-        for callback in waiting:
-            callback(self.commit_index, None)
-        self._begin_round()
-
-    def fail_rounds(self, error: Exception) -> None:
-        """No longer the leader."""
-        waiting = [*(self._round[2] if self._round else ()), *self._next_round]
-        self._round, self._next_round = None, []
-        for callback in waiting:
-            callback(None, error)
-
     # --- looking at it
 
     def servers(self) -> list[dict[str, Any]]:
-        """The configuration, and of each server: id, address, name, leader, contact (seconds ago, None: unknown)."""
+        """Of each server: id, address, name, leader, voter, contact (seconds ago) and match (log index).
+
+        On another server than the leader contact and match of others are None: unknown.
+        """
         now = self.runtime.now()
         found = []
-        for server, address, name in self.configuration:
+        for server, address, name, *role in self.configuration:
             progress = self.progress.get(server)
             contact = 0.0 if server == self.own.id else (now - progress.contact if progress else None)
             is_leader = self.leader is not None and self.leader.id == server
-            found.append({"id": server, "address": address, "name": name, "leader": is_leader, "contact": contact})
+            found.append(
+                {
+                    "id": server, "address": address, "name": name,
+                    "leader": is_leader, "contact": contact, "voter": not role,
+                    "match": self.own_match if server == self.own.id else (progress.match if progress else None),
+                }
+            )  # fmt: skip
         return found
 
     def stats(self) -> dict[str, str]:
@@ -320,4 +298,7 @@ _HANDLERS: dict[type[messages.Message], Callable[[Engine, Peer, Any], None]] = {
     messages.VoteAnswer: Engine.on_vote_answer,
     messages.SnapshotChunk: Engine.on_snapshot_chunk,
     messages.SnapshotAnswer: Engine.on_snapshot_answer,
+    messages.TimeoutNow: Engine.on_timeout_now,
+    messages.ReadRequest: Engine.on_read_request,
+    messages.ReadAnswer: Engine.on_read_answer,
 }

@@ -49,13 +49,15 @@ def decide(own: Hello, hellos: list[Hello]) -> list[list[str]] | None:
     """The first configuration, or None as long as somebody is missing.
 
     With `expect` servers that have no log and expect the same number, all begin with the same sorted list. If one of
-    them has begun already with a list that has this server in it, it is that list: all would have decided the same.
+    them has begun already it is that one's list: with this server in it, as all would have decided the same; without,
+    to join that cluster.
     """
-    for hello in hellos:
-        if hello.configuration is not None and [own.server_id, own.address, own.name] in hello.configuration:
-            return hello.configuration
-    if any(hello.configuration is not None for hello in hellos):
-        return None
+    begun = [hello.configuration for hello in hellos if hello.configuration is not None]
+    for configuration in begun:
+        if [own.server_id, own.address, own.name] in configuration:
+            return configuration
+    if begun:
+        return begun[0]
     equal = [hello for hello in hellos if hello.expect == own.expect]
     members = {hello.server_id: [hello.server_id, hello.address, hello.name] for hello in (own, *equal)}
     if own.expect < 1 or len(members) < own.expect:
@@ -69,7 +71,7 @@ async def form(own: Hello, transport: PeerTransport) -> list[list[str]]:
     transport.on_hello = lambda _hello: changed.set()
     while True:
         configuration = decide(own, list(transport.hellos.values()))
-        if configuration is not None and any(one[0] == own.server_id for one in configuration):
+        if configuration is not None:
             return configuration
         changed.clear()
         try:

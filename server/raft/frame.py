@@ -115,9 +115,10 @@ class Frame(SyncObj):  # type: ignore[misc]  # the library has no types
         """The other voters, in the order of their IDs."""
         return sorted(self._SyncObj__otherNodes)
 
-    def set_others(self, peers: list[Peer]) -> None:
-        """Take the configuration's other voters."""
-        self._SyncObj__otherNodes = set(peers)
+    def set_others(self, voters: list[Peer], learners: list[Peer]) -> None:
+        """Take the configuration's other servers."""
+        self._SyncObj__otherNodes = set(voters)
+        self._SyncObj__readonlyNodes = set(learners)
 
     # --- the library's protocol steps: never to run
 

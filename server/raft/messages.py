@@ -50,16 +50,22 @@ class HeartbeatAnswer(Message, frozen=True, array_like=True, tag=4):
 
 
 class VoteRequest(Message, frozen=True, array_like=True, tag=5):
-    """A candidate asks for a vote with the end of its log."""
+    """A candidate asks for a vote with the end of its log.
+
+    `poll`: would you vote for me? `term` is then the one that would begin. `transfer`: the leader wants it so.
+    """
 
     last_index: int
     last_term: int
+    poll: bool = False
+    transfer: bool = False
 
 
 class VoteAnswer(Message, frozen=True, array_like=True, tag=6):
-    """The vote is durable before this leaves."""
+    """The vote is durable before this leaves. A granted poll has the term that would begin."""
 
     granted: bool
+    poll: bool = False
 
 
 class SnapshotChunk(Message, frozen=True, array_like=True, tag=7):
@@ -68,6 +74,7 @@ class SnapshotChunk(Message, frozen=True, array_like=True, tag=7):
     index: int
     snapshot_term: int
     configuration: list[list[str]]
+    configuration_index: int
     size: int
     crc: int
     offset: int
@@ -82,9 +89,29 @@ class SnapshotAnswer(Message, frozen=True, array_like=True, tag=8):
     installed: bool
 
 
+class TimeoutNow(Message, frozen=True, array_like=True, tag=9):
+    """The leader wants this server to take over at once."""
+
+
+class ReadRequest(Message, frozen=True, array_like=True, tag=10):
+    """How far has the cluster committed? `request` is a random number; `quorum`: ask a majority for this."""
+
+    request: int
+    quorum: bool
+
+
+class ReadAnswer(Message, frozen=True, array_like=True, tag=11):
+    """State applied up to `index` may be read; or not `known`, because the asked server does not lead."""
+
+    request: int
+    known: bool
+    index: int
+
+
 AnyMessage = (
     Append | AppendAnswer | Heartbeat | HeartbeatAnswer | VoteRequest | VoteAnswer | SnapshotChunk | SnapshotAnswer
-)
+    | TimeoutNow | ReadRequest | ReadAnswer
+)  # fmt: skip
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
 

@@ -69,12 +69,12 @@ class Replication(Elections):
 
     def replicate(self) -> None:
         """Send what is new to every follower that is keeping up."""
-        for progress in self.progress.values():
+        for progress in list(self.progress.values()):
             self.send_entries(progress)
 
     def send_entries(self, progress: Progress) -> None:
         """Send one follower what comes next, within its window."""
-        if progress.snapshot is not None or progress.peer not in self.connected:
+        if progress.snapshot is not None or progress.peer.id not in self.linked:
             return
         while len(progress.inflight) < (1 if progress.probing else self.config.inflight_max):
             last = self.log.last_index
@@ -107,7 +107,7 @@ class Replication(Elections):
         sent = progress.inflight.pop(message.sequence, None)
         if sent is None:
             return  # an answer to something given up: it proves nothing that is not proved again
-        progress.contact = max(progress.contact, sent)
+        progress.heard(sent)
         progress.heartbeats.pop(message.sequence, None)
         if message.matches:
             assert message.index <= self.log.last_index, "a follower cannot match what was never sent"
@@ -120,6 +120,7 @@ class Replication(Elections):
             progress.next = max(progress.next, progress.match + 1)
             self.next_index[peer] = progress.next
             self.advance_commit()
+            self.continue_transfer()
         else:
             progress.next = min(max(message.index, progress.match + 1), self.log.last_index + 1)
             self._probe(progress)
@@ -145,20 +146,18 @@ class Replication(Elections):
         """Commit what a majority holds durably, if an entry of this term is among it."""
         if not self.is_leader_role:
             return
-        voters = {server for server, *_ in self.configuration}
-        matches = sorted(
-            (
-                *(progress.match for server, progress in self.progress.items() if server in voters),
-                *([self.own_match] if self.own.id in voters else []),
-            ),
-            reverse=True,
-        )
-        if len(matches) < self.quorum():
-            return
+        matches = [one.match for server, one in self.progress.items() if server in self.voters]
+        if self.is_voter:
+            matches.append(self.own_match)
+        matches.sort(reverse=True)
         index = matches[self.quorum() - 1]
         if index > self.commit_index and self.log.term_at(index) == self.term:
             self.commit_to(index)
             self.replicate()
+
+    def continue_transfer(self) -> None:
+        """A follower has moved on: perhaps it may take over now."""
+        raise AssertionError("the transfer goes on")
 
     def begin_snapshot(self, progress: Progress) -> None:
         """The follower needs entries that are gone."""

@@ -34,7 +34,8 @@ class Snapshotting(Applying):
         self.snapshotting = True
         capture = self.machine.capture()
         term = int(self.log.term_at(self.last_applied) or 0)
-        wanted = Snapshot(self.last_applied, term, [list(one) for one in self.configuration])
+        placed = self.configurations.at(self.last_applied)
+        wanted = Snapshot(self.last_applied, term, placed.servers, configuration_index=placed.index)
         self.log_bytes = 0
 
         def work() -> Snapshot:
@@ -60,6 +61,7 @@ class Snapshotting(Applying):
             return  # the log is kept: nothing is lost, the next attempt comes with the next threshold
         if snapshot.index > self.snapshot.index:
             self.snapshot = snapshot
+            self.configurations.forget_before(snapshot.index)
             self._drop_log()
 
     def _drop_log(self) -> None:
@@ -93,7 +95,7 @@ class Snapshotting(Applying):
             progress.peer,
             SnapshotChunk(
                 self.cluster, self.term, sequence, snapshot.index, snapshot.term, snapshot.configuration,
-                snapshot.size, snapshot.crc, offset, body[offset : offset + CHUNK_BYTES],
+                snapshot.configuration_index, snapshot.size, snapshot.crc, offset, body[offset : offset + CHUNK_BYTES],
             ),
         )  # fmt: skip
 
@@ -109,7 +111,7 @@ class Snapshotting(Applying):
             return
         if message.sequence not in progress.heartbeats or message.index != progress.snapshot.index:
             return
-        progress.contact = max(progress.contact, progress.heartbeats.pop(message.sequence))
+        progress.heard(progress.heartbeats.pop(message.sequence))
         if not message.installed:
             progress.snapshot_offset = message.offset
             self._send_chunk(progress)
@@ -136,7 +138,10 @@ class Snapshotting(Applying):
         if message.offset == 0:
             if self.incoming is not None:
                 self.incoming.abandon()
-            snapshot = Snapshot(message.index, message.snapshot_term, message.configuration, message.size, message.crc)
+            snapshot = Snapshot(
+                message.index, message.snapshot_term, message.configuration, message.size, message.crc,
+                message.configuration_index,
+            )  # fmt: skip
             self.incoming = self.storage.snapshots.begin(snapshot)
             self._incoming_index = message.index
         if self.incoming is None or self._incoming_index != message.index or self.incoming.size != message.offset:
@@ -177,8 +182,9 @@ class Snapshotting(Applying):
         self.commit_index = max(self.commit_index, snapshot.index)
         self.last_applied = snapshot.index
         self._position, self._pending = 0, []
+        self.forget_digest()
         self.end_waiting()
-        self.take_configuration(snapshot.configuration)
+        self.rebuild_configurations()
         self._answer_chunk(peer, message, snapshot.size, installed=True)
         self.schedule_apply()
 
@@ -186,6 +192,6 @@ class Snapshotting(Applying):
         """The body of a published snapshot."""
         return self.storage.snapshots.body(snapshot)
 
-    def take_configuration(self, configuration: list[list[str]]) -> None:
-        """The configuration in force."""
-        raise AssertionError("the engine takes it")
+    def forget_digest(self) -> None:
+        """The state came from elsewhere."""
+        raise AssertionError("agreement forgets")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from yurt.server.raft import messages
+from yurt.server.raft.configuration import Configurations, Placed, Servers, voters_of
 from yurt.server.raft.frame import FOLLOWER, LEADER, Frame, Links, Peer
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.journal import Journal, Operation
@@ -28,6 +29,9 @@ class StateMachine(Protocol):
 
     def capture(self) -> Any:
         """A state that `write` will write."""
+
+    def digest(self, place: bytes) -> tuple[bytes, bytes]:
+        """A digest of a slice of the state, and where the next slice begins."""
 
     def write(self, capture: Any) -> Iterator[bytes]:
         """The bytes of a snapshot."""
@@ -48,6 +52,7 @@ class EngineConfig:
     message_bytes: int = 2 << 20
     waiting_max: int = 4096
     inflight_max: int = 64
+    digest_commands: int = 2000
 
     @property
     def heartbeat(self) -> float:
@@ -77,13 +82,23 @@ class Progress:
     next: int
     match: int = 0
     probing: bool = True
+    basis: float = float("-inf")  # when the newest message that it answered in this term was created: leases
     inflight: dict[int, float] = field(default_factory=dict)  # sequence → when it was sent
-    contact: float = float("-inf")  # when the newest heartbeat or append that it answered was created
+    contact: float = float("-inf")  # the same, but begins with the leadership: check-quorum
     heartbeats: dict[int, float] = field(default_factory=dict)
     snapshot: Snapshot | None = None
     snapshot_offset: int = 0
     snapshot_sent: float = 0.0
     commit_sent: int = 0
+    leaving: int = 0  # index of the configuration that removes it; it is fed until it knows
+    leaving_until: float = 0.0
+    round_target: int = 0  # a learner's catch-up round: up to where, since when
+    round_began: float = 0.0
+    began: float = 0.0  # when it was first followed
+
+    def heard(self, created: float) -> None:
+        """It answered something that was created then."""
+        self.contact, self.basis = max(self.contact, created), max(self.basis, created)
 
 
 @dataclass
@@ -115,7 +130,11 @@ class EngineState(Frame):
         self.config, self.machine, self.storage = config, machine, storage
         self.runtime, self.chance, self.fatal = runtime, chance, fatal
         self.cluster = b""
-        self.configuration: list[list[str]] = []
+        self.configurations = Configurations(Placed(0, []))
+        self.voters: frozenset[str] = frozenset()
+        self.peers: dict[str, Peer] = {}
+        self.linked: set[str] = set()
+        self.timings: dict[str, float] = {}  # shortest election times that peers told, seconds
         self.log = storage.journal
         self.sequence = 0
         self.term, self.voted_for, self.leader = 0, None, None
@@ -203,6 +222,8 @@ class EngineState(Frame):
         lsn = self.issue(self.log.append(entries, self.commit_index))
         self._unsynced.append((lsn, entries[-1][1]))
         self.log_bytes += sum(len(entry[0]) for entry in entries)
+        if self.configurations.extend(entries):
+            self.configuration_changed()
         return lsn
 
     def cut_entries(self, index: int) -> None:
@@ -212,6 +233,35 @@ class EngineState(Frame):
         self.own_match = min(self.own_match, index - 1)
         self._unsynced = deque((lsn, min(last, index - 1)) for lsn, last in self._unsynced)
         self._held.clear()
+        if self.configurations.cut(index):
+            self.configuration_changed()
+
+    # --- the configuration
+
+    @property
+    def configuration(self) -> Servers:
+        """The servers in force: ID, address, name, and `learner` if it does not vote."""
+        return self.configurations.latest.servers
+
+    def rebuild_configurations(self) -> None:
+        """From the snapshot and the whole log: never from what a file said at the beginning."""
+        base = Placed(self.snapshot.configuration_index, [list(one) for one in self.snapshot.configuration])
+        low = max(self.log.first_index, self.snapshot.index + 1)
+        entries = (self.log.at(index) for index in range(low, self.log.last_index + 1))
+        self.configurations = Configurations(base, entries)
+        self.configuration_changed()
+
+    def configuration_changed(self) -> None:
+        """Another configuration is in force: who votes, who is a peer."""
+        self.voters = voters_of(self.configuration)
+        self.peers = {one[0]: Peer(*one[:3]) for one in self.configuration if one[0] != self.own.id}
+        voting = [peer for server, peer in self.peers.items() if server in self.voters]
+        self.set_others(voting, [peer for server, peer in self.peers.items() if server not in self.voters])
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether this server votes."""
+        return self.own.id in self.voters
 
     # --- terms and roles
 
@@ -232,7 +282,7 @@ class EngineState(Frame):
 
     def quorum(self) -> int:
         """A majority of the voters."""
-        return len(self.configuration) // 2 + 1
+        return len(self.voters) // 2 + 1
 
     @property
     def is_leader_role(self) -> bool:

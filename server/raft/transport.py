@@ -10,9 +10,12 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
-from yurt.server.raft.connection import Connection, Hello
+from yurt.server.address import split_address
+from yurt.server.raft.certificates import refusal
+from yurt.server.raft.connection import Connection, Counters, Hello
 from yurt.server.raft.errors import NotSent
 
 log = logging.getLogger("raft.transport")
@@ -49,6 +52,9 @@ class PeerTransport:
         self._requests: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
         self._closed = False
+        self.name_wanted = ""  # in every peer's certificate; empty: the authority's signature is enough
+        self.counters: dict[str, Counters] = {}  # by server ID
+        self.refused = 0
 
     async def listen(self, host: str, port: int) -> None:
         """Accept connections; OSError if the port is in use."""
@@ -89,14 +95,14 @@ class PeerTransport:
         return connection
 
     async def _keep(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
+        host, port = split_address(address)
         wait = REDIAL_SECONDS
         while not self._closed:
             connection = self._connection(dialled=True)
             try:
                 await asyncio.wait_for(
                     asyncio.get_running_loop().create_connection(
-                        lambda connection=connection: connection, host, int(port), ssl=self._client_tls
+                        lambda connection=connection: connection, host, port, ssl=self._client_tls
                     ),
                     DIAL_SECONDS_MAX,
                 )
@@ -113,10 +119,17 @@ class PeerTransport:
         own = self.own_hello()
         if hello.server_id == own.server_id:
             return False
+        if self.name_wanted and (reason := refusal(connection.certificate(), self.name_wanted)):
+            self.refused += 1
+            log.warning("unauthorized raft connection", extra={"peer": hello.address, "reason": reason})
+            return False
         if hello.region != own.region or (own.cluster and hello.cluster and own.cluster != hello.cluster):
+            self.refused += 1
             log.warning("a server of another region or cluster was refused", extra={"peer": hello.address})
             return False
         self.hellos[hello.server_id] = hello
+        connection.counters = self.counters.setdefault(hello.server_id, Counters())
+        connection.counters.connections += 1
         if connection.dialled:
             self._dialled[hello.server_id] = connection
             self.on_connected(hello.server_id)
@@ -148,6 +161,8 @@ class PeerTransport:
         connection = self._dialled.get(server_id)
         if connection is not None:
             connection.send_raft(data)
+        elif server_id in self.counters:
+            self.counters[server_id].dropped += 1
 
     def serve(self, method: str, handler: Handler) -> None:
         """Answer requests of that method."""
@@ -189,3 +204,12 @@ class PeerTransport:
             }
             for hello in self.hellos.values()
         ]
+
+
+def counters_of(transport: PeerTransport) -> dict[str, dict[str, float]]:
+    """What went to and came from each peer, by its name."""
+    return {
+        transport.hellos[server_id].name: {**asdict(counters), "alive": float(transport.is_connected(server_id))}
+        for server_id, counters in transport.counters.items()
+        if server_id in transport.hellos
+    }

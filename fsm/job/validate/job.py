@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from yurt.fsm.job.multierror import multierror
+from yurt.fsm.job.validate.periodic import Zones, only_utc, periodic_errors
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.task import Task
@@ -12,14 +13,17 @@ from yurt.fsm.structs.task import Task
 TYPES = ("service", "batch", "system", "sysbatch")
 
 
-def job_errors(job: Job, *, priority_max: int, count_max: int) -> Iterator[str]:
+def job_errors(job: Job, *, priority_max: int, count_max: int, zones: Zones = only_utc) -> Iterator[str]:
     """What is wrong with the job, in order; nothing if it may be stored."""
     yield from _scalars(job)
     if not job.task_groups:
         yield "Missing job task groups"
     yield from _groups(job)
-    if job.periodic is not None and job.periodic.enabled and job.type not in ("batch", "sysbatch"):
-        yield 'Periodic can only be used with "batch" or "sysbatch" scheduler'
+    if job.periodic is not None and job.periodic.enabled:
+        if job.type not in ("batch", "sysbatch"):
+            yield 'Periodic can only be used with "batch" or "sysbatch" scheduler'
+        if errors := list(periodic_errors(job.periodic, zones)):
+            yield multierror(errors)
     if job.parameterized_job is not None and job.type not in ("batch", "sysbatch"):
         yield 'Parameterized job can only be used with "batch" or "sysbatch" scheduler'
     if not 1 <= job.priority <= priority_max:

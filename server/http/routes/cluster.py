@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -21,20 +22,23 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.lang.strconv import parse_uint
-from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS, NODES, SCHEDULER_CONFIG, Table
+from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS, SCHEDULER_CONFIG, Table
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import replace, to_builtins
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
+from yurt.server.address import split_address
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import Found
-from yurt.server.http.routes.jobs_read import missing
+from yurt.server.http.routes.lookup import missing
+from yurt.server.raft.errors import NotLeader
 
 _NAMESPACE = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")
 _POOL = re.compile(r"[a-zA-Z0-9_-]{1,128}\Z")
 DESCRIPTION_MAX = 256
+READY_SECONDS = 2.0
 
 
 async def status_leader(context: Context) -> Answer:
@@ -53,18 +57,33 @@ async def regions(context: Context) -> Answer:
 
 
 async def agent_health(context: Context) -> Answer:
-    """GET /v1/agent/health: 200 with a leader, else 500 with the same shape as text."""
+    """GET /v1/agent/health: 200 with a leader, else 500 with the same shape as text.
+
+    `type=ready` asks more: is this server's state caught up with what the leader has committed?
+    """
     server = context.server
     wanted = context.query.get("type", "")
     known = server.leader_address is not None and (server.is_ready or server.last_contact_ms() < 5000)
     found: dict[str, Any] = {}
     if wanted in ("", "server"):
         found["server"] = {"ok": known, "message": "ok" if known else "No cluster leader"}
+    if wanted == "ready":
+        ready = await _is_caught_up(context)
+        found["server"] = {"ok": ready, "message": "ok" if ready else "not caught up"}
     if wanted == "client":
         found["client"] = {"ok": False, "message": "client not enabled"}
     if all(one["ok"] for one in found.values()):
         return json_answer(orjson.dumps(found))
     return text(500, orjson.dumps(found).decode())
+
+
+async def _is_caught_up(context: Context) -> bool:
+    """Whether this server's state has everything that was acknowledged when it was asked; waits a little."""
+    try:
+        await asyncio.wait_for(context.server.read_ready(), READY_SECONDS)
+    except (NotLeader, TimeoutError):
+        return False
+    return True
 
 
 def members_of(context: Context) -> list[dict[str, Any]]:
@@ -74,7 +93,7 @@ def members_of(context: Context) -> list[dict[str, Any]]:
     own_id = server.engine.own.id
     found = []
     for one in server.engine.servers():
-        host, _, port = one["address"].rpartition(":")
+        host, port = split_address(one["address"])
         peer = known.get(one["id"], {})
         alive = one["id"] == own_id or bool(peer.get("alive"))
         tags = {
@@ -82,7 +101,7 @@ def members_of(context: Context) -> list[dict[str, Any]]:
             "dc": str(peer.get("datacenter") or server.datacenter),
             "expect": str(server.config.server.bootstrap_expect),
             "id": one["id"],
-            "port": port,
+            "port": str(port),
             "raft_vsn": "3",
             "region": server.region,
             "revision": "",
@@ -96,7 +115,7 @@ def members_of(context: Context) -> list[dict[str, Any]]:
             {
                 "Name": f"{one['name']}.{server.region}",
                 "Addr": host,
-                "Port": int(port),
+                "Port": port,
                 "Status": "alive" if alive else "failed",
                 "Tags": tags,
                 **_PROTOCOL,
@@ -163,22 +182,6 @@ async def agent_self(context: Context) -> Answer:
         "runtime": {"kernel.name": "linux", "version": "python"},
     }
     return json_answer(orjson.dumps({"config": shown, "member": own, "stats": stats}))
-
-
-async def raft_configuration(context: Context) -> Answer:
-    """GET /v1/operator/raft/configuration."""
-    servers = [
-        {
-            "Address": one["address"],
-            "ID": one["id"],
-            "Leader": one["leader"],
-            "Node": f"{one['name']}.{context.server.region}",
-            "RaftProtocol": "3",
-            "Voter": True,
-        }
-        for one in context.server.engine.servers()
-    ]
-    return json_answer(orjson.dumps({"Index": 0, "Servers": servers}))
 
 
 async def metrics(context: Context) -> Answer:
@@ -302,12 +305,6 @@ async def delete_node_pool(context: Context) -> Answer:
     command = DeleteNodePool(now_ns=server.now_ns(), name=context.arguments[0], region=server.region)
     result = await server.propose(command)
     return Answer(200, b"", (index_header(result.index),))
-
-
-def list_nodes(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/nodes: this version has none."""
-    rows, token = page(view.scan(NODES, prefix=options.prefix or None), options, lambda node: node.id)
-    return Found(_encoded(context, NODES, rows), view.table_index(NODES), ((NODES, None),), next_token=token)
 
 
 # --- scheduler configuration

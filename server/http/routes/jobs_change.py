@@ -12,8 +12,10 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.requests import DispatchRequest, RegisterRequest, ScaleRequest, TagRequest, decode_request
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
+from yurt.fsm.job.validate.periodic import next_launch
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.base import to_builtins
+from yurt.fsm.structs.times import to_rfc3339
 from yurt.scheduler.annotate import plan_job
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.routes.jobs_read import NO_DIFFS
@@ -193,6 +195,7 @@ async def plan(context: Context) -> Answer:
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))
     planned = plan_job(view, ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
     index = stored.job_modify_index if stored else 0
+    launch = next_launch(ready.job, server.now_ns(), server.limits.zones)
     found = {
         "Annotations": to_builtins(planned.annotations),
         "CreatedEvals": to_builtins(planned.created) or None,
@@ -200,7 +203,7 @@ async def plan(context: Context) -> Answer:
         "FailedTGAllocs": to_builtins(planned.failed) or None,
         "Index": index,
         "JobModifyIndex": index,
-        "NextPeriodicLaunch": None,
+        "NextPeriodicLaunch": to_rfc3339(launch) if launch else None,
         "Warnings": ready.warning_text,
     }
     return json_answer(orjson.dumps(found), index_header(index))

@@ -1,0 +1,118 @@
+"""The leader looks after the servers: their health, and the removal of dead ones (spec cluster §11, §16)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from yurt.fsm.errors import YurtError
+from yurt.fsm.store.schema import AUTOPILOT_CONFIG
+from yurt.fsm.structs.operator import AutopilotConfiguration
+from yurt.fsm.structs.times import to_rfc3339
+from yurt.server.config.agent import AgentConfig, nanoseconds
+
+if TYPE_CHECKING:
+    from yurt.server.server import Server
+
+log = logging.getLogger("autopilot")
+
+CHECK_SECONDS = 2.0
+DEAD_SECONDS = 30.0  # without contact
+ZERO_TIME = "0001-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One server as the leader sees it; `contact` in seconds."""
+
+    server: dict[str, Any]
+    contact: float
+    healthy: bool
+    stable_since: str
+
+
+def removable(voters: int, dead: int, quorum_min: int) -> bool:
+    """Whether one dead voter may go: more than half of the voters live, and enough stay."""
+    return dead > 0 and 2 * dead < voters and voters - 1 >= quorum_min
+
+
+def configured(config: AgentConfig) -> AutopilotConfiguration:
+    """What the agent's configuration says."""
+    given = config.autopilot
+    return AutopilotConfiguration(
+        last_contact_threshold=nanoseconds(given.last_contact_threshold),
+        server_stabilization_time=nanoseconds(given.server_stabilization_time),
+        cleanup_dead_servers=given.cleanup_dead_servers,
+        max_trailing_logs=given.max_trailing_logs,
+        min_quorum=given.min_quorum,
+        enable_redundancy_zones=given.enable_redundancy_zones,
+        disable_upgrade_migration=given.disable_upgrade_migration,
+        enable_custom_upgrades=given.enable_custom_upgrades,
+    )
+
+
+class Autopilot:
+    """Runs on every server, acts on the leader."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._configured = configured(server.config)
+        self._task: asyncio.Task[None] | None = None
+        self._stable: dict[str, int] = {}  # server ID → healthy since, wall clock
+
+    def start(self) -> None:
+        """Look regularly."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def configuration(self) -> AutopilotConfiguration:
+        """What operators set, else what the agent's configuration says, else the defaults."""
+        return self._server.view().get(AUTOPILOT_CONFIG, "") or self._configured
+
+    def health(self) -> list[Health]:
+        """Every server of the configuration; meaningful on the leader."""
+        configuration, engine = self.configuration, self._server.engine
+        found = []
+        for one in engine.servers():
+            contact = float("inf") if one["contact"] is None else one["contact"]
+            lag = engine.log.last_index - (one["match"] or 0)
+            fresh = contact * 1e9 <= configuration.last_contact_threshold
+            healthy = fresh and lag <= configuration.max_trailing_logs
+            if healthy:
+                self._stable.setdefault(one["id"], time.time_ns())
+            else:
+                self._stable.pop(one["id"], None)
+            since = self._stable.get(one["id"])
+            found.append(Health(one, contact, healthy, ZERO_TIME if since is None else to_rfc3339(since)))
+        return found
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if self._server.is_ready:
+                self._server.engine.stabilization = self.configuration.server_stabilization_time / 1e9
+                await self._clean(self.health())
+            else:
+                self._stable.clear()
+
+    async def _clean(self, health: list[Health]) -> None:
+        configuration = self.configuration
+        voters = [one for one in health if one.server["voter"]]
+        dead = [one for one in voters if one.contact > DEAD_SECONDS]
+        quorum_min = configuration.min_quorum or self._server.config.server.bootstrap_expect
+        if not configuration.cleanup_dead_servers or not removable(len(voters), len(dead), quorum_min):
+            return
+        server = dead[0].server
+        try:
+            await self._server.remove_server(server["id"])
+            log.warning("a dead server was removed", extra={"server": server["name"], "id": server["id"]})
+        except YurtError as error:
+            log.warning("a dead server could not be removed", extra={"id": server["id"], "reason": str(error)})

@@ -1,0 +1,172 @@
+"""The servers as operators see and change them: Raft's configuration, hand-over, autopilot (spec cluster §11)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import orjson
+
+from yurt import __version__
+from yurt.fsm.commands import SetAutopilotConfiguration
+from yurt.fsm.errors import Refusal
+from yurt.fsm.lang.duration import format_duration, parse_duration
+from yurt.fsm.lang.strconv import parse_uint
+from yurt.fsm.structs.operator import AutopilotConfiguration
+from yurt.server.http.context import Answer, Context, json_answer, text
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+_DURATIONS = ("LastContactThreshold", "ServerStabilizationTime")
+
+
+async def raft_configuration(context: Context) -> Answer:
+    """GET /v1/operator/raft/configuration."""
+    engine = context.server.engine
+    servers = [
+        {
+            "Address": one["address"],
+            "ID": one["id"],
+            "Leader": one["leader"],
+            "Node": f"{one['name']}.{context.server.region}",
+            "RaftProtocol": "3",
+            "Voter": one["voter"],
+        }
+        for one in engine.servers()
+    ]
+    return json_answer(orjson.dumps({"Index": 0, "Servers": servers}))
+
+
+async def add_peer(context: Context) -> Answer:
+    """PUT /v1/operator/raft/peer?id=&address=&name=: a server joins as a learner, and votes once it has caught up."""
+    query = context.query
+    if not query.get("id") or not query.get("address"):
+        raise Refusal(400, "Must specify the peer's ID and address to add")
+    await context.server.add_server(query["id"], query["address"], query.get("name", ""))
+    return Answer(200)
+
+
+async def remove_peer(context: Context) -> Answer:
+    """DELETE /v1/operator/raft/peer?id=."""
+    if "address" in context.query:
+        raise Refusal(400, "Removing a peer by address is not supported in the current raft protocol version")
+    if not context.query.get("id"):
+        raise Refusal(400, "Must specify the peer's ID to remove")
+    await context.server.remove_server(context.query["id"])
+    return Answer(200)
+
+
+async def transfer_leadership(context: Context) -> Answer:
+    """PUT /v1/operator/raft/transfer-leadership?id= or address=."""
+    server = context.server
+    target = _target(context)
+    own = server.engine.own
+    noop = target["ID"] == own.id
+    if not noop:
+        await server.transfer(target["ID"])
+    body = {"Err": None, "From": {"Address": own.address, "ID": own.id}, "Noop": noop, "To": target}
+    return json_answer(orjson.dumps(body))
+
+
+def _target(context: Context) -> dict[str, str]:
+    wanted_id, wanted_address = context.query.get("id"), context.query.get("address")
+    if wanted_id is None and not wanted_address:
+        raise Refusal(400, "must specify id or address")
+    if wanted_id is not None and wanted_address is not None:
+        raise Refusal(400, "must specify either id or address")
+    if wanted_id == "":
+        raise Refusal(400, "id must be non-empty")
+    if wanted_id and not _UUID.match(wanted_id):
+        problem = "uuid string is wrong length" if len(wanted_id) != 36 else "uuid is improperly formatted"
+        raise Refusal(400, f"id must be a uuid: {problem}")
+    for one in context.server.engine.servers():
+        if wanted_id == one["id"] or (wanted_address and wanted_address == one["address"]):
+            return {"Address": one["address"], "ID": one["id"]}
+    kind, value = ("id", wanted_id) if wanted_id else ("address", wanted_address)
+    raise Refusal(400, f'{kind} "{value}" was not found in the Raft configuration')
+
+
+async def force_leave(context: Context) -> Answer:
+    """PUT /v1/agent/force-leave?node=NAME: a dead server leaves the configuration; 200 for unknown ones."""
+    name = context.query.get("node", "")
+    if not name:
+        raise Refusal(400, "missing node to force leave")
+    server = context.server
+    alive = {one["id"] for one in server.transport.members() if one["alive"]} | {server.engine.own.id}
+    for one in server.engine.servers():
+        if name in (one["name"], f"{one['name']}.{server.region}") and one["id"] not in alive:
+            await server.remove_server(one["id"])
+    return Answer(200)
+
+
+# --- autopilot
+
+
+async def read_autopilot(context: Context) -> Answer:
+    """GET /v1/operator/autopilot/configuration."""
+    configuration = context.server.autopilot.configuration
+    body: dict[str, Any] = msgspec.to_builtins(configuration)
+    for key in _DURATIONS:
+        body[key] = format_duration(body[key])
+    return json_answer(orjson.dumps(body))
+
+
+async def write_autopilot(context: Context) -> Answer:
+    """PUT /v1/operator/autopilot/configuration, perhaps with `cas`; a member that is left out gets its default."""
+    try:
+        given = orjson.loads(context.body)
+        if isinstance(given, dict):
+            texts = {key: parse_duration(given[key]) for key in _DURATIONS if isinstance(given.get(key), str)}
+            given |= {**texts, "CreateIndex": 0, "ModifyIndex": 0}
+        configuration = msgspec.convert(given, AutopilotConfiguration)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise Refusal(400, f"Error parsing autopilot config: {error}") from None
+    cas = None
+    if "cas" in context.query:
+        try:
+            cas = parse_uint(context.query["cas"])
+        except ValueError as error:
+            raise Refusal(400, f"Error parsing cas value: {error}") from None
+    server = context.server
+    command = SetAutopilotConfiguration(now_ns=server.now_ns(), configuration=configuration, cas=cas)
+    result = await server.propose(command)
+    return json_answer(orjson.dumps(bool(result.updated)))
+
+
+async def autopilot_health(context: Context) -> Answer:
+    """GET /v1/operator/autopilot/health; 429 with the same body if a server is not healthy."""
+    server = context.server
+    engine, health = server.engine, server.autopilot.health()
+    known = {one["id"]: one for one in server.transport.members()}
+    term, servers = engine.term, []
+    for one in health:
+        peer = known.get(one.server["id"], {})
+        is_own = one.server["id"] == engine.own.id
+        servers.append(
+            {
+                "Address": one.server["address"],
+                "Healthy": one.healthy,
+                "ID": one.server["id"],
+                "LastContact": format_duration(int(min(one.contact, 1e6) * 1e9)),
+                "LastIndex": one.server["match"] or 0,
+                "LastTerm": term,
+                "Leader": one.server["leader"],
+                "Name": f"{one.server['name']}.{server.region}",
+                "SerfStatus": "alive" if is_own or peer.get("alive") else "failed",
+                "StableSince": one.stable_since,
+                "Version": __version__ if is_own else str(peer.get("software", "")),
+                "Voter": one.server["voter"],
+            }
+        )
+    voters = [one for one in health if one.server["voter"]]
+    living = sum(one.healthy for one in voters)
+    healthy = all(one.healthy for one in health)
+    body = {
+        "FailureTolerance": max(0, living - (len(voters) // 2 + 1)),
+        "Healthy": healthy,
+        "Leader": engine.leader.id if engine.leader is not None else "",
+        "Servers": servers,
+        "Voters": [one.server["id"] for one in voters],
+    }
+    encoded = orjson.dumps(body)
+    return json_answer(encoded) if healthy else text(429, encoded.decode())

@@ -1,0 +1,105 @@
+"""Servers that come and go: who is dialled, who asks to join, who is let in (design: Forming a cluster)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+
+from yurt.fsm.errors import YurtError
+from yurt.server.raft.configuration import Servers
+from yurt.server.raft.connection import Hello
+from yurt.server.raft.errors import NotSent
+from yurt.server.server import Server
+
+log = logging.getLogger("raft.joining")
+
+METHOD = "join"
+ASK_SECONDS = 0.5
+ANSWER_SECONDS = 5.0
+
+
+class Joining:
+    """Keeps this server's links in step with the configuration, and asks to be in it."""
+
+    def __init__(self, server: Server, own: Hello, always_dialled: list[str]) -> None:
+        self._server, self._own, self._kept = server, own, set(always_dialled)
+        self._task: asyncio.Task[None] | None = None
+        self._began_empty = False
+        server.engine.on_configuration = self._configured
+        server.transport.on_hello = self._greeted
+        server.transport.serve(METHOD, self._asked)
+
+    def start(self) -> None:
+        """Dial everybody; ask to be let in if this server is new, or lives at another address than before."""
+        engine = self._server.engine
+        for hello in self._server.transport.hellos.values():
+            self._greeted(hello)
+        self._configured(engine.configuration)
+        self._began_empty = not engine.log.last_index and not engine.snapshot.index
+        self._task = asyncio.get_running_loop().create_task(self._ask())
+
+    def stop(self) -> None:
+        """Ask no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    # --- links
+
+    def _configured(self, servers: Servers) -> None:
+        wanted = {one[1] for one in servers if one[0] != self._own.server_id} | self._kept
+        for address in sorted(wanted):
+            self._server.transport.dial(address)
+
+    def _greeted(self, hello: Hello) -> None:
+        """Dial back whoever is of this cluster: a leader that this server does not know yet needs its answers."""
+        if hello.election_seconds > 0:
+            self._server.engine.timings[hello.server_id] = hello.election_seconds
+        if hello.cluster == self._server.engine.cluster:
+            self._server.transport.dial(hello.address)
+
+    # --- asking
+
+    @property
+    def _is_known(self) -> bool:
+        own = self._own
+        return [own.server_id, own.address, own.name] in [one[:3] for one in self._server.engine.configuration]
+
+    @property
+    def _wants(self) -> bool:
+        """Whether to ask: a removed server does not come back by itself."""
+        listed = any(one[0] == self._own.server_id for one in self._server.engine.configuration)
+        return not self._is_known and (listed or self._began_empty)
+
+    async def _ask(self) -> None:
+        own = self._own
+        question = msgspec.msgpack.encode((own.server_id, own.address, own.name))
+        while not self._is_known:
+            await asyncio.sleep(ASK_SECONDS)
+            for server_id in sorted(self._server.transport.hellos):
+                if not self._wants:
+                    break
+                try:
+                    await self._server.transport.call(server_id, METHOD, question, timeout=ANSWER_SECONDS)
+                    log.info("this server was let in", extra={"by": server_id})
+                except YurtError as error:
+                    log.debug("not let in yet", extra={"by": server_id, "reason": str(error)})
+
+    # --- letting in
+
+    async def _asked(self, payload: bytes) -> bytes:
+        """A server asks; the leader lets it in as a learner, in the place of a dead one of its name or address."""
+        server_id, address, name = msgspec.msgpack.decode(payload, type=tuple[str, str, str])
+        engine = self._server.engine
+        if not engine.is_ready:
+            raise NotSent("this server does not lead")
+        try:
+            for other in engine.servers():
+                if other["id"] != server_id and address == other["address"]:
+                    await self._server.remove_server(other["id"])
+            await self._server.add_server(server_id, address, name)
+        except YurtError as error:
+            raise NotSent(str(error)) from error
+        log.info("a server was let in", extra={"server": server_id, "at": address})
+        return b""

@@ -1,0 +1,114 @@
+"""Links between real servers that can be cut, slowed and made to flap, without any privilege.
+
+Each server advertises a port of ours; what arrives there is passed on to its real one. The first frame of a connection
+is the dialler's hello, so that a link knows both its ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+import msgpack
+
+_HEAD = struct.Struct(">IB")
+
+
+class Links:
+    """Proxies in front of servers, in a thread with its own loop."""
+
+    def __init__(self, real_ports: dict[str, int]) -> None:
+        self.real_ports = real_ports
+        self.ports: dict[str, int] = {}
+        self.delay = 0.0
+        self._cut: set[tuple[str, str]] = set()
+        self._pipes: dict[asyncio.Task[None], tuple[str, str]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._servers = [self._call(self._listen(name)) for name in real_ports]
+
+    def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def close(self) -> None:
+        """End all proxies."""
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            server.close()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def cut(self, pairs: set[tuple[str, str]], *, silently: bool = True) -> None:
+        """Nothing of a pair's (from, to) gets through; silently, or by closing what is open."""
+        self._call(self._set_cut(pairs, silently))
+
+    async def _set_cut(self, pairs: set[tuple[str, str]], silently: bool) -> None:
+        self._cut = pairs
+        for task, pair in list(self._pipes.items()):
+            if pair in pairs and not silently:
+                task.cancel()
+
+    def heal(self) -> None:
+        """Everything gets through; what stood still is begun anew."""
+        self._call(self._heal())
+
+    async def _heal(self) -> None:
+        self.delay = 0.0
+        stuck, self._cut = self._cut, set()
+        for task, pair in list(self._pipes.items()):
+            if pair in stuck:
+                task.cancel()
+
+    def isolate(self, names: set[str]) -> set[tuple[str, str]]:
+        """All pairs with one end inside and one outside."""
+        return {(a, b) for a in self.real_ports for b in self.real_ports if (a in names) != (b in names)}
+
+    async def _listen(self, name: str) -> asyncio.Server:
+        server = await asyncio.start_server(lambda r, w: self._accepted(name, r, w), "127.0.0.1", 0)
+        self.ports[name] = server.sockets[0].getsockname()[1]
+        return server
+
+    async def _accepted(self, to: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        other: asyncio.StreamWriter | None = None
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            head = await reader.readexactly(_HEAD.size)
+            body = await reader.readexactly(_HEAD.unpack(head)[0])
+            pair = self._pipes[task] = (msgpack.unpackb(body)["name"], to)
+            if pair in self._cut or pair[::-1] in self._cut:
+                return
+            other_reader, other = await asyncio.open_connection("127.0.0.1", self.real_ports[to])
+            other.write(head + body)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pass_on(reader, other, pair))
+                both.create_task(self._pass_on(other_reader, writer, pair[::-1]))
+        except (OSError, asyncio.IncompleteReadError, ExceptionGroup):
+            pass
+        finally:
+            self._pipes.pop(task, None)
+            for one in (writer, other):
+                if one is not None:
+                    with contextlib.suppress(OSError):
+                        one.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pair: tuple[str, str]) -> None:
+        while data := await reader.read(1 << 16):
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            while pair in self._cut:
+                await asyncio.sleep(0.02)  # what is under way stands still, as on a network without answers
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionResetError
