@@ -55,7 +55,7 @@ def conclude(
     eligibility: dict[str, object] = {"class_eligibility": classes or None, "escaped_computed_class": False}
     if job is not None and escapes_classes(job):
         eligibility = {"class_eligibility": None, "escaped_computed_class": True}
-    outcome.created.extend(follow_ups)
+    outcome.created.extend(replace_evaluation(one, snapshot_index=reader.index) for one in follow_ups)
     if failed and evaluation.status == BLOCKED:
         if outcome.has_plan or queued_differs(reader, evaluation, queued):
             outcome.evaluation = replace(

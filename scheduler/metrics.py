@@ -31,7 +31,7 @@ class Metrics:
     ) -> None:
         self._cluster, self._verdicts, self._job, self._group = cluster, verdicts, job, group
         self._evaluated = len(feasibility.rows)
-        self._available = feasibility.available or None
+        self._available = feasibility.available if len(cluster) else None  # without nodes it is null
         self._classed = any(cluster.node_classes.texts)
 
     def placed(self, stack: Stack, finals: Floats, penalties: frozenset[int]) -> AllocMetric:
