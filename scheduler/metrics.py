@@ -130,14 +130,9 @@ def exhausted_resources(group: TaskGroup, dimensions: dict[str, int], times: int
 
 
 def _scores(stack: Stack, finals: Floats, penalties: frozenset[int]) -> tuple[ScoreMeta, ...]:
-    if len(finals) > SCORES_KEPT:
-        best = np.argpartition(finals, -SCORES_KEPT)[-SCORES_KEPT:]
-        best = best[np.argsort(-finals[best], kind="stable")]
-    else:
-        best = np.argsort(-finals, kind="stable")
     boosts = stack.boosts()
     found = []
-    for place in best.tolist():
+    for place in stack.best(finals, SCORES_KEPT):
         if finals[place] == -np.inf:
             break
         scores = {name: float(values[place]) for name, values in stack.parts.items()}

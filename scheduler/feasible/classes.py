@@ -93,7 +93,7 @@ class Feasibility:
         assert node is not None
         number = int(self._cluster.computed_class[row])
         text = self._job_refusal(node, number) or self._group_refusal(group, node, number)
-        return text or volume_refusal(group, node, 0)
+        return text or volume_refusal(group, node)
 
     def _job_refusal(self, node: Node, number: int) -> str:
         if self._job_escapes:
@@ -153,11 +153,10 @@ class Feasibility:
 
     def _filter_volumes(self, group: TaskGroup, passing: Bools, tallies: tuple[_Tally, _Tally]) -> None:
         """Volumes are looked at on each node: they are not part of its class."""
-        plain = {key: one for key, one in (group.volumes or {}).items() if not one.per_alloc}
         for place in np.flatnonzero(passing):
             node = self._cluster.nodes[self.rows[place]]
             assert node is not None
-            if text := volume_refusal(TaskGroup(volumes=plain), node, 0):
+            if text := volume_refusal(group, node):
                 passing[place] = False
                 for tally in tallies:
                     tally.add(text, node.node_class, 1)

@@ -106,10 +106,10 @@ def _secrets_refusal(group: TaskGroup, node: Node) -> str:
     return ""
 
 
-def volume_refusal(group: TaskGroup, node: Node, index: int) -> str:
-    """Whether a host volume is missing for the allocation of that index in its name; "" if none is."""
+def volume_refusal(group: TaskGroup, node: Node, index: int | None = None) -> str:
+    """Whether a host volume is missing; volumes of each allocation only for that of the index in its name."""
     for request in (group.volumes or {}).values():
-        if request.type != "host":
+        if request.type != "host" or (request.per_alloc and index is None):
             continue
         source = f"{request.source}[{index}]" if request.per_alloc else request.source
         volume = (node.host_volumes or {}).get(source)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from yurt.scheduler.cluster import Floats
@@ -18,3 +20,10 @@ def fit_scores(total: Floats, after: Floats, algorithm: str) -> Floats:
     fit = powers - 2.0 if algorithm == SPREAD else 20.0 - powers
     clamped: Floats = np.clip(fit, 0.0, _BEST)
     return clamped / _BEST
+
+
+def fit_score(total: Sequence[float], after: Sequence[float], algorithm: str) -> float:
+    """The same for one row."""
+    powers = sum(10.0 ** (1.0 - takes / has) if has else 1.0 for has, takes in zip(total[:2], after[:2], strict=True))
+    fit = powers - 2.0 if algorithm == SPREAD else 20.0 - powers
+    return min(max(fit, 0.0), _BEST) / _BEST

@@ -23,7 +23,8 @@ from yurt.scheduler.feasible.nodes import volume_refusal
 from yurt.scheduler.feasible.operands import resolve
 from yurt.scheduler.metrics import Metrics
 from yurt.scheduler.rank.affinity import affinity_scores, device_scores
-from yurt.scheduler.rank.fit import BINPACK, fit_scores
+from yurt.scheduler.rank.fit import BINPACK, fit_score, fit_scores
+from yurt.scheduler.rank.shortlist import Shortlist, best_of
 from yurt.scheduler.rank.spread import SpreadScore
 from yurt.scheduler.sizes import DIMENSIONS, Size, cpu_per_core, size_of, size_wanted
 from yurt.scheduler.working import Working
@@ -71,6 +72,7 @@ class Stack:
         self._sizes = self._asked()
         self._excluded: dict[int, str] = {}
         self._luck = ranking.seed
+        self._volumes: Bools | None = None  # which places have the volumes of the allocation looked at last
         self._per_alloc = any(one.per_alloc and one.type == "host" for one in (group.volumes or {}).values())
         self._score_all()
 
@@ -114,6 +116,7 @@ class Stack:
             self._count_existing()
         self.hosts_taken: Bools = self._taken()
         self._final: Floats = self._finals()
+        self._shortlist = Shortlist()
 
     def _looks_at_nodes(self) -> bool:
         conditions = (self.job.affinities, self.group.affinities, self.job.spreads, self.group.spreads)
@@ -194,25 +197,25 @@ class Stack:
                 self._rescore(place, row)
 
     def _rescore(self, place: int, row: int) -> None:
-        """The same as for all, for one place."""
-        after = self.working.used[row] + self.size_at(place)
-        total = self._total[place]
-        over = after > total
-        self.exhausted[place] = int(over.argmax()) + 1 if over.any() else 0
-        binpack = float(fit_scores(total[None], after[None], self._ranking.algorithm)[0])
-        sums, terms = self._sums[place] - self.binpack[place] + binpack, self._terms[place]
-        self.binpack[place] = binpack
+        """The same as for all, for one place: plain numbers are faster than arrays of one."""
+        after = [used + more for used, more in zip(self.working.used[row].tolist(), self.size_at(place), strict=True)]
+        total = self._total[place].tolist()
+        over = next((at + 1 for at, (has, takes) in enumerate(zip(total, after, strict=True)) if takes > has), 0)
+        binpack = fit_score(total, after, self._ranking.algorithm)
+        sums, terms = float(self._sums[place]) - float(self.binpack[place]) + binpack, float(self._terms[place])
         if not self._ranking.fit_only:
             anti = self.parts["job-anti-affinity"]
-            number = int(self._group_counts[row])
+            before, number = float(anti[place]), int(self._group_counts[row])
             score = -(number + 1) / max(1, self.group.count) if number else 0.0
-            terms += int(number > 0) - int(anti[place] != 0)
-            sums += score - anti[place]
+            terms += (number > 0) - (before != 0)
+            sums += score - before
             anti[place] = score
+        self.exhausted[place], self.binpack[place] = over, binpack
         self._sums[place], self._terms[place] = sums, terms
-        taken = (self._job_hosts and self._job_counts[row] > 0) or (self._group_hosts and self._group_counts[row] > 0)
+        taken = bool((self._job_hosts and self._job_counts[row]) or (self._group_hosts and self._group_counts[row]))
         self.hosts_taken[place] = taken
-        self._final[place] = _NEVER if taken or self.exhausted[place] else sums / terms
+        self._final[place] = _NEVER if taken or over else sums / terms
+        self._shortlist.changed(place)
 
     # --- choosing
 
@@ -220,12 +223,16 @@ class Stack:
         """The best place for one more allocation, None if there is none; `penalties` are rows that failed before."""
         self._follow()
         finals = self._current(penalties)
+        if self._per_alloc:
+            places = range(len(self.rows))
+            self._volumes = np.array([not volume_refusal(self.group, self.node(place), index) for place in places])
+            finals = np.where(self._volumes, finals, _NEVER)
         while len(finals):
             best = finals.max()
             if best == _NEVER:
                 break
             place = int(np.argmax(finals >= best - _NEAR))
-            resources = self._offer(place, index)
+            resources = self._offer(place)
             if not isinstance(resources, str):
                 metric = self.metrics.placed(self, finals, frozenset(penalties))
                 return Choice(int(self.rows[place]), resources, self.size_at(place), metric)
@@ -241,12 +248,18 @@ class Stack:
             return "infeasible"
         if self.hosts_taken[place] or not self._allowed()[place]:
             return "missing"
+        if self._per_alloc and (text := volume_refusal(self.group, self.node(place), index)):
+            return text
         if self.exhausted[place]:
             return DIMENSIONS[self.exhausted[place] - 1]
-        resources = self._offer(place, index)
+        resources = self._offer(place)
         if isinstance(resources, str):
             return resources
         return Choice(row, resources, self.size_at(place), self.metrics.single(self, place))
+
+    def best(self, finals: Floats, count: int) -> list[int]:
+        """The places with the highest of the scores that `select` looked at."""
+        return self._shortlist.best(finals, count) if finals is self._final else best_of(finals, count)
 
     def place_of(self, row: int) -> int:
         """The place of a row, -1 if its node is not feasible."""
@@ -286,9 +299,7 @@ class Stack:
             allowed &= limit.allowed()
         return allowed
 
-    def _offer(self, place: int, index: int) -> AllocatedResources | str:
-        if self._per_alloc and (text := volume_refusal(self.group, self.node(place), index)):
-            return text
+    def _offer(self, place: int) -> AllocatedResources | str:
         if self._plain is not None:
             return self._plain
         row = int(self.rows[place])
@@ -299,11 +310,9 @@ class Stack:
 
     def is_barred(self, place: int) -> bool:
         """Whether more than room is missing at a place."""
-        return (
-            bool(self.hosts_taken[place])
-            or not self._allowed()[place]
-            or self._excluded.get(place, "").startswith("missing")
-        )
+        if self._volumes is not None and not self._volumes[place]:
+            return True
+        return bool(self.hosts_taken[place]) or not self._allowed()[place]
 
     def fit_without(self, place: int, victims: Iterable[Allocation]) -> float:
         """The fit of a place once others are gone."""
@@ -328,9 +337,10 @@ class Stack:
                 found.append((place, "distinct_hosts", True))
             elif text := next((one.text_at(place) for one, allowed in limits if not allowed[place]), ""):
                 found.append((place, text, True))
+            elif self._volumes is not None and not self._volumes[place]:
+                found.append((place, "missing compatible host volumes", True))
             elif self.exhausted[place]:
                 found.append((place, DIMENSIONS[self.exhausted[place] - 1], False))
             elif place in self._excluded:
-                text = self._excluded[place]
-                found.append((place, text, text.startswith("missing")))
+                found.append((place, self._excluded[place], False))
         return found

@@ -24,6 +24,7 @@ class Classes:
     reconnecting: list[Allocation] = field(default_factory=list)
     expiring: list[Allocation] = field(default_factory=list)
     ignored: list[Allocation] = field(default_factory=list)
+    returning: list[Allocation] = field(default_factory=list)  # their node is back, their client said nothing yet
 
 
 def is_tainted(node: Node | None) -> bool:
@@ -112,7 +113,9 @@ def _class_by_node(one: Allocation, group: TaskGroup, node: Node | None, *, migr
     if node is None:
         return "lost"
     if not is_tainted(node) or node.status == READY:
-        return "reconnecting" if back and one.client_status != UNKNOWN else "untainted"
+        if one.client_status == UNKNOWN:
+            return "returning"
+        return "reconnecting" if back else "untainted"
     if node.status != DOWN:
         return "untainted"
     if not replaced_when_unknown(group) and one.client_status == UNKNOWN:

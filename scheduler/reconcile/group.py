@@ -122,7 +122,9 @@ class _Group:
         classes = classify(kept, group, context.find_node, context.now_ns, ids)
         result.updates["ignore"] += len(classes.ignored)
         failures = sort_failures(context, self._rollout, group, classes.untainted)
-        result.updates["ignore"] += len(failures.replaced)
+        replaced = [one for one in classes.returning if one.next_allocation]
+        result.updates["ignore"] += len(failures.replaced) + len(replaced)
+        self._held = _without(classes.returning, replaced)
         classes.untainted = failures.untainted
         self._now = failures.at_once
         later = [*failures.later, *sort_migrating(context, group, classes.migrate)]

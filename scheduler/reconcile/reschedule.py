@@ -6,6 +6,7 @@ from yurt.fsm.structs.allocation import FAILED, LOST, UNKNOWN, Allocation, Resch
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.policies import ReschedulePolicy
 from yurt.fsm.structs.times import SECOND, from_rfc3339
+from yurt.scheduler.reconcile.classify import unknown_since
 
 NO_PLACEMENT, RESCHEDULED = "no placement", "ok"
 SOON_NS = SECOND
@@ -83,7 +84,8 @@ def eligible_at(allocation: Allocation, group: TaskGroup | None, *, batch: bool)
     asked = allocation.desired_transition is not None and bool(allocation.desired_transition.reschedule)
     if allocation.client_status not in (FAILED, LOST, UNKNOWN) and not (batch and asked):
         return None
-    return next_time(allocation, policy_of(allocation, group), fail_time(allocation))
+    since = unknown_since(allocation) if allocation.client_status == UNKNOWN else None
+    return next_time(allocation, policy_of(allocation, group), since or fail_time(allocation))
 
 
 def tracker_after(previous: Allocation, group: TaskGroup | None, now_ns: int) -> RescheduleTracker:
