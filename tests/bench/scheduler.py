@@ -64,6 +64,48 @@ def evaluation(nodes: int, racks: int, count: int, *, spread: bool = False, smal
     return measured(lambda: evaluate(view, work, now_ns=picture.now_ns, cluster=columns)), placed
 
 
+def mixed(jobs: int, count: int, nodes: int) -> tuple[float, int]:
+    """Seconds for many jobs one after another, each on what the ones before it left, and how many are placed."""
+    picture = Picture(
+        *(
+            node(n, cpu=16_000, memory=32_768, datacenter=f"dc{n % 3}", meta={"rack": f"r{n % 40}"})
+            for n in range(nodes)
+        )
+    )
+    works = []
+    for number in range(jobs):
+        resources = Resources(cpu=(50, 100, 250)[number % 3], memory_mb=(64, 128, 512)[number % 3])
+        of = job(
+            group(count=count, tasks=(task(resources=resources),)),
+            id=f"job{number}",
+            name=f"job{number}",
+            type="service" if number % 4 else "batch",
+            spreads=(Spread(attribute="${meta.rack}", weight=50),) if number % 10 == 0 else None,
+        )
+        picture.put(of)
+        works.append(picture.evaluation(of, id=f"eval-{number}"))
+    view = picture.view
+    columns = Cluster.of(view)
+    started, placed = time.perf_counter(), 0
+    for work in works:
+        outcome = evaluate(view, work, now_ns=picture.now_ns, cluster=columns)
+        columns.reserve([one.allocation for one in outcome.placed])
+        placed += len(outcome.placed)
+    return time.perf_counter() - started, placed
+
+
+def everywhere(nodes: int) -> tuple[float, int]:
+    """Milliseconds of a system job on every node."""
+    picture = cluster(nodes, 25)
+    of = job(group(reschedule_policy=None), type="system")
+    picture.put(of)
+    view = picture.view
+    columns = Cluster.of(view)
+    work = picture.evaluation(of)
+    placed = len(evaluate(view, work, now_ns=picture.now_ns, cluster=columns).placed)
+    return measured(lambda: evaluate(view, work, now_ns=picture.now_ns, cluster=columns)), placed
+
+
 def main() -> None:
     """Print the table."""
     gc.disable()
@@ -81,6 +123,11 @@ def main() -> None:
         took, placed = evaluation(**shape)
         assert placed == shape["count"], (name, placed)
         print(f"| {name} | {took:.1f} | {placed / took * 1000:,.0f} | {target} |", flush=True)
+    took, placed = everywhere(5000)
+    print(f"| a system job, 5,000 nodes | {took:.1f} | {placed / took * 1000:,.0f} | |", flush=True)
+    seconds, placed = mixed(200, 500, 5000)
+    print(f"| 100,000 of 200 jobs, 5,000 nodes | {seconds * 1000:,.0f} | {placed / seconds:,.0f} | 30 s |", flush=True)
+    assert placed == 100_000, placed
     picture = cluster(5000, 25)
     print(f"| columns of 5,000 nodes from a view | {measured(lambda: Cluster.of(picture.view)):.1f} | | |")
 
