@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yurt.fsm.job.diff.job import diff_jobs
 from yurt.fsm.job.equal import same_specification
+from yurt.fsm.job.policies import keep_policies
 from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.evaluation import PENDING, AllocMetric, Evaluation, PlanAnnotations
+from yurt.fsm.structs.diff import ADDED, DELETED, NONE, DiffType, FieldDiff, JobDiff, TaskDiff, TaskGroupDiff
+from yurt.fsm.structs.evaluation import PENDING, AllocMetric, DesiredUpdates, Evaluation, PlanAnnotations
 from yurt.fsm.structs.job import Job
 from yurt.scheduler.evaluate import evaluate_job
+
+_UPDATES = (  # what is counted, and its name in a diff
+    ("ignore", "ignore"),
+    ("place", "create"),
+    ("migrate", "migrate"),
+    ("stop", "destroy"),
+    ("canary", "canary"),
+    ("in_place_update", "in-place update"),
+    ("destructive_update", "create/destroy update"),
+)
+_WHOLE: dict[DiffType, str] = {ADDED: "forces create", DELETED: "forces destroy"}
+_IN_PLACE = frozenset({"Service", "Constraint", "Affinity", "Spread"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +52,12 @@ def plan_job(reader: Reader, job: Job, *, eval_id: str, now_ns: int) -> Planned:
     """Evaluate the job as if it were registered."""
     stored = reader.get(JOBS, (job.namespace, job.id))
     if stored is not None:
+        job = keep_policies(job, stored)
         if same_specification(stored, job):
             job = stored
         else:
-            job = replace(job, version=stored.version + 1, create_index=stored.create_index)
+            changed = {"version": stored.version + 1, "create_index": stored.create_index}
+            job = replace(job, job_modify_index=reader.index + 1, **changed)
     evaluation = Evaluation(
         id=eval_id,
         namespace=job.namespace,
@@ -58,3 +75,51 @@ def plan_job(reader: Reader, job: Job, *, eval_id: str, now_ns: int) -> Planned:
     times = {"snapshot_index": 0, "create_time": now_ns, "modify_time": now_ns}
     created = [replace(one, **times) for one in outcome.created]
     return Planned(annotations, outcome.evaluation.failed_tg_allocs, created)
+
+
+def diff_plan(stored: Job | None, job: Job, annotations: PlanAnnotations) -> JobDiff:
+    """What registering the job would change, with what that would do to allocations (spec job-model §7)."""
+    diff = diff_jobs(stored, job if stored is None else keep_policies(job, stored))
+    desired = annotations.desired_tg_updates or {}
+    groups = tuple(_annotate_group(group, desired.get(group.name)) for group in diff.task_groups or ())
+    annotated: JobDiff = replace(diff, task_groups=groups or None)
+    return annotated
+
+
+def _annotate_group(group: TaskGroupDiff, desired: DesiredUpdates | None) -> TaskGroupDiff:
+    updates = None if desired is None else {text: n for attr, text in _UPDATES if (n := getattr(desired, attr))}
+    fields = tuple(_annotate_count(one) if one.name == "Count" else one for one in group.fields or ())
+    tasks = tuple(_annotate_task(task, group.type) for task in group.tasks or ())
+    annotated: TaskGroupDiff = replace(group, updates=updates, fields=fields or None, tasks=tasks or None)
+    return annotated
+
+
+def _annotate_count(count: FieldDiff) -> FieldDiff:
+    old, new = int(count.old or 0), int(count.new or 0)
+    if old == new:
+        return count
+    annotated: FieldDiff = replace(count, annotations=("forces create" if new > old else "forces destroy",))
+    return annotated
+
+
+def _annotate_task(task: TaskDiff, group: DiffType) -> TaskDiff:
+    if task.type == NONE:
+        return task
+    if task.type == group and group in _WHOLE:
+        text = _WHOLE[group]
+    else:
+        text = "forces create/destroy update" if _replaces(task) else "forces in-place update"
+    annotated: TaskDiff = replace(task, annotations=(text,))
+    return annotated
+
+
+def _replaces(task: TaskDiff) -> bool:
+    """Whether a changed task cannot go on as it is. What a diff lists decides, so it may say more than happens."""
+    if any(one.name != "KillTimeout" for one in task.fields or ()):
+        return True
+    return any(
+        any(one.name == "Disabled" for one in block.fields or ())
+        if block.name == "LogConfig"
+        else block.name not in _IN_PLACE
+        for block in task.objects or ()
+    )

@@ -141,6 +141,7 @@ class _Agent:
         server.autopilot.stop()
         await self._hand_over(server)
         await http.stop()
+        server.background.close()
         leader.stop()
         periodic.stop()
         engine.stop()

@@ -11,7 +11,7 @@ from yurt.fsm.store.schema import ALLOCATIONS, JOBS, NODES
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.evaluation import Evaluation, pending_evaluation
 from yurt.scheduler.duties.drainer import assess
-from yurt.server.background import Background
+from yurt.server.proposals import Proposals
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -25,7 +25,7 @@ class DrainWatcher:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._background = Background(server)
+        self._proposals = Proposals(server)
         self._leads = self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         server.engine.on_leadership(self._leadership)
@@ -66,7 +66,7 @@ class DrainWatcher:
 
     def _propose(self, command: TransitionAllocations | CompleteDrains) -> None:
         self._busy = True
-        self._background.propose(command, self._done)
+        self._proposals.propose(command, self._done)
 
     def _done(self, _result: object) -> None:
         self._busy = False
@@ -81,4 +81,4 @@ class DrainWatcher:
     def stop(self) -> None:
         """Do nothing more."""
         self._leadership(False)
-        self._background.stop()
+        self._proposals.stop()

@@ -12,8 +12,8 @@ from yurt.fsm.store.schema import ALLOCATIONS, NODES
 from yurt.fsm.structs.allocation import RUN, Allocation
 from yurt.fsm.structs.node import DISCONNECTED, DOWN
 from yurt.scheduler.duties.heartbeats import Heartbeats
-from yurt.server.background import Background
 from yurt.server.config.agent import nanoseconds
+from yurt.server.proposals import Proposals
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -27,7 +27,7 @@ class HeartbeatTimers:
 
     def __init__(self, server: Server, chance: random.Random) -> None:
         self._server, self._chance = server, chance
-        self._background = Background(server)
+        self._proposals = Proposals(server)
         self._timers = self._fresh()
         self._wake: asyncio.TimerHandle | None = None
         self._leads = False
@@ -95,7 +95,7 @@ class HeartbeatTimers:
                 statuses.append(NodeStatus(node_id=node_id, status=status, event=MISSED))
         if statuses:
             command = UpdateNodeStatuses(now_ns=now_ns, statuses=tuple(statuses), seed=self._server.new_id())
-            self._background.propose(command, lambda result: self._missed_again(node_ids) if result is None else None)
+            self._proposals.propose(command, lambda result: self._missed_again(node_ids) if result is None else None)
 
     def _missed_again(self, node_ids: list[str]) -> None:
         """The command was lost: the nodes are looked at again soon."""
@@ -109,7 +109,7 @@ class HeartbeatTimers:
         """Do nothing more."""
         self._leads = False
         self._set_timer()
-        self._background.stop()
+        self._proposals.stop()
 
 
 def _is_waited_for(allocation: Allocation) -> bool:

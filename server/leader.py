@@ -22,7 +22,7 @@ from yurt.scheduler.cluster import Cluster
 from yurt.scheduler.conclude import ATTEMPTS, exhausted
 from yurt.scheduler.duties.broker import Broker
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
-from yurt.scheduler.duties.planner import checked, timed
+from yurt.scheduler.duties.planner import checked, timed, unfinished
 from yurt.scheduler.evaluate import evaluate
 from yurt.scheduler.outcome import Outcome
 from yurt.server.config.agent import nanoseconds
@@ -259,9 +259,10 @@ class Leader:
                 fitting = command
                 if isinstance(command, ApplyPlan) and self._cluster is not None:
                     fitting = checked(command, self._server.view(), self._cluster)
+                    rejected = rejected or fitting is not command
+                    if rejected:
+                        fitting = unfinished(fitting)
                 await self._server.propose(fitting)
-                if fitting is not command:
-                    rejected = True
         except YurtError as error:
             log.debug("a decision was not committed", extra={"reason": str(error)})
             for eval_id in eval_ids:

@@ -14,7 +14,7 @@ from yurt.fsm.structs.allocation import DesiredTransition
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation, pending_evaluation
 from yurt.scheduler.duties.deployments import Verdict, assess
-from yurt.server.background import Background
+from yurt.server.proposals import Proposals
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -28,7 +28,7 @@ class Rollouts:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._background = Background(server)
+        self._proposals = Proposals(server)
         self._leads = False
         self._changed: dict[str, None] = {}
         self._busy: dict[str, None] = {}  # a command about it is on its way
@@ -93,7 +93,7 @@ class Rollouts:
                 self._deadlines[deployment_id] = verdict.deadline_ns
             if (command := self._command(deployment, verdict, now_ns)) is not None:
                 self._busy[deployment_id] = None
-                self._background.propose(command, partial(self._done, deployment_id))
+                self._proposals.propose(command, partial(self._done, deployment_id))
         self._set_timer()
 
     def _done(self, deployment_id: str, _result: object) -> None:
@@ -136,4 +136,4 @@ class Rollouts:
         """Do nothing more."""
         self._leadership(False)
         self._set_timer()
-        self._background.stop()
+        self._proposals.stop()

@@ -16,6 +16,7 @@ from yurt.fsm.job.admit import Limits
 from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
 from yurt.server.autopilot import Autopilot
+from yurt.server.background import Background
 from yurt.server.config.agent import AgentConfig, size_bytes
 from yurt.server.heartbeats import HeartbeatTimers
 from yurt.server.metrics import Metrics
@@ -58,6 +59,7 @@ class Server:
         self.reports = Reports(self)
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None
+        self.background = Background()
 
     def stop(self) -> None:
         """End what would wait for ever."""

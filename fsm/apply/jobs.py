@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from yurt.fsm.apply.evaluations import new_evaluation
 from yurt.fsm.apply.life import ensure_summary, refresh_status, store_job
 from yurt.fsm.apply.purge import delete_job
@@ -13,6 +11,7 @@ from yurt.fsm.commands import DeregisterJob, JobWritten, RegisterJob, RevertJob
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.equal import same_specification
 from yurt.fsm.job.multierror import multierror
+from yurt.fsm.job.policies import keep_policy
 from yurt.fsm.job.rules import check_index, check_update
 from yurt.fsm.store.schema import ALLOCATIONS, JOB_VERSIONS, JOBS, NAMESPACES, PERIODIC_LAUNCHES
 from yurt.fsm.store.transaction import Transaction
@@ -108,8 +107,7 @@ def _with_policy_ids(txn: Transaction, job: Job, stored: Job | None, fresh: tupl
                 new_id = fresh[position] if position < len(fresh) else ""
                 policy = replace(policy, id=new_id, create_index=txn.index, modify_index=txn.index)
             else:
-                kept: dict[str, Any] = {"id": old.id, "create_index": old.create_index}
-                policy = replace(policy, **kept, modify_index=old.modify_index)
+                policy = keep_policy(policy, old)
                 if policy != old:
                     policy = replace(policy, modify_index=txn.index)
             group = replace(group, scaling=policy)

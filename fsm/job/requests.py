@@ -16,7 +16,7 @@ R = TypeVar("R", bound=Record)
 
 
 class RegisterRequest(Record, frozen=True):
-    """POST /v1/jobs, /v1/job/:id, /v1/job/:id/plan and /v1/validate/job."""
+    """POST /v1/jobs, /v1/job/:id and /v1/validate/job."""
 
     job: Job | None = None
     submission: JobSubmission | None = None
@@ -26,7 +26,16 @@ class RegisterRequest(Record, frozen=True):
     preserve_counts: bool = False
     preserve_resources: bool = False
     eval_priority: int = 0
+    region: str = ""
+    namespace: str = ""
+
+
+class JobPlanRequest(Record, frozen=True):
+    """POST /v1/job/:id/plan (errors of the body name it)."""
+
+    job: Job | None = None
     diff: bool = False
+    policy_override: bool = False
     region: str = ""
     namespace: str = ""
 

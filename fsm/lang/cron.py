@@ -83,7 +83,7 @@ def _numbers(field: _Field, text: str) -> range | None:
         return None
     first, last, step = match.groups()
     if first in ("*", "?"):
-        if last is not None:
+        if last is not None or (first == "?" and field not in (_DAY_OF_MONTH, _DAY_OF_WEEK)):
             return None
         low, high = field.low, min(field.high, 6) if field is _DAY_OF_WEEK else field.high
     else:

@@ -30,7 +30,7 @@ def checked(command: ApplyPlan, reader: Reader, cluster: Cluster) -> ApplyPlan:
     unfit = {node_id for node_id, placed in by_node.items() if not _fits(reader, cluster, node_id, placed, leaving)}
     if not unfit:
         return command
-    kept = tuple(one for one in command.evaluations if one.id != command.eval_id and one.status != BLOCKED)
+    kept = unfinished(command).evaluations
     if _all_at_once(reader, command):
         nothing: ApplyPlan = replace(command, placed=(), stopped=(), evicted=(), changed=(), evaluations=kept)
         return nothing
@@ -42,6 +42,13 @@ def checked(command: ApplyPlan, reader: Reader, cluster: Cluster) -> ApplyPlan:
         evaluations=kept,
     )
     return fitted
+
+
+def unfinished(command: ApplyPlan) -> ApplyPlan:
+    """The same without the end of its evaluation, which goes round again."""
+    kept = tuple(one for one in command.evaluations if one.id != command.eval_id and one.status != BLOCKED)
+    changed: ApplyPlan = replace(command, evaluations=kept)
+    return changed
 
 
 def _node_of(reader: Reader, alloc_id: str) -> str:

@@ -63,7 +63,7 @@ class Client:
         for name in ("region", "namespace"):
             if value := getattr(self, name):
                 parameters.setdefault(name, value)
-        target = path + ("?" + urlencode(parameters) if parameters else "")
+        target = path + (("&" if "?" in path else "?") + urlencode(parameters) if parameters else "")
         connection = self._connect()
         try:
             payload = None if body is None else orjson.dumps(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from yurt.server.cli import job_init, job_read, job_rollout, job_write
+from yurt.server.cli import job_history, job_init, job_plan, job_read, job_rollout, job_write
 
 
 @click.group()
@@ -16,7 +16,8 @@ for command in (
     job_init.init,
     job_read.status,
     job_read.inspect,
-    job_read.history,
+    job_history.history,
+    job_plan.plan,
     job_write.run,
     job_write.stop,
     job_write.revert,

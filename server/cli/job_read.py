@@ -1,4 +1,4 @@
-"""`yurt job status|inspect|history`: looking at jobs."""
+"""`yurt job status|inspect`: looking at jobs."""
 
 from __future__ import annotations
 
@@ -112,31 +112,3 @@ def inspect(client: Client, job_id: str, version: int | None, as_json: bool) -> 
             print_json({"Job": job})
             return
     fail(f'job "{found}" has no version {version}')
-
-
-@click.command()
-@click.argument("job_id")
-@click.option("--version", "version", type=int, help="Show this version only.")
-@as_json
-@api
-def history(client: Client, job_id: str, version: int | None, as_json: bool) -> None:
-    """Show the kept versions of a job, newest first."""
-    versions = client.get(job_path(resolve(client, job_id), "versions"))["Versions"]
-    if version is not None:
-        versions = [job for job in versions if job["Version"] == version]
-        if not versions:
-            fail(f"version {version} not found")
-    if as_json:
-        print_json(versions)
-        return
-    blocks = []
-    for job in versions:
-        rows = [
-            ("Version", job["Version"]),
-            ("Stable", str(job["Stable"]).lower()),
-            ("Submit Date", date(job["SubmitTime"])),
-        ]
-        if tag := job["VersionTag"]:
-            rows += [("Tag Name", tag["Name"]), ("Tag Description", tag["Description"])]
-        blocks.append(pairs(rows))
-    click.echo("\n\n".join(blocks))

@@ -20,6 +20,7 @@ COMMANDS = {
     "init": ("job_init", "init"),
     "job": ("job", "job"),
     "node": ("node", "node"),
+    "plan": ("job_plan", "plan"),
     "operator": ("operator", "operator"),
     "run": ("job_write", "run"),
     "server": ("server", "server"),

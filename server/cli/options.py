@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -33,6 +34,26 @@ def api(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_client
 
 
+class GoFlags(click.Command):
+    """A command whose on/off flags can also be written `--flag=true` and `--flag=false`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, with such words replaced by the flag or its opposite."""
+        words = {}
+        for option in self.params:
+            if isinstance(option, click.Option) and option.is_flag and option.secondary_opts:
+                words[f"{option.opts[0]}=true"] = option.opts[0]
+                words[f"{option.opts[0]}=false"] = option.secondary_opts[0]
+        return super().parse_args(ctx, [words.get(word, word) for word in args])
+
+
+def _without_color(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not os.environ.get("NO_COLOR"):
+        os.environ["NO_COLOR"] = "1"
+        ctx.call_on_close(lambda: os.environ.pop("NO_COLOR", None))
+
+
+no_color = click.option("--no-color", is_flag=True, expose_value=False, callback=_without_color, help="Plain text.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 verbose = click.option("--verbose", is_flag=True, help="Print full IDs.")
 detach = click.option("--detach", is_flag=True, help="Do not wait for the evaluation.")

@@ -50,14 +50,19 @@ def date(unix_nanoseconds: int) -> str:
 
 
 def ago(unix_nanoseconds: int) -> str:
-    """How long ago, in the two largest units: `3m12s ago`."""
-    seconds = max(0, int(time.time() - unix_nanoseconds / 1e9))
+    """How long ago: `3m12s ago`."""
+    return span(max(0.0, time.time() - unix_nanoseconds / 1e9)) + " ago"
+
+
+def span(length_seconds: float) -> str:
+    """A time span in its two largest units: `3m12s`."""
+    seconds = int(length_seconds)
     parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= size or (unit == "s" and not parts):
             parts.append(f"{seconds // size}{unit}")
             seconds %= size
-    return "".join(parts[:2]) + " ago"
+    return "".join(parts[:2])
 
 
 def short(identifier: str, verbose: bool = False) -> str:

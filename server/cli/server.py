@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from urllib.parse import urlencode
 
 import click
 
@@ -14,6 +15,17 @@ from yurt.server.cli.output import fail, print_json, table
 @click.group()
 def server() -> None:
     """Look at the servers."""
+
+
+@server.command()
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@api
+def join(client: Client, addresses: tuple[str, ...]) -> None:
+    """Let the server dial others by their peer addresses."""
+    body = client.put("/v1/agent/join?" + urlencode([("address", one) for one in addresses]))
+    if body["error"]:
+        fail(f"Error joining: {body['error']}")
+    click.echo(f"Joined {body['num_joined']} servers successfully")
 
 
 @server.command(name="force-leave")

@@ -15,8 +15,9 @@ from starlette.routing import Route
 
 from yurt.server.http.context import JSON, VARY, Answer, Context, text
 from yurt.server.http.dispatch import Dispatcher
+from yurt.server.http.openapi import description
 from yurt.server.http.streams import send_stream
-from yurt.server.http.table import BODY_BYTES_MAX, JOB_BYTES_MAX, find
+from yurt.server.http.table import BODY_BYTES_MAX, JOB_BYTES_MAX, ROUTES, find
 from yurt.server.server import Server
 
 Scope = MutableMapping[str, Any]
@@ -28,6 +29,10 @@ TOO_LARGE = text(413, "Request body is too large")
 async def _to_ui(request: Request) -> Response:
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"/ui/{query}", status_code=307)
+
+
+async def _describe(_request: Request) -> Response:
+    return Response(description(ROUTES), media_type="application/json", headers={"Vary": "Accept-Encoding"})
 
 
 async def _to_job(_request: Request) -> Response:
@@ -47,6 +52,7 @@ def fallback() -> Starlette:
         routes=[
             Route("/", _to_ui, methods=METHODS),
             Route("/v1/job", _to_job, methods=METHODS),
+            Route("/openapi.json", _describe, methods=["GET"]),
             Route("/{path:path}", _nothing, methods=METHODS),
         ]
     )

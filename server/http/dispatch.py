@@ -25,6 +25,10 @@ INVALID_METHOD = text(405, "Invalid method")
 NO_LEADER = text(500, "No cluster leader")
 
 
+def _invalid_method(route: Route) -> Answer:
+    return INVALID_METHOD if route.wrong_method == 405 else text(route.wrong_method, "Invalid method")
+
+
 class Dispatcher:
     """Answers requests for one server."""
 
@@ -70,15 +74,15 @@ class Dispatcher:
         if reads:
             handler = route.getter
             if handler is None and route.get is None:
-                return INVALID_METHOD
-        elif method in ("PUT", "POST"):
+                return _invalid_method(route)
+        elif method == "PUT" or (method == "POST" and not route.only_put):
             handler = route.put
         elif method == "DELETE":
             handler = route.delete
         else:
             handler = None
         if handler is None and not (reads and route.get is not None):
-            return INVALID_METHOD
+            return _invalid_method(route)
         if reads and context.query.get("region", "") not in ("", "global", self.server.region):
             raise Refusal(500, NO_REGION)
         if route.local or (reads and context.is_stale):

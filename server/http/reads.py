@@ -24,15 +24,27 @@ NO_CONTACT = (b"x-nomad-lastcontact", b"0")
 
 
 class Found:
-    """What a query found: body, the index for X-Nomad-Index, what to watch, perhaps an error status or a next page."""
+    """What a query found: body, the index for X-Nomad-Index, what to watch, perhaps an error status or a next page.
 
-    __slots__ = ("body", "index", "next_token", "status", "watch")
+    `later` makes a body that takes long, once it is known that this is the answer.
+    """
+
+    __slots__ = ("body", "index", "later", "making", "next_token", "status", "watch")
 
     def __init__(
-        self, body: bytes, index: int, watch: tuple[WatchItem, ...], *, status: int = 200, next_token: str = ""
+        self,
+        body: bytes,
+        index: int,
+        watch: tuple[WatchItem, ...],
+        *,
+        status: int = 200,
+        next_token: str = "",
+        later: Callable[[], bytes] | None = None,
     ) -> None:
         self.body, self.index, self.watch = body, index, watch
         self.status, self.next_token = status, next_token
+        self.later = later
+        self.making: asyncio.Future[bytes] | None = None
 
 
 Query = Callable[[View, Context, ReadOptions], Found]
@@ -64,6 +76,8 @@ class Reads:
         found = self._compute(context, query, options, key)
         if options.index > 0 and found.index <= options.index:
             found = await self._wait(context, query, options, key, found)
+        if found.later is not None:
+            await self._make(context, found, key)
         return self._answered(context, found)
 
     def _compute(self, context: Context, query: Query, options: ReadOptions, key: Any) -> Found:
@@ -79,6 +93,25 @@ class Reads:
             self._cache[key] = (view.index, found)
             self._cached_bytes += len(found.body)
         return found
+
+    async def _make(self, context: Context, found: Found, key: Any) -> None:
+        """Make the body beside the loop, once for all who ask for it at the same time."""
+        assert found.later is not None
+        if found.making is None:
+            found.making = asyncio.ensure_future(context.server.background.run(found.later))
+        try:
+            body = await asyncio.shield(found.making)
+        except Exception:
+            found.making = None
+            raise
+        if found.later is None:
+            return
+        found.body, found.later, found.making = body, None, None
+        if (kept := self._cache.get(key)) is not None and kept[1] is found:
+            if len(body) > CACHED_BODY_BYTES_MAX:
+                del self._cache[key]
+            else:
+                self._cached_bytes += len(body)
 
     async def _wait(self, context: Context, query: Query, options: ReadOptions, key: Any, found: Found) -> Found:
         if self.waiting >= self._waiters_max:

@@ -8,14 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from yurt.fsm.errors import Refusal
+from yurt.fsm.job.requests import (
+    DispatchRequest,
+    EvaluateRequest,
+    JobPlanRequest,
+    RegisterRequest,
+    RevertRequest,
+    ScaleRequest,
+    StableRequest,
+    TagRequest,
+)
+from yurt.fsm.structs.namespace import Namespace
+from yurt.fsm.structs.node import NodePool
+from yurt.fsm.structs.operator import SchedulerConfiguration
 from yurt.server.http.context import Answer, Context
 from yurt.server.http.reads import Query
 from yurt.server.http.routes import (
     allocations,
     cluster,
     deployments,
+    enterprise,
     events,
     jobs_change,
     jobs_read,
@@ -37,8 +52,9 @@ class Route:
     """One endpoint.
 
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
-    method reads. `local`: any server answers at once. `leader`: only the leader can
-    answer, also a read. `capability` is what a token will need.
+    method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read. `only_put`:
+    POST is not the same as PUT. `wrong_method`: the status that other methods get. `capability` is what a token will
+    need, `body` the record of the body of a write.
     """
 
     path: str
@@ -50,36 +66,47 @@ class Route:
     any_method: bool = False
     local: bool = False
     leader: bool = False
+    wrong_method: int = 405
+    only_put: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
+    body: type[Any] | None = None
 
 
 _J, _C, _S = "/v1/job/:id", "list-jobs", "submit-job"
-LIST = Route("/v1/jobs", _C, get=jobs_read.list_jobs, put=jobs_write.register, body_bytes_max=JOB_BYTES_MAX)
+LIST = Route(
+    "/v1/jobs", _C, get=jobs_read.list_jobs, put=jobs_write.register, body_bytes_max=JOB_BYTES_MAX, body=RegisterRequest
+)
 
 
 async def _not_parsed(_context: Context) -> Answer:
+    """POST /v1/jobs/parse."""
     raise Refusal(501, "this version does not read HCL job files; send the job as JSON")
 
 
 async def _no_action(_context: Context) -> Answer:
+    """GET /v1/job/:id/action (a WebSocket)."""
     raise Refusal(500, "websocket connection not found in context")
 
 
+_E = enterprise.only_there
 FIXED: tuple[Route, ...] = (
     LIST,
     Route("/v1/jobs/parse", "parse-job", put=_not_parsed, local=True, body_bytes_max=JOB_BYTES_MAX),
-    Route("/v1/validate/job", "read-job", put=jobs_write.validate, local=True, body_bytes_max=JOB_BYTES_MAX),
+    Route(
+        "/v1/validate/job", "read-job",
+        put=jobs_write.validate, local=True, body_bytes_max=JOB_BYTES_MAX, body=RegisterRequest,
+    ),
     Route(
         "/v1/evaluations", "read-job",
-        get=scheduling.list_evaluations, delete=scheduling.delete_evaluations,
+        get=scheduling.list_evaluations, delete=scheduling.delete_evaluations, body=scheduling.DeleteRequest,
     ),
     Route("/v1/evaluations/count", "read-job", get=scheduling.count_evaluations),
     Route("/v1/allocations", "read-job", get=allocations.list_allocations),
     Route("/v1/deployments", "read-job", get=deployments.list_deployments),
     Route("/v1/nodes", "node:read", get=nodes.list_nodes),
-    Route("/v1/node/pools", "list-node-pools", get=cluster.list_node_pools, put=cluster.write_node_pool),
+    Route("/v1/node/pools", "list-node-pools", get=cluster.list_node_pools, put=cluster.write_node_pool, body=NodePool),
     Route("/v1/namespaces", "list-namespaces", get=cluster.list_namespaces),
-    Route("/v1/namespace", "management", put=cluster.write_namespace),
+    Route("/v1/namespace", "management", put=cluster.write_namespace, body=Namespace),
     Route("/v1/status/leader", "", getter=cluster.status_leader),
     Route("/v1/status/peers", "", getter=cluster.status_peers),
     Route("/v1/regions", "", getter=cluster.regions, local=True),
@@ -87,71 +114,90 @@ FIXED: tuple[Route, ...] = (
     Route("/v1/agent/members", "node:read", getter=cluster.agent_members, local=True),
     Route("/v1/agent/self", "agent:read", getter=cluster.agent_self, local=True),
     Route("/v1/metrics", "", getter=cluster.metrics, local=True),
+    Route("/v1/agent/join", "agent:write", put=raft.join, local=True),
     Route("/v1/agent/force-leave", "agent:write", put=raft.force_leave),
     Route("/v1/operator/raft/configuration", "operator:read", getter=raft.raft_configuration),
-    Route("/v1/operator/raft/peer", "operator:write", put=raft.add_peer, delete=raft.remove_peer),
+    Route("/v1/operator/raft/peer", "operator:write", put=raft.add_peer, delete=raft.remove_peer, wrong_method=404),
     Route("/v1/operator/raft/transfer-leadership", "operator:write", put=raft.transfer_leadership),
     Route(
         "/v1/operator/autopilot/configuration", "operator:read",
-        getter=raft.read_autopilot, put=raft.write_autopilot,
+        getter=raft.read_autopilot, put=raft.write_autopilot, wrong_method=404, only_put=True,
     ),
-    Route("/v1/operator/autopilot/health", "operator:read", getter=raft.autopilot_health, leader=True),
+    Route(
+        "/v1/operator/autopilot/health", "operator:read",
+        getter=raft.autopilot_health, leader=True, wrong_method=404,
+    ),
     Route(
         "/v1/operator/scheduler/configuration", "operator:read",
-        get=cluster.read_scheduler, put=cluster.write_scheduler,
+        get=cluster.read_scheduler, put=cluster.write_scheduler, body=SchedulerConfiguration,
     ),
-    Route("/v1/search", "read-job", put=search.search),
-    Route("/v1/search/fuzzy", "read-job", put=search.fuzzy),
+    Route("/v1/operator/license", "operator:read", getter=enterprise.no_license, put=enterprise.only_there, local=True),
+    *(Route(path, "management", getter=_E, put=_E, delete=_E, local=True) for path in enterprise.PATHS),
+    Route("/v1/search", "read-job", put=search.search, body=search.SearchRequest),
+    Route("/v1/search/fuzzy", "read-job", put=search.fuzzy, body=search.SearchRequest),
     Route("/v1/event/stream", "read-job", getter=events.stream, local=True),
     # What node agents ask for; a node shows its own secret.
-    Route("/v1/agent-rpc/Node.Register", "node", put=node_agent.register),
-    Route("/v1/agent-rpc/Node.UpdateStatus", "node", put=node_agent.update_status),
+    Route("/v1/agent-rpc/Node.Register", "node", put=node_agent.register, body=node_agent.NodeRegisterRequest),
+    Route("/v1/agent-rpc/Node.UpdateStatus", "node", put=node_agent.update_status, body=node_agent.StatusRequest),
     Route("/v1/agent-rpc/Node.GetClientAllocs", "node", get=node_agent.client_allocs),
-    Route("/v1/agent-rpc/Alloc.GetAllocs", "node", put=node_agent.get_allocs),
-    Route("/v1/agent-rpc/Node.UpdateAlloc", "node", put=node_agent.update_alloc, body_bytes_max=JOB_BYTES_MAX),
-    Route("/v1/system/gc", "management", put=cluster.collect_garbage),
-    Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries),
+    Route("/v1/agent-rpc/Alloc.GetAllocs", "node", put=node_agent.get_allocs, body=node_agent.AllocsRequest),
+    Route(
+        "/v1/agent-rpc/Node.UpdateAlloc", "node",
+        put=node_agent.update_alloc, body_bytes_max=JOB_BYTES_MAX, body=node_agent.UpdateRequest,
+    ),
+    Route("/v1/system/gc", "management", put=cluster.collect_garbage, only_put=True),
+    Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries, only_put=True),
 )  # fmt: skip
 
 JOB = Route(
-    _J, _S, get=jobs_read.read_job, put=jobs_write.register, delete=jobs_write.deregister, body_bytes_max=JOB_BYTES_MAX
+    _J,
+    _S,
+    get=jobs_read.read_job,
+    put=jobs_write.register,
+    delete=jobs_write.deregister,
+    body_bytes_max=JOB_BYTES_MAX,
+    body=RegisterRequest,
 )
 # In this order: the first ending that fits is the endpoint.
 JOB_SUFFIXES: tuple[tuple[str, Route], ...] = (
-    ("/evaluate", Route(f"{_J}/evaluate", _S, put=jobs_write.evaluate)),
+    ("/evaluate", Route(f"{_J}/evaluate", _S, put=jobs_write.evaluate, body=EvaluateRequest)),
     ("/allocations", Route(f"{_J}/allocations", "read-job", get=allocations.job_allocations)),
     ("/evaluations", Route(f"{_J}/evaluations", "read-job", get=jobs_read.job_evaluations)),
     ("/periodic/force", Route(f"{_J}/periodic/force", "dispatch-job", put=jobs_change.force_periodic)),
-    ("/plan", Route(f"{_J}/plan", _S, put=jobs_change.plan, body_bytes_max=JOB_BYTES_MAX)),
+    ("/plan", Route(f"{_J}/plan", _S, put=jobs_change.plan, body_bytes_max=JOB_BYTES_MAX, body=JobPlanRequest)),
     ("/summary", Route(f"{_J}/summary", "read-job", get=jobs_read.read_summary, any_method=True)),
-    ("/dispatch", Route(f"{_J}/dispatch", "dispatch-job", put=jobs_change.dispatch)),
+    ("/dispatch", Route(f"{_J}/dispatch", "dispatch-job", put=jobs_change.dispatch, body=DispatchRequest)),
     ("/dispatch/payload", Route(f"{_J}/dispatch/payload", "dispatch-job", put=jobs_change.dispatch_payload)),
     ("/versions", Route(f"{_J}/versions", "read-job", get=jobs_read.read_versions, any_method=True)),
-    ("/revert", Route(f"{_J}/revert", _S, put=jobs_write.revert)),
+    ("/revert", Route(f"{_J}/revert", _S, put=jobs_write.revert, body=RevertRequest)),
     ("/deployments", Route(f"{_J}/deployments", "read-job", get=jobs_read.job_deployments)),
     ("/deployment", Route(f"{_J}/deployment", "read-job", get=jobs_read.job_deployment)),
-    ("/stable", Route(f"{_J}/stable", _S, put=jobs_write.stable)),
-    ("/scale", Route(f"{_J}/scale", "scale-job", get=jobs_read.read_scale, put=jobs_change.scale)),
+    ("/stable", Route(f"{_J}/stable", _S, put=jobs_write.stable, body=StableRequest)),
+    ("/scale", Route(f"{_J}/scale", "scale-job", get=jobs_read.read_scale, put=jobs_change.scale, body=ScaleRequest)),
     ("/services", Route(f"{_J}/services", "read-job", get=jobs_read.job_services)),
     ("/submission", Route(f"{_J}/submission", "read-job", get=jobs_read.read_submission)),
     ("/actions", Route(f"{_J}/actions", "read-job", getter=jobs_read.job_actions)),
     ("/action", Route(f"{_J}/action", "alloc-exec", getter=_no_action, any_method=True)),
 )
-TAG = Route(f"{_J}/versions/:tag/tag", _S, put=jobs_change.tag, delete=jobs_change.untag)
+TAG = Route(f"{_J}/versions/:tag/tag", _S, put=jobs_change.tag, delete=jobs_change.untag, body=TagRequest)
 PREFIXES: tuple[tuple[str, Route], ...] = (
     (
         "/v1/namespace/",
         Route(
             "/v1/namespace/:name", "read-namespace",
-            get=cluster.read_namespace, put=cluster.write_namespace, delete=cluster.delete_namespace,
+            get=cluster.read_namespace, put=cluster.write_namespace, delete=cluster.delete_namespace, body=Namespace,
         ),
     ),
     (
         "/v1/node/pool/",
         Route(
             "/v1/node/pool/:name", "read-node-pool",
-            get=cluster.read_node_pool, put=cluster.write_node_pool, delete=cluster.delete_node_pool,
+            get=cluster.read_node_pool, put=cluster.write_node_pool, delete=cluster.delete_node_pool, body=NodePool,
         ),
+    ),
+    *(
+        (path, Route(path + ":name", "management", getter=_E, put=_E, delete=_E, local=True))
+        for path in enterprise.PREFIXES
     ),
     ("/v1/evaluation/", Route("/v1/evaluation/:id", "read-job", get=scheduling.read_evaluation)),
     ("/v1/allocation/", Route("/v1/allocation/:id", "read-job", get=allocations.read_allocation)),
@@ -160,7 +206,10 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
         Route("/v1/deployment/allocations/:id", "read-job", get=allocations.deployment_allocations),
     ),
     *(
-        (f"/v1/deployment/{verb}/", Route(f"/v1/deployment/{verb}/:id", _S, put=handler))
+        (
+            f"/v1/deployment/{verb}/",
+            Route(f"/v1/deployment/{verb}/:id", _S, put=handler, body=deployments.DeploymentRequest),
+        )
         for verb, handler in (
             ("promote", deployments.promote), ("pause", deployments.pause), ("fail", deployments.fail),
             ("unblock", deployments.unblock), ("allocation-health", deployments.set_health),
@@ -181,8 +230,11 @@ ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
     "/v1/node/pool/:name": (("/nodes", Route("/v1/node/pool/:name/nodes", "node:read", get=nodes.pool_nodes)),),
     "/v1/node/:id": (
         ("/allocations", Route("/v1/node/:id/allocations", "node:read", get=nodes.node_allocations)),
-        ("/eligibility", Route("/v1/node/:id/eligibility", "node:write", put=nodes.set_eligibility)),
-        ("/drain", Route("/v1/node/:id/drain", "node:write", put=nodes.drain)),
+        (
+            "/eligibility",
+            Route("/v1/node/:id/eligibility", "node:write", put=nodes.set_eligibility, body=nodes.EligibilityRequest),
+        ),
+        ("/drain", Route("/v1/node/:id/drain", "node:write", put=nodes.drain, body=nodes.DrainRequest)),
         ("/evaluate", Route("/v1/node/:id/evaluate", "node:write", put=nodes.evaluate)),
         ("/purge", Route("/v1/node/:id/purge", "node:write", put=nodes.purge)),
     ),

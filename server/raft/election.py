@@ -8,7 +8,7 @@ from __future__ import annotations
 from yurt.server.raft.configuration import voters_of
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown
 from yurt.server.raft.frame import CANDIDATE, LEADER, Peer
-from yurt.server.raft.messages import Heartbeat, HeartbeatAnswer, VoteAnswer, VoteRequest
+from yurt.server.raft.messages import BadMessage, Heartbeat, HeartbeatAnswer, VoteAnswer, VoteRequest
 from yurt.server.raft.state import EngineState, Progress
 
 NOOP = b"N"
@@ -26,8 +26,14 @@ class Elections(EngineState):
         """A new deadline, drawn anew at every change of role and every sign of a leader."""
         if self.election_timer is not None:
             self.election_timer.cancel()
-        seconds = self.config.election * (1 + self.chance.random())
+        shortest = self.config.heartbeat if self.begins_the_cluster else self.config.election
+        seconds = shortest * (1 + self.chance.random())
         self.election_timer = self.runtime.call_later(seconds, self._election_due)
+
+    @property
+    def begins_the_cluster(self) -> bool:
+        """The first server of a configuration that nobody has led yet need not wait for a leader's silence."""
+        return bool(self.is_fresh and self.term == 1 and self.configuration[0][0] == self.own.id)
 
     def _election_due(self) -> None:
         if self.stopped or self.is_leader_role:
@@ -238,7 +244,10 @@ class Elections(EngineState):
     def follow(self, peer: Peer, term: int) -> None:
         """A leader of this or a newer term was heard."""
         if term > self.term or self.role != 0:
-            assert not (term == self.term and self.is_leader_role), "two leaders in one term"
+            if term == self.term and self.is_leader_role:
+                if peer.id not in self.peers:
+                    raise BadMessage("a stranger claims to lead in this server's term")
+                raise AssertionError("two leaders in one term")
             self.step_down(term, peer)
         if self.leader != peer:
             self.leader = peer

@@ -179,6 +179,8 @@ class Engine(Agreement):
             return
         try:
             self._SyncObj__onMessageReceived(self.peer_of(server_id), message)
+        except messages.BadMessage:
+            raise  # before anything was changed
         except BaseException as error:  # noqa: BLE001 (a handler that stopped half way must not be continued)
             self.fatal(error)
 

@@ -11,6 +11,7 @@ import msgspec
 from yurt.fsm.errors import YurtError
 
 MESSAGE_BYTES_MAX = 64 << 20
+NUMBER_MAX = 1 << 62
 
 
 class BadMessage(YurtError):
@@ -127,14 +128,23 @@ def decode(data: bytes) -> AnyMessage:
         message = _decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise BadMessage(str(error)) from error
+    _check_numbers(message)
     if isinstance(message, Append):
         _check_entries(message)
     return message
 
 
+def _check_numbers(message: AnyMessage) -> None:
+    """Terms, indexes and sizes are counted: none is negative, and none is near the end of what files can hold."""
+    for name in message.__struct_fields__:
+        value = getattr(message, name)
+        if type(value) is int and not 0 <= value < NUMBER_MAX:
+            raise BadMessage(f"{name} is {value}")
+
+
 def _check_entries(message: Append) -> None:
     index, term = message.previous_index, message.previous_term
     for entry in message.entries:
-        if entry[1] != index + 1 or not term <= entry[2] <= message.term:
+        if entry[1] != index + 1 or not term <= entry[2] <= message.term or not entry[0]:
             raise BadMessage("entries are not in order")
         _, index, term = entry

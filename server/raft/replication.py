@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from yurt.server.raft.election import Elections
 from yurt.server.raft.frame import Peer
-from yurt.server.raft.messages import Append, AppendAnswer
+from yurt.server.raft.messages import Append, AppendAnswer, BadMessage
 from yurt.server.raft.state import Progress
 
 
@@ -34,6 +34,8 @@ class Replication(Elections):
         for position, entry in enumerate(entries):
             have = self.log.term_at(entry[1])
             if have is not None and have != entry[2]:
+                if entry[1] <= self.commit_index and peer.id not in self.peers:
+                    raise BadMessage("a stranger wants to change what is committed")
                 self.cut_entries(entry[1])
                 have = None
             if have is None:
@@ -110,7 +112,8 @@ class Replication(Elections):
         progress.heard(sent)
         progress.heartbeats.pop(message.sequence, None)
         if message.matches:
-            assert message.index <= self.log.last_index, "a follower cannot match what was never sent"
+            if message.index > self.log.last_index:
+                raise BadMessage("a follower cannot match what was never sent")
             progress.match = max(progress.match, message.index)
             self.match_index[peer] = progress.match
             if progress.probing:

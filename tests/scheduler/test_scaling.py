@@ -146,6 +146,16 @@ def test_destructive_without_room_keeps_the_old_one() -> None:
     assert not out.stopped and not out.placed and out.evaluation.queued_allocations == {"g": 2}
 
 
+def test_destructive_without_room_frees_nothing_for_others() -> None:
+    old = job(group(count=1, tasks=(task(resources=Resources(cpu=3000, memory_mb=64)),)))
+    bigger = group(count=1, tasks=(task(resources=Resources(cpu=99_999, memory_mb=64)),))
+    new = newer(old, bigger, group("h", 1, tasks=(task(resources=Resources(cpu=3000, memory_mb=64)),)))
+    picture = Picture(old, alloc(old, 0), nodes=1)
+    picture.put(new)
+    out = picture.evaluate(new)
+    assert not out.placed and out.evaluation.queued_allocations == {"g": 1, "h": 1}
+
+
 def test_job_stopped() -> None:
     of = job(group(count=5))
     stopped = newer(of, stop=True)

@@ -44,8 +44,14 @@ def next_launch(job: Job, after_ns: int, zones: Zones) -> int | None:
 
     None if it is none that is launched by the clock: not periodic, disabled, stopped, parameterized, or never due.
     """
-    periodic = job.periodic
-    if periodic is None or not periodic.enabled or job.stop or job.is_parameterized or periodic.spec_type != "cron":
+    if job.periodic is None or job.stop or job.is_parameterized:
+        return None
+    return next_time(job.periodic, after_ns, zones)
+
+
+def next_time(periodic: Periodic, after_ns: int, zones: Zones) -> int | None:
+    """The next time of an enabled block, whatever else the job is: what a plan tells. None if it is never due."""
+    if not periodic.enabled or periodic.spec_type != "cron":
         return None
     zone = zones(periodic.time_zone)
     if zone is None:

@@ -10,15 +10,15 @@ import orjson
 from yurt.fsm.commands import ChildMade, DispatchJob, LaunchPeriodicJob, ScaleJob, TagJobVersion, UntagJobVersion
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
-from yurt.fsm.job.requests import DispatchRequest, RegisterRequest, ScaleRequest, TagRequest, decode_request
+from yurt.fsm.job.requests import DispatchRequest, JobPlanRequest, ScaleRequest, TagRequest, decode_request
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
-from yurt.fsm.job.validate.periodic import next_launch
+from yurt.fsm.job.validate.periodic import next_time
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.base import to_builtins
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.scheduler.annotate import plan_job
 from yurt.server.http.context import Answer, Context, index_header, json_answer
-from yurt.server.http.routes.jobs_read import NO_DIFFS
+from yurt.server.http.routes.job_diffs import encoded_plan
 from yurt.server.http.routes.jobs_write import admitted, answer, check_region, written
 
 
@@ -178,7 +178,7 @@ def _tagged(name: str, description: str, time_ns: int, index: int) -> dict[str, 
 
 async def plan(context: Context) -> Answer:
     """POST /v1/job/:id/plan: what a registration would do; nothing changes."""
-    body = decode_body(context.body, RegisterRequest)
+    body = decode_body(context.body, JobPlanRequest)
     job = body.get("Job")
     if job is None:
         raise Refusal(400, "Job must be specified")
@@ -188,18 +188,21 @@ async def plan(context: Context) -> Answer:
         raise Refusal(400, "Job ID does not match")
     check_region(context, body.get("Region", ""), job.get("Region", ""))
     ready = admitted(context, body)
-    if body.get("Diff"):
-        raise Refusal(501, NO_DIFFS)
     server = context.server
     view = server.view()
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))
     planned = plan_job(view, ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
     index = stored.job_modify_index if stored else 0
-    launch = next_launch(ready.job, server.now_ns(), server.limits.zones)
+    periodic = ready.job.periodic
+    launch = next_time(periodic, server.now_ns(), server.limits.zones) if periodic is not None else None
+    diff = None
+    if body.get("Diff"):
+        stored_bytes = len(server.machine.store.encoded(JOBS, stored)) if stored else 0
+        diff = orjson.Fragment(await encoded_plan(context, stored, stored_bytes, ready.job, planned.annotations))
     found = {
         "Annotations": to_builtins(planned.annotations),
         "CreatedEvals": to_builtins(planned.created) or None,
-        "Diff": None,
+        "Diff": diff,
         "FailedTGAllocs": to_builtins(planned.failed) or None,
         "Index": index,
         "JobModifyIndex": index,

@@ -27,9 +27,8 @@ from yurt.fsm.structs.job import Job, JobSummary
 from yurt.server.http.context import Answer, Context, ReadOptions, json_answer, text
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN, Found
+from yurt.server.http.routes.job_diffs import LARGE_BYTES, diff_version, encoded_diffs, pairs_of_versions
 from yurt.server.http.routes.lookup import missing
-
-NO_DIFFS = "this version does not make structured diffs; ask without diffs"
 
 
 class JobStub(Record, frozen=True):
@@ -118,14 +117,7 @@ def read_job(view: View, context: Context, options: ReadOptions) -> Found:
 
 def read_versions(view: View, context: Context, options: ReadOptions) -> Found:
     """Any method on /v1/job/:id/versions."""
-    wanted = context.flag("diffs")
-    if value := context.query.get("diff_version", ""):
-        try:
-            parse_uint(value)
-        except ValueError as error:
-            raise Refusal(500, f'Failed to parse value of "diff_version" ({value}) as a uint64: {error}') from None
-    if wanted:
-        raise Refusal(501, NO_DIFFS)
+    _ = context.flag("diffs"), diff_version(context)  # bad values come before a job that is not there
     namespace, job_id = context.namespace, context.arguments[0]
     versions = view.find(JOB_VERSIONS, "job", (namespace, job_id))[::-1]
     watch = ((JOB_VERSIONS, _below(namespace, job_id)),)
@@ -134,8 +126,15 @@ def read_versions(view: View, context: Context, options: ReadOptions) -> Found:
     store = context.server.machine.store
     index = max(job.modify_index for job in versions)
     bodies = join(store.encoded(JOB_VERSIONS, job) for job in versions)
-    head = b'{"Diffs":null,"Index":%d,"KnownLeader":true,"LastContact":0,"NextToken":"","Versions":' % index
-    return Found(head + bodies + b"}", index, watch)
+    pairs = pairs_of_versions(context, versions)
+    tail = b',"Index":%d,"KnownLeader":true,"LastContact":0,"NextToken":"","Versions":' % index + bodies + b"}"
+
+    def body() -> bytes:
+        return b'{"Diffs":' + encoded_diffs(pairs) + tail
+
+    if pairs and len(bodies) > LARGE_BYTES:
+        return Found(b"", index, watch, later=body)
+    return Found(body(), index, watch)
 
 
 def _below(namespace: str, job_id: str) -> Any:

@@ -34,7 +34,7 @@ DENIED = "Permission denied"
 ALLOCATIONS_PER_REQUEST_MAX = 5000
 
 
-class RegisterRequest(Record, frozen=True):
+class NodeRegisterRequest(Record, frozen=True):
     """Node.Register."""
 
     node: Node = Node()
@@ -87,8 +87,8 @@ def authenticated(view: View, node_id: str, secret: str) -> Node:
 
 async def register(context: Context) -> Answer:
     """Node.Register: at the start, after changes, and when a server does not know the node."""
-    given = _decoded(context.body, RegisterRequest)
-    assert isinstance(given, RegisterRequest)
+    given = _decoded(context.body, NodeRegisterRequest)
+    assert isinstance(given, NodeRegisterRequest)
     node, server = given.node, context.server
     check_uuid(node.id, LOOKUP)
     if len(node.secret_id) < 16:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import orjson
@@ -11,12 +13,15 @@ import orjson
 from yurt import __version__
 from yurt.fsm.commands import SetAutopilotConfiguration
 from yurt.fsm.errors import Refusal
+from yurt.fsm.job.multierror import multierror
 from yurt.fsm.lang.duration import format_duration, parse_duration
-from yurt.fsm.lang.strconv import parse_uint
+from yurt.fsm.lang.strconv import parse_bool, parse_uint
 from yurt.fsm.structs.operator import AutopilotConfiguration
+from yurt.server.address import split_address, with_port
 from yurt.server.http.context import Answer, Context, json_answer, text
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+JOIN_SECONDS = 3.0
 _DURATIONS = ("LastContactThreshold", "ServerStabilizationTime")
 
 
@@ -86,11 +91,40 @@ def _target(context: Context) -> dict[str, str]:
     raise Refusal(400, f'{kind} "{value}" was not found in the Raft configuration')
 
 
+async def join(context: Context) -> Answer:
+    """PUT /v1/agent/join?address=…: servers to keep a connection to; failures are told with status 200."""
+    addresses = [value for key, value in parse_qsl(context.raw_query.decode("latin-1")) if key == "address"]
+    if not addresses:
+        raise Refusal(400, "missing address to join")
+    problems = []
+    for given in addresses:
+        address = with_port(given, context.server.config.ports.rpc)
+        try:
+            host, port = split_address(address)
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), JOIN_SECONDS)
+            writer.close()
+        except (OSError, ValueError, TimeoutError) as error:
+            reason = "connect: connection refused" if isinstance(error, ConnectionRefusedError) else str(error)
+            problems.append(f"failed to join {given}: dial tcp {address}: {reason or 'i/o timeout'}")
+        else:
+            context.server.transport.dial(address)
+    body = {
+        "error": multierror(problems) if problems else "",
+        "num_joined": len(addresses) - len(problems),
+        "warning": "",
+    }
+    return json_answer(orjson.dumps(body))
+
+
 async def force_leave(context: Context) -> Answer:
     """PUT /v1/agent/force-leave?node=NAME: a dead server leaves the configuration; 200 for unknown ones."""
     name = context.query.get("node", "")
     if not name:
         raise Refusal(400, "missing node to force leave")
+    try:
+        parse_bool(context.query.get("prune", "false"))
+    except ValueError:
+        raise Refusal(400, "invalid prune value") from None
     server = context.server
     alive = {one["id"] for one in server.transport.members() if one["alive"]} | {server.engine.own.id}
     for one in server.engine.servers():

@@ -1,4 +1,4 @@
-"""Durations, booleans and integers as the wire protocol writes them."""
+"""Durations, booleans, integers and floats as the wire protocol writes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yurt.fsm.lang.duration import format_duration, parse_duration
-from yurt.fsm.lang.strconv import parse_bool, parse_int, parse_uint
+from yurt.fsm.lang.strconv import format_float, parse_bool, parse_int, parse_uint
 from yurt.fsm.structs.times import from_rfc3339, to_rfc3339
 
 FORMS = [
@@ -50,3 +50,20 @@ def test_booleans_and_integers() -> None:
     ):
         with pytest.raises(ValueError, match="strconv"):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"), (-0.0, "-0"), (1.0, "1"), (-3.0, "-3"), (0.1, "0.1"), (1.5, "1.5"), (0.0001, "0.0001"), (0.00001, "1e-05"),
+        (1.25e-5, "1.25e-05"), (99999.5, "99999.5"), (100000.0, "100000"), (123456.7, "123456.7"), (1e6, "1e+06"),
+        (1234567.5, "1.2345675e+06"), (123456789.0, "1.23456789e+08"), (1e21, "1e+21"), (-1.5e300, "-1.5e+300"), (5e-324, "5e-324"),
+    ],
+)  # fmt: skip
+def test_floats(value: float, text: str) -> None:
+    assert format_float(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_float_comes_back(value: float) -> None:
+    assert float(format_float(value)) == value

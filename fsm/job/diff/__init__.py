@@ -1,0 +1,1 @@
+"""The structured difference of two jobs: tables of what is compared, and the few rules that read them."""
