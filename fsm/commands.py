@@ -6,10 +6,13 @@ version of the vocabulary that knows it first; a server that meets a newer one s
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
+from yurt.fsm.commands_base import Command as Command
+from yurt.fsm.commands_base import Done as Done
+from yurt.fsm.commands_nodes import NODE_COMMANDS, AnyNodeCommand
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
@@ -17,19 +20,13 @@ from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
+from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, AllocationStop, Placement
 
-COMMAND_VERSION = 1
+COMMAND_VERSION = 2
 
 
 class UnknownCommand(YurtError):
     """The log holds a command that this version does not know: the server must be upgraded before it goes on."""
-
-
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """A command. `now_ns` is the proposer's clock, nanoseconds since 1970."""
-
-    since: ClassVar[int] = 1
-    now_ns: int = 0
 
 
 class RegisterJob(Command, frozen=True, kw_only=True):
@@ -162,11 +159,16 @@ class UpdateEvaluations(Command, frozen=True, kw_only=True):
 
 
 class ApplyPlan(Command, frozen=True, kw_only=True):
-    """Store what a plan decided: a deployment and changes of deployments, then evaluations (spec scheduling §6)."""
+    """Store what a plan decided (spec scheduling §6), in this order: the deployment, changes of deployments, what ends,
+    what makes room, what changes, what is new, evaluations."""
 
     eval_id: str
     deployment: Deployment | None = None
     deployment_updates: tuple[DeploymentUpdate, ...] = ()
+    stopped: tuple[AllocationStop, ...] = ()
+    evicted: tuple[AllocationEviction, ...] = ()
+    changed: tuple[AllocationChange, ...] = ()
+    placed: tuple[Placement, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
 
 
@@ -184,6 +186,8 @@ class CollectGarbage(Command, frozen=True, kw_only=True):
     evaluation_ids: tuple[str, ...] = ()
     deployment_ids: tuple[str, ...] = ()
     jobs: tuple[tuple[str, str], ...] = ()
+    allocation_ids: tuple[str, ...] = ()
+    node_ids: tuple[str, ...] = ()
 
 
 class UpsertNamespace(Command, frozen=True, kw_only=True):
@@ -258,13 +262,6 @@ class VersionTagged(msgspec.Struct, frozen=True, kw_only=True):
     index: int = 0
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing to say but the index, and whether anything was written."""
-
-    index: int = 0
-    updated: bool = True
-
-
 COMMANDS: tuple[type[Command], ...] = (
     RegisterJob,
     DeregisterJob,
@@ -286,6 +283,7 @@ COMMANDS: tuple[type[Command], ...] = (
     SetSchedulerConfiguration,
     SetAutopilotConfiguration,
     ReconcileSummaries,
+    *NODE_COMMANDS,
 )
 AnyCommand = (
     RegisterJob
@@ -308,6 +306,7 @@ AnyCommand = (
     | SetSchedulerConfiguration
     | SetAutopilotConfiguration
     | ReconcileSummaries
+    | AnyNodeCommand
 )
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)

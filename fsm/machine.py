@@ -6,6 +6,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from yurt.fsm import commands
@@ -61,6 +62,7 @@ class Loaded:
 
 Outcome = Applied | Refused | Broken
 CommitCallback = Callable[[int, list[Change]], None]
+AppliedCallback = Callable[[commands.Command, int, list[Change]], None]
 
 
 class Machine:
@@ -74,6 +76,7 @@ class Machine:
         self._on_listener_error = on_listener_error or _raise
         self.store = Store(self._on_listener_error)
         self._callbacks: list[CommitCallback] = []
+        self._applied: list[AppliedCallback] = []
         birth = self.store.begin(BIRTH_INDEX)
         default = Namespace(name="default", description="Default shared namespace", create_index=1, modify_index=1)
         birth.put(NAMESPACES, replace(default, hash=default.content_hash()))
@@ -93,6 +96,10 @@ class Machine:
     def on_commit(self, callback: CommitCallback) -> None:
         """Call `callback(index, changes)` after each command that changed something."""
         self._callbacks.append(callback)
+
+    def on_applied(self, callback: AppliedCallback) -> None:
+        """Call `callback(command, index, changes)` after each command that changed something, before `on_commit`."""
+        self._applied.append(callback)
 
     def apply(self, payload: bytes) -> Outcome:
         """Apply the next command of the log.
@@ -115,11 +122,13 @@ class Machine:
             return Broken(index, _trace(error))
         changes = self.store.commit(transaction)
         if changes:
-            self._tell(index, changes)
+            self._tell(command, index, changes)
         return Applied(index, value)
 
-    def _tell(self, index: int, changes: list[Change]) -> None:
-        for callback in self._callbacks:
+    def _tell(self, command: commands.Command, index: int, changes: list[Change]) -> None:
+        told: list[CommitCallback] = [partial(callback, command) for callback in self._applied]
+        told += self._callbacks
+        for callback in told:
             try:
                 callback(index, changes)
             except Exception as error:  # noqa: BLE001 (the border of the machine: a listener's bug is not the command's)

@@ -36,6 +36,17 @@ class Planned:
     failed: dict[str, AllocMetric] | None
     created: list[Evaluation]
 
+    def timed(self, elapsed_ns: int) -> Planned:
+        """The same with how long the search took, where something found no place."""
+        created = [replace(one, failed_tg_allocs=_timed(one.failed_tg_allocs, elapsed_ns)) for one in self.created]
+        return Planned(self.annotations, _timed(self.failed, elapsed_ns), created)
+
+
+def _timed(failed: dict[str, AllocMetric] | None, elapsed_ns: int) -> dict[str, AllocMetric] | None:
+    if failed is None:
+        return None
+    return {name: replace(metric, allocation_time=elapsed_ns) for name, metric in failed.items()}
+
 
 def plan_job(reader: Reader, job: Job, *, eval_id: str, now_ns: int) -> Planned:
     """Evaluate the job as if it were registered."""
@@ -45,7 +56,8 @@ def plan_job(reader: Reader, job: Job, *, eval_id: str, now_ns: int) -> Planned:
         if same_specification(stored, job):
             job = stored
         else:
-            job = replace(job, version=stored.version + 1, create_index=stored.create_index)
+            changed = {"version": stored.version + 1, "create_index": stored.create_index}
+            job = replace(job, job_modify_index=reader.index + 1, **changed)
     evaluation = Evaluation(
         id=eval_id,
         namespace=job.namespace,
@@ -60,7 +72,9 @@ def plan_job(reader: Reader, job: Job, *, eval_id: str, now_ns: int) -> Planned:
     )
     outcome = evaluate_job(reader, job, evaluation, now_ns=now_ns)
     annotations = outcome.evaluation.plan_annotations or PlanAnnotations(desired_tg_updates={})
-    return Planned(annotations, outcome.evaluation.failed_tg_allocs, outcome.created)
+    times = {"snapshot_index": 0, "create_time": now_ns, "modify_time": now_ns}
+    created = [replace(one, **times) for one in outcome.created]
+    return Planned(annotations, outcome.evaluation.failed_tg_allocs, created)
 
 
 def diff_plan(stored: Job | None, job: Job, annotations: PlanAnnotations) -> JobDiff:

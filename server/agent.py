@@ -19,6 +19,7 @@ from yurt.fsm.commands import COMMAND_VERSION
 from yurt.fsm.errors import YurtError
 from yurt.fsm.machine import Machine
 from yurt.server.address import join_address
+from yurt.server.client.start import agent_beside, run_alone
 from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.http.app import App
 from yurt.server.http.dispatch import Dispatcher
@@ -59,6 +60,8 @@ def run(config: AgentConfig) -> int:
     start_logging(config.log_level, json=config.log_json, file=_log_file(config))
     sys.setswitchinterval(SWITCH_SECONDS)
     with _directory(config) as path:
+        if not config.server.enabled:
+            return asyncio.run(run_alone(config, path))
         directory = DataDirectory(path)
         server_id = directory.open()
         try:
@@ -98,7 +101,8 @@ class _Agent:
     """Everything of one server process."""
 
     def __init__(self, config: AgentConfig, path: str, server_id: str) -> None:
-        self.config, self.raft_path, self.server_id = config, f"{path}/server/raft", server_id
+        self.config, self.path, self.server_id = config, path, server_id
+        self.raft_path = f"{path}/server/raft"
         self.chance = random.SystemRandom()
         self.disk = RealDisk(sync=bool(config.data_dir))
         self.stopping = asyncio.Event()
@@ -109,10 +113,7 @@ class _Agent:
 
     async def run(self) -> int:
         """Listen, form or recover, serve, stop."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stopping.set)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self._heed_signals()
         config = self.config
         sockets = [bind(host, config.ports.http) for host in config.bind("http")]
         transport = PeerTransport(self._hello, chance=random.Random(self.chance.random()), **self._peer_tls())
@@ -132,8 +133,8 @@ class _Agent:
         engine, machine = self._engine(transport)
         server = self._serve(engine, machine, transport)
         leader = Leader(server, random.Random(self.chance.random()))
+        dispatcher, http = self._http(server, sockets)
         periodic = PeriodicLaunches(server)
-        http = self._http(server, sockets)
         joining = Joining(server, self._hello(), self.config.join_addresses())
         engine.start(self.configuration)
         self._freeze()
@@ -141,9 +142,16 @@ class _Agent:
         server.autopilot.start()
         server.backup.start()
         http.start()
+        node = None
+        if config.client.enabled:
+            node = agent_beside(server, dispatcher, self.path, random.Random(self.chance.random()))
+            node.start()
         address = join_address(config.bind("http")[0], config.ports.http)
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})
         await self.stopping.wait()
+        if node is not None:
+            await node.stop()
+        server.stop()
         joining.stop()
         server.autopilot.stop()
         await self._hand_over(server)
@@ -155,12 +163,18 @@ class _Agent:
         await transport.close()
         if self.failure is None:
             engine.runtime.run_disk(engine.storage.journal.finish, lambda _result, _error: None)
-        await loop.run_in_executor(None, engine.runtime.close)
+        await asyncio.get_running_loop().run_in_executor(None, engine.runtime.close)
         engine.storage.journal.close()
         if self.failure is not None:
             return 1
         log.info("agent stopped")
         return 0
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stopping.set)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
     async def _hand_over(self, server: Server) -> None:
         """A leader that stops lets another one lead first, so that nobody waits for an election."""
@@ -257,13 +271,13 @@ class _Agent:
         metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
         return Server(self.config, machine, engine, transport, metrics)
 
-    def _http(self, server: Server, sockets: list[socket.socket]) -> HttpServer:
+    def _http(self, server: Server, sockets: list[socket.socket]) -> tuple[Dispatcher, HttpServer]:
         limits = self.config.limits
         reads = Reads(waiters_max=limits.http_blocking_queries_max, jitter=random.Random(self.chance.random()).random)
         server.metrics.gauge("yurt.http.blocking_queries", lambda: float(reads.waiting))
         dispatcher = Dispatcher(server, reads)
         serve_forwarded(server, dispatcher.answer)
-        return HttpServer(
+        return dispatcher, HttpServer(
             App(server, dispatcher),
             sockets,
             request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,

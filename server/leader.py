@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
+from collections.abc import Sequence
 from functools import partial
 
 from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.evaluation import CANCELED, FAILED, PENDING, Evaluation
+from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, FAILED, PENDING, Evaluation
+from yurt.scheduler.cluster import Cluster
+from yurt.scheduler.conclude import ATTEMPTS, exhausted
 from yurt.scheduler.duties.broker import Broker
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
-from yurt.scheduler.evaluate import Outcome, evaluate
+from yurt.scheduler.duties.planner import checked, timed, unfinished
+from yurt.scheduler.evaluate import evaluate
+from yurt.scheduler.outcome import Outcome
 from yurt.server.config.agent import nanoseconds
+from yurt.server.drains import DrainWatcher
+from yurt.server.rollouts import Rollouts
 from yurt.server.server import Server
+from yurt.server.waiting import Waiting
 
 log = logging.getLogger("leader")
 
@@ -32,6 +43,11 @@ class Leader:
     def __init__(self, server: Server, chance: random.Random) -> None:
         self._server, self._chance = server, chance
         self._broker: Broker | None = None
+        self._cluster: Cluster | None = None
+        self._waiting = Waiting(server, self._wake, self._end_needless)
+        self._watchers = (Rollouts(server), DrainWatcher(server))
+        server.heartbeats.start()
+        self._tries: dict[str, int] = {}  # evaluations whose plans were rejected
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._inflight = 0
@@ -43,6 +59,7 @@ class Leader:
             batch_evaluation=nanoseconds(config.batch_eval_gc_threshold),
             job=nanoseconds(config.job_gc_threshold),
             deployment=nanoseconds(config.deployment_gc_threshold),
+            node=nanoseconds(config.node_gc_threshold),
         )
         self._collect_seconds = nanoseconds(config.job_gc_interval) / 1e9
         server.machine.on_commit(self._committed)
@@ -72,7 +89,7 @@ class Leader:
                 configuration=self._server.config.server.default_scheduler_config.record(),
                 cas=0,
             )
-            self._spawn(command)
+            self._spawn([command])
         if configuration is None or not configuration.pause_eval_broker:
             self._enable()
         loop = asyncio.get_running_loop()
@@ -80,7 +97,8 @@ class Leader:
 
     def _end(self) -> None:
         log.info("this server no longer leads")
-        self._broker = None
+        self._broker = self._cluster = None
+        self._waiting.disable()
         for timer in (self._timer, self._collect_timer):
             if timer is not None:
                 timer.cancel()
@@ -88,6 +106,9 @@ class Leader:
     def stop(self) -> None:
         """Do nothing more."""
         self._broker = None
+        self._waiting.disable()
+        for watcher in self._watchers:
+            watcher.stop()
         for task in self._tasks:
             task.cancel()
 
@@ -96,6 +117,7 @@ class Leader:
         self._broker = Broker()
         for evaluation in self._server.view().find(EVALUATIONS, "status", PENDING):
             self._broker.enqueue(evaluation, self._now())
+        self._waiting.enable()
         self._schedule()
 
     def _now(self) -> float:
@@ -104,6 +126,8 @@ class Leader:
     # --- evaluations
 
     def _committed(self, index: int, changes: list[Change]) -> None:
+        if self._cluster is not None:
+            self._cluster.apply(index, changes)
         if not self._server.engine.is_leader_role:
             return
         for change in changes:
@@ -115,8 +139,18 @@ class Leader:
             elif change.table is SCHEDULER_CONFIG and new is not None and self._server.is_ready:
                 if new.pause_eval_broker:
                     self._broker = None
+                    self._waiting.disable()
                 elif self._broker is None:
                     self._enable()
+        self._waiting.committed(index, changes)
+
+    def _wake(self, evaluation: Evaluation) -> None:
+        if self._broker is not None:
+            self._broker.wake(evaluation, self._now())
+            self._schedule()
+
+    def _end_needless(self, evaluations: list[Evaluation]) -> None:
+        self._spawn([UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=tuple(evaluations))])
 
     def _schedule(self) -> None:
         if not self._scheduled and self._inflight < INFLIGHT_MAX:
@@ -134,21 +168,45 @@ class Leader:
         now_ns = self._server.now_ns()
         while len(taken) < SLICE and (evaluation := broker.dequeue(now_ns / 1e9)) is not None:
             current = self._server.view().get(EVALUATIONS, evaluation.id)
-            if current is None or current.status != PENDING:
-                broker.ack(evaluation.id)
+            if current is None or current.is_terminal:
+                self._acked(broker, evaluation.id)
                 continue
-            outcome = evaluate(self._server.view(), current, now_ns=now_ns)
-            if outcome.is_plain:
+            outcome = self._evaluate(current, now_ns)
+            if outcome is None:
+                broker.nack(evaluation.id, now_ns / 1e9)
+            elif outcome.is_plain and outcome.evaluation.status == BLOCKED == current.status:
+                self._acked(broker, evaluation.id)  # there is still no room
+                self._waiting.block(replace(outcome.evaluation, snapshot_index=outcome.snapshot_index))
+            elif outcome.is_plain:
                 taken.append(evaluation.id)
                 plain.append(outcome.evaluation)
             else:
-                self._spawn(_plan(outcome, now_ns), [evaluation.id])
+                self._spawn(outcome.commands(now_ns), [evaluation.id], _placed(outcome))
         if plain:
-            self._spawn(UpdateEvaluations(now_ns=now_ns, evaluations=tuple(plain)), taken)
+            self._spawn([UpdateEvaluations(now_ns=now_ns, evaluations=tuple(plain))], taken)
         if len(taken) == SLICE:
             self._schedule()
         self._fail_delivered(broker)
         self._set_timer(broker)
+
+    def _evaluate(self, evaluation: Evaluation, now_ns: int) -> Outcome | None:
+        """What an evaluation decides; None if a bug broke it: it is tried again, and fails at last."""
+        view = self._server.view()
+        started = time.perf_counter_ns()
+        try:
+            outcome = evaluate(view, evaluation, now_ns=now_ns, cluster=self._columns(view))
+            timed(outcome, time.perf_counter_ns() - started)
+            return outcome
+        except Exception:
+            log.exception("an evaluation broke", extra={"evaluation": evaluation.id, "job": evaluation.job_id})
+            self._cluster = None
+            return None
+
+    def _columns(self, view: View) -> Cluster:
+        """The nodes of the newest view with what is reserved for plans on their way."""
+        if self._cluster is None or not self._cluster.is_of(view):
+            self._cluster = Cluster.of(view)
+        return self._cluster
 
     def _fail_delivered(self, broker: Broker) -> None:
         """Evaluations that failed too often end, with another try later."""
@@ -171,7 +229,7 @@ class Leader:
                 status_description="evaluation reached delivery limit (3)",
                 next_eval=follow_up.id,
             )
-            self._spawn(UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=(ended, follow_up)))
+            self._spawn([UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=(ended, follow_up))])
         broker.failed.clear()
 
     def _set_timer(self, broker: Broker) -> None:
@@ -182,33 +240,71 @@ class Leader:
             wait = max(0.01, deadline - self._now())
             self._timer = asyncio.get_running_loop().call_later(wait, self._schedule)
 
-    def _spawn(self, command: Command, eval_ids: list[str] | None = None) -> None:
+    def _spawn(
+        self, commands: Sequence[Command], eval_ids: Sequence[str] = (), placed: Sequence[Allocation] = ()
+    ) -> None:
+        """Propose commands one after the other; the room of what they place is taken at once."""
         self._inflight += 1
-        task = asyncio.get_running_loop().create_task(self._propose(command, eval_ids or []))
+        if placed and self._cluster is not None:
+            self._cluster.reserve(placed)
+        task = asyncio.get_running_loop().create_task(self._propose(commands, eval_ids, placed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _propose(self, command: Command, eval_ids: list[str]) -> None:
-        broker = self._broker
+    async def _propose(
+        self, commands: Sequence[Command], eval_ids: Sequence[str], placed: Sequence[Allocation]
+    ) -> None:
+        broker, rejected = self._broker, False
         try:
-            await self._server.propose(command)
+            for command in commands:
+                fitting = command
+                if isinstance(command, ApplyPlan) and self._cluster is not None:
+                    fitting = checked(command, self._server.view(), self._cluster)
+                    rejected = rejected or fitting is not command
+                    if rejected:
+                        fitting = unfinished(fitting)
+                await self._server.propose(fitting)
         except YurtError as error:
             log.debug("a decision was not committed", extra={"reason": str(error)})
             for eval_id in eval_ids:
                 if broker is not None:
                     broker.nack(eval_id, self._now())
         else:
-            needless = [one for eval_id in eval_ids if broker is not None for one in broker.ack(eval_id)]
-            if needless:
-                self._cancel(needless)
+            if broker is not None:
+                if rejected:
+                    self._round_again(broker, *eval_ids)
+                else:
+                    for eval_id in eval_ids:
+                        self._tries.pop(eval_id, None)
+                self._acked(broker, *eval_ids)
         finally:
+            if placed and self._cluster is not None:
+                self._cluster.release(placed, self._server.view())
             self._inflight -= 1
             self._schedule()
+
+    def _round_again(self, broker: Broker, *eval_ids: str) -> None:
+        """A part of the plan was rejected: the evaluation is worked on once more, but not for ever."""
+        view = self._server.view()
+        for eval_id in eval_ids:
+            current = view.get(EVALUATIONS, eval_id)
+            if current is None or current.is_terminal:
+                continue
+            tries = self._tries[eval_id] = self._tries.get(eval_id, 0) + 1
+            if tries < ATTEMPTS.get(current.type, 5):
+                broker.wake(current, self._now())
+            else:
+                self._spawn(exhausted(view, current).commands(self._server.now_ns()))
+
+    def _acked(self, broker: Broker, *eval_ids: str) -> None:
+        """They are done; what they make needless is canceled."""
+        if needless := [one for eval_id in eval_ids for one in broker.ack(eval_id)]:
+            self._cancel(needless)
 
     def _cancel(self, evaluations: list[Evaluation]) -> None:
         text = "canceled after more recent eval was processed"
         canceled = tuple(replace(one, status=CANCELED, status_description=text) for one in evaluations)
-        self._spawn(UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=canceled))
+        self._spawn([UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=canceled)])
 
     # --- garbage
 
@@ -220,14 +316,8 @@ class Leader:
     def _collect(self, thresholds: Thresholds) -> None:
         command = collectable(self._server.view(), self._server.now_ns(), thresholds)
         if command is not None and self._server.is_ready:
-            self._spawn(command)
+            self._spawn([command])
 
 
-def _plan(outcome: Outcome, now_ns: int) -> ApplyPlan:
-    return ApplyPlan(
-        now_ns=now_ns,
-        eval_id=outcome.evaluation.id,
-        deployment=outcome.deployment,
-        deployment_updates=tuple(outcome.deployment_updates),
-        evaluations=(*outcome.changed, outcome.evaluation, *outcome.created),
-    )
+def _placed(outcome: Outcome) -> list[Allocation]:
+    return [one.allocation for one in outcome.placed]

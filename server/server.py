@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from yurt.fsm import commands
 from yurt.fsm.errors import Refusal, YurtError
+from yurt.fsm.events import EventRing
 from yurt.fsm.job.admit import Limits
 from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
@@ -17,10 +19,12 @@ from yurt.server.autopilot import Autopilot
 from yurt.server.background import Background
 from yurt.server.backup import Backup
 from yurt.server.config.agent import AgentConfig, size_bytes
+from yurt.server.heartbeats import HeartbeatTimers
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.reads import Callback
 from yurt.server.raft.transport import PeerTransport
+from yurt.server.reports import Reports
 from yurt.server.zones import zone
 
 
@@ -50,11 +54,20 @@ class Server:
         )
         self.versions_kept = config.server.job_tracked_versions
         self.force_collection: Callable[[], None] = _nothing
+        self.events = EventRing(config.server.event_buffer_size)
+        machine.on_applied(self.events.add)
+        self.heartbeats = HeartbeatTimers(self, random.Random(uuid.uuid4().int))
+        self.reports = Reports(self)
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None
         self._changed: asyncio.Future[Any] | None = None
         self.backup = Backup(self)
         self.background = Background()
+
+    def stop(self) -> None:
+        """End what would wait for ever."""
+        self.events.close()
+        self.heartbeats.stop()
 
     @staticmethod
     def now_ns() -> int:

@@ -6,12 +6,13 @@ from yurt.fsm.apply.life import refresh_status, set_queued
 from yurt.fsm.apply.purge import delete_job
 from yurt.fsm.commands import CollectGarbage, Done, EvaluateJob, JobWritten, UpdateEvaluations
 from yurt.fsm.job.rules import check_evaluate
-from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS
+from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS, NODES
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import DesiredTransition
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, COMPLETE, PENDING, Evaluation
 from yurt.fsm.structs.job import Job
+from yurt.fsm.structs.node import DOWN
 
 
 def new_evaluation(
@@ -110,6 +111,14 @@ def collect(txn: Transaction, command: CollectGarbage) -> Done:
         deployment = txn.get(DEPLOYMENTS, deployment_id)
         if deployment is not None and not deployment.is_active:
             txn.delete(DEPLOYMENTS, deployment_id)
+    for alloc_id in command.allocation_ids:
+        allocation = txn.get(ALLOCATIONS, alloc_id)
+        if allocation is not None and allocation.is_terminal:
+            txn.delete(ALLOCATIONS, alloc_id)
+    for node_id in command.node_ids:
+        node = txn.get(NODES, node_id)
+        if node is not None and node.status == DOWN:
+            txn.delete(NODES, node_id)
     for key in jobs:
         refresh_status(txn, *key, evaluation_deleted=True)
     for key in command.jobs:

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from yurt.fsm import commands
-from yurt.fsm.apply import children, cluster, evaluations, jobs, plans, scaling, versions
+from yurt.fsm import commands, commands_nodes
+from yurt.fsm.apply import (
+    allocations,
+    children,
+    cluster,
+    deployments,
+    drains,
+    evaluations,
+    jobs,
+    nodes,
+    plans,
+    scaling,
+    versions,
+)
 from yurt.fsm.store.transaction import Transaction
 
 Handler = Callable[[Transaction, Any], Any]
@@ -32,5 +44,18 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands.SetSchedulerConfiguration: cluster.set_scheduler_configuration,
     commands.SetAutopilotConfiguration: cluster.set_autopilot_configuration,
     commands.ReconcileSummaries: cluster.reconcile_summaries,
+    commands_nodes.RegisterNode: nodes.register,
+    commands_nodes.UpdateNodeStatuses: nodes.update_statuses,
+    commands_nodes.SetNodeEligibility: nodes.set_eligibility,
+    commands_nodes.DrainNode: drains.drain,
+    commands_nodes.CompleteDrains: drains.complete,
+    commands_nodes.EvaluateNode: nodes.evaluate_node,
+    commands_nodes.PurgeNode: nodes.purge,
+    commands_nodes.UpdateAllocations: allocations.update,
+    commands_nodes.TransitionAllocations: allocations.transition,
+    commands_nodes.PromoteDeployment: deployments.promote,
+    commands_nodes.PauseDeployment: deployments.pause,
+    commands_nodes.FailDeployment: deployments.fail,
+    commands_nodes.SetAllocationHealth: deployments.set_health,
 }
 assert set(HANDLERS) == set(commands.COMMANDS), "every command has one handler"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from yurt.fsm.apply.evaluations import store_evaluation
 from yurt.fsm.apply.life import refresh_status
+from yurt.fsm.apply.placements import apply_allocations
 from yurt.fsm.apply.versions import mark_stable
 from yurt.fsm.commands import ApplyPlan, DeploymentUpdate, Done
 from yurt.fsm.store.schema import DEPLOYMENTS, EVALUATIONS, JOB_VERSIONS, JOBS
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.deployment import PAUSED, RUNNING, SUCCESSFUL, Deployment
+from yurt.fsm.structs.deployment import PAUSED, RUNNING, SUCCESSFUL, Deployment, DeploymentState
 from yurt.fsm.structs.times import to_rfc3339
 
 
@@ -21,6 +22,7 @@ def apply_plan(txn: Transaction, command: ApplyPlan) -> Done:
     for update in command.deployment_updates:
         if deployment := _update_deployment(txn, update, command.now_ns):
             jobs[deployment.namespace, deployment.job_id] = None
+    jobs |= apply_allocations(txn, command)
     evaluation = txn.get(EVALUATIONS, command.eval_id)
     if evaluation is not None and not any(one.id == evaluation.id for one in command.evaluations):
         txn.put(EVALUATIONS, replace(evaluation, modify_index=txn.index))
@@ -39,6 +41,7 @@ def _store_deployment(txn: Transaction, deployment: Deployment, now_ns: int) -> 
     stored = txn.get(DEPLOYMENTS, deployment.id)
     row: Deployment = replace(
         deployment,
+        task_groups=_groups(deployment, stored),
         create_index=stored.create_index if stored else txn.index,
         create_time=stored.create_time if stored else now_ns,
         modify_index=txn.index,
@@ -48,6 +51,20 @@ def _store_deployment(txn: Transaction, deployment: Deployment, now_ns: int) -> 
     if row.status == SUCCESSFUL:
         _mark_version(txn, row)
     return True
+
+
+_COUNTED = ("healthy_allocs", "unhealthy_allocs", "placed_allocs", "placed_canaries", "promoted", "require_progress_by")
+
+
+def _groups(given: Deployment, stored: Deployment | None) -> dict[str, DeploymentState] | None:
+    """The groups as the plan wants them; what was counted so far, and groups that it leaves out, stay."""
+    if stored is None or not stored.task_groups:
+        return given.task_groups
+    merged = dict(stored.task_groups)
+    for name, state in (given.task_groups or {}).items():
+        old = merged.get(name)
+        merged[name] = replace(state, **{field: getattr(old, field) for field in _COUNTED}) if old else state
+    return merged
 
 
 def _update_deployment(txn: Transaction, update: DeploymentUpdate, now_ns: int) -> Deployment | None:

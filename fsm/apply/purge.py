@@ -13,6 +13,7 @@ from yurt.fsm.store.schema import (
     JOB_SUMMARIES,
     JOB_VERSIONS,
     JOBS,
+    NODES,
     PERIODIC_LAUNCHES,
     SCALING_EVENTS,
     Table,
@@ -36,6 +37,7 @@ def delete_job(txn: Transaction, job: Job, now_ns: int) -> None:
     _delete_all(txn, JOB_VERSIONS, key)
     _delete_all(txn, JOB_SUBMISSIONS, key)
     _delete_all(txn, DEPLOYMENTS, key)
+    _tell_nodes(txn, key)
     _delete_all(txn, ALLOCATIONS, key)
     txn.touch(ALLOCATIONS)
     for evaluation in txn.find(EVALUATIONS, "live", key):
@@ -49,6 +51,16 @@ def delete_job(txn: Transaction, job: Job, now_ns: int) -> None:
         txn.put(EVALUATIONS, ended)
     if job.status != DEAD:
         count_child(txn, job, job.status, DEAD)
+
+
+def _tell_nodes(txn: Transaction, key: tuple[str, str]) -> None:
+    """Nodes that run something of the job learn that it is gone when they themselves change."""
+    for node_id in dict.fromkeys(
+        one.node_id for one in txn.find(ALLOCATIONS, "job", key) if not one.is_client_terminal
+    ):
+        node = txn.get(NODES, node_id)
+        if node is not None:
+            txn.put(NODES, replace(node, modify_index=txn.index))
 
 
 def _delete_all(txn: Transaction, table: Table[Any, Any], key: tuple[str, str]) -> None:

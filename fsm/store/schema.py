@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
-from yurt.fsm.structs.job import Job, JobSubmission, JobSummary, PeriodicLaunch
+from yurt.fsm.structs.job import SYSTEM, Job, JobSubmission, JobSummary, PeriodicLaunch
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import Node, NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
@@ -51,6 +51,7 @@ JOBS: Table[JobKey, Job] = Table(
         "token": lambda j: (
             (j.namespace, j.parent_id, j.dispatch_idempotency_token) if j.dispatch_idempotency_token else None
         ),
+        "system": lambda j: True if j.type == SYSTEM and not j.stop else None,
     },
 )  # fmt: skip
 JOB_VERSIONS: Table[VersionKey, Job] = Table(
@@ -98,7 +99,10 @@ DEPLOYMENTS: Table[str, Deployment] = Table(
     },
     orders={"created": lambda d: (d.create_index, d.id)},
 )  # fmt: skip
-NODES: Table[str, Node] = Table("nodes", Node, lambda n: n.id)
+NODES: Table[str, Node] = Table(
+    "nodes", Node, lambda n: n.id,
+    {"pool": lambda n: n.node_pool, "draining": lambda n: True if n.drain_strategy is not None else None},
+)  # fmt: skip
 NODE_POOLS: Table[str, NodePool] = Table("node_pools", NodePool, lambda p: p.name, floor=1)
 NAMESPACES: Table[str, Namespace] = Table("namespaces", Namespace, lambda n: n.name, floor=1)
 AUTOPILOT_CONFIG: Table[str, AutopilotConfiguration] = Table("autopilot_config", AutopilotConfiguration, lambda _: "")

@@ -16,7 +16,14 @@ class Prefix(NamedTuple):
     text: KeyPrefix
 
 
-# (table, key), (table, Prefix(…)) or (table, None) for the whole table
+class Having(NamedTuple):
+    """All rows that have `value` in a secondary index, or had it before the change."""
+
+    name: str
+    value: Any
+
+
+# (table, key), (table, Prefix(…)), (table, Having(…)) or (table, None) for the whole table
 WatchItem = tuple[Table[Any, Any], Any]
 
 Waiting = dict["Watch", None]
@@ -54,6 +61,7 @@ class Watches:
         self._by_key: dict[tuple[str, Any], Waiting] = {}
         self._by_table: dict[str, Waiting] = {}
         self._by_prefix: dict[str, dict[tuple[int, int], dict[KeyPrefix, Waiting]]] = {}
+        self._by_value: dict[str, dict[str, dict[Any, Waiting]]] = {}
 
     def __len__(self) -> int:
         """How many watches there are."""
@@ -71,6 +79,8 @@ class Watches:
             elif isinstance(what, Prefix):
                 shapes = self._by_prefix.setdefault(table.name, {})
                 waiting = shapes.setdefault(_shape(what.text), {}).setdefault(what.text, {})
+            elif isinstance(what, Having):
+                waiting = self._by_value.setdefault(table.name, {}).setdefault(what.name, {}).setdefault(what.value, {})
             else:
                 waiting = self._by_key.setdefault((table.name, what), {})
             waiting[watch] = None
@@ -88,6 +98,8 @@ class Watches:
                     _discard(shapes[shape], what.text, watch)
                     if not shapes[shape]:
                         del shapes[shape]
+            elif isinstance(what, Having):
+                _discard(self._by_value.get(table.name, {}).get(what.name, {}), what.value, watch)
             else:
                 _discard(self._by_key, (table.name, what), watch)
 
@@ -97,7 +109,7 @@ class Watches:
         for name in touched:
             if found := self._by_table.get(name):
                 woken.update(found)
-        if self._by_key or self._by_prefix:
+        if self._by_key or self._by_prefix or self._by_value:
             for change in changes:
                 name = change.table.name
                 if found := self._by_key.get((name, change.key)):
@@ -106,6 +118,12 @@ class Watches:
                     for shape, prefixes in shapes.items():
                         if found := prefixes.get(_cut(change.key, shape)):
                             woken.update(found)
+                for index_name, values in self._by_value.get(name, _NOTHING).items():
+                    if values:
+                        value_of = change.table.indexes[index_name]
+                        for row in (change.old, change.new):
+                            if row is not None and (found := values.get(value_of(row))):
+                                woken.update(found)
         self._call(woken, index)
 
     def wake_all(self, index: int) -> None:
@@ -120,6 +138,10 @@ class Watches:
             for prefixes in shapes.values():
                 for waiting in prefixes.values():
                     everyone.update(waiting)
+        for indexes in self._by_value.values():
+            for values in indexes.values():
+                for waiting in values.values():
+                    everyone.update(waiting)
         return everyone
 
     def _call(self, woken: Waiting, index: int) -> None:
@@ -129,6 +151,9 @@ class Watches:
                     watch.callback(index)
                 except Exception as error:  # noqa: BLE001 (the border of the store: a listener's bug is not ours)
                     self._on_error(error)
+
+
+_NOTHING: dict[str, dict[Any, Waiting]] = {}
 
 
 def _discard(groups: dict[Any, Waiting], key: Any, watch: Watch) -> None:

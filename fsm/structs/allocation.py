@@ -10,9 +10,11 @@ from yurt.fsm.structs.base import Record, SparseRecord
 from yurt.fsm.structs.evaluation import AllocMetric
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.network import Network
+from yurt.fsm.structs.task import Lifecycle
 
 RUN, STOP, EVICT = "run", "stop", "evict"
-CLIENT_TERMINAL = frozenset({"complete", "failed", "lost"})
+PENDING, RUNNING, COMPLETE, FAILED, LOST, UNKNOWN = "pending", "running", "complete", "failed", "lost", "unknown"
+CLIENT_TERMINAL = frozenset({COMPLETE, FAILED, LOST})
 
 
 class DesiredTransition(Record, frozen=True):
@@ -114,13 +116,22 @@ class AllocatedMemory(Record, frozen=True):
     memory_max_mb: int = 0
 
 
+class AllocatedDevice(Record, frozen=True):
+    """Instances of a device that a task has."""
+
+    vendor: str = ""
+    type: str = ""
+    name: str = ""
+    device_ids: tuple[str, ...] | None = None
+
+
 class AllocatedTask(Record, frozen=True):
     """Resources of a task on its node."""
 
     cpu: AllocatedCpu = msgspec.field(default=AllocatedCpu(), name="Cpu")
     memory: AllocatedMemory = AllocatedMemory()
     networks: tuple[Network, ...] | None = None
-    devices: tuple[dict[str, Any], ...] | None = None
+    devices: tuple[AllocatedDevice, ...] | None = None
 
 
 class AllocatedPort(SparseRecord, frozen=True):
@@ -145,7 +156,7 @@ class AllocatedResources(Record, frozen=True):
     """What an allocation has on its node."""
 
     tasks: dict[str, AllocatedTask] | None = None
-    task_lifecycles: dict[str, Any] | None = None
+    task_lifecycles: dict[str, Lifecycle | None] | None = None
     shared: AllocatedShared = AllocatedShared()
 
 
@@ -192,9 +203,22 @@ class Allocation(SparseRecord, frozen=True):
         return self.desired_status in (STOP, EVICT)
 
     @property
+    def is_client_terminal(self) -> bool:
+        """Whether it has ended: only then what it had is free."""
+        return self.client_status in CLIENT_TERMINAL
+
+    @property
     def is_terminal(self) -> bool:
         """Whether it has ended or is to end."""
         return self.is_server_terminal or self.client_status in CLIENT_TERMINAL
+
+    def stub(self) -> AllocationStub:
+        """The short form."""
+        fields: dict[str, Any] = {name: getattr(self, name, None) for name in AllocationStub.__struct_fields__}
+        fields["job_type"] = self.job.type if self.job else ""
+        fields["job_version"] = self.job.version if self.job else 0
+        fields["desired_transition"] = self.desired_transition or DesiredTransition()
+        return AllocationStub(**fields)
 
 
 class AllocationStub(Record, frozen=True):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from yurt.fsm.structs.base import Record, SparseRecord
 from yurt.fsm.structs.resources import Resources
+
+if TYPE_CHECKING:
+    from yurt.fsm.structs.job import Job
 
 PENDING, COMPLETE, FAILED, BLOCKED, CANCELED = "pending", "complete", "failed", "blocked", "canceled"
 TERMINAL = frozenset({COMPLETE, FAILED, CANCELED})
@@ -35,6 +40,14 @@ class PlanAnnotations(Record, frozen=True):
     preempted_allocs: tuple[Any, ...] | None = None
 
 
+class ScoreMeta(Record, frozen=True):
+    """How good one node was: the mean of its scores, and each of them."""
+
+    node_id: str = ""
+    norm_score: float = 0.0
+    scores: dict[str, float] | None = None
+
+
 class AllocMetric(Record, frozen=True):
     """Why a group found a place or none (spec scheduling §15)."""
 
@@ -51,7 +64,7 @@ class AllocMetric(Record, frozen=True):
     quota_exhausted: tuple[str, ...] | None = None
     resources_exhausted: dict[str, Resources] | None = None
     scores: dict[str, float] | None = None
-    score_meta_data: tuple[Any, ...] | None = None
+    score_meta_data: tuple[ScoreMeta, ...] | None = None
     allocation_time: int = 0
     coalesced_failures: int = 0
 
@@ -121,3 +134,18 @@ class Evaluation(SparseRecord, frozen=True):
     def stub(self) -> EvaluationStub:
         """The short form."""
         return EvaluationStub(**{name: getattr(self, name) for name in EvaluationStub.__struct_fields__})
+
+
+def pending_evaluation(job: Job, eval_id: str, triggered_by: str, **fields: Any) -> Evaluation:
+    """A new evaluation of a job, with its priority unless `fields` has another; indexes and times are the entry's."""
+    made = Evaluation(
+        id=eval_id,
+        namespace=job.namespace,
+        priority=job.priority,
+        type=job.type,
+        triggered_by=triggered_by,
+        job_id=job.id,
+        job_modify_index=job.modify_index,
+        status=PENDING,
+    )
+    return msgspec.structs.replace(made, **fields) if fields else made

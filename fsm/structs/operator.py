@@ -27,6 +27,9 @@ class SchedulerConfiguration(Record, frozen=True):
     modify_index: int = 0
 
 
+DEFAULT_SCHEDULER_CONFIGURATION = SchedulerConfiguration(
+    preemption_config=PreemptionConfig(system_scheduler_enabled=True)
+)
 SECOND = 1_000_000_000
 
 

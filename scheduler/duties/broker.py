@@ -28,6 +28,7 @@ class Broker:
     _unacked: dict[str, tuple[Evaluation, float]] = field(default_factory=dict)
     _deliveries: dict[str, int] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
+    _again: dict[str, Evaluation] = field(default_factory=dict)  # woken while they are in work
     _sequence: int = 0
     failed: list[Evaluation] = field(default_factory=list)
 
@@ -41,6 +42,13 @@ class Broker:
             heapq.heappush(self._delayed, (due, evaluation.id, evaluation))
         else:
             self._admit(evaluation)
+
+    def wake(self, evaluation: Evaluation, now: float) -> None:
+        """Take a blocked evaluation in that may find room now; one that is in work is worked on once more."""
+        if evaluation.id in self._unacked:
+            self._again[evaluation.id] = evaluation
+        else:
+            self.enqueue(evaluation, now)
 
     def _admit(self, evaluation: Evaluation) -> None:
         key = (evaluation.namespace, evaluation.job_id)
@@ -79,6 +87,9 @@ class Broker:
         self._forget(eval_id)
         key = (evaluation.namespace, evaluation.job_id)
         del self._active[key]
+        if (again := self._again.pop(eval_id, None)) is not None:
+            self._known.add(eval_id)
+            self._pending.setdefault(key, []).append((-again.priority, -again.modify_index, again))
         waiting = sorted(self._pending.pop(key, []), key=lambda one: one[:2])
         if not waiting:
             return []
@@ -93,6 +104,7 @@ class Broker:
         if entry is None:
             return
         evaluation = entry[0]
+        self._again.pop(eval_id, None)
         key = (evaluation.namespace, evaluation.job_id)
         del self._active[key]
         count = self._deliveries[eval_id]

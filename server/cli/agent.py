@@ -1,4 +1,4 @@
-"""`yurt agent`: run a server."""
+"""`yurt agent`: run a server, a node agent or both."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from yurt.server.cli.output import fail
 
 @click.command()
 @click.option("--config", "paths", multiple=True, metavar="PATH", help="File or directory (HCL or JSON); repeatable.")
-@click.option("--dev", is_flag=True, help="One server, nothing kept unless -data-dir is given, metrics on.")
+@click.option("--dev", is_flag=True, help="One server with a node, nothing kept unless -data-dir is given.")
 @click.option("--server", "server_mode", is_flag=True, help="Run the server part.")
+@click.option("--client", "client_mode", is_flag=True, help="Run the node agent, which runs tasks.")
+@click.option("--servers", multiple=True, metavar="HOST:PORT", help="API of a server, for the node agent; repeatable.")
+@click.option("--node-class", help="Class of the node.")
+@click.option("--node-pool", help="Pool of the node (default).")
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Meta of the node; repeatable.")
+@click.option("--network-interface", help="Interface that tasks' ports are on.")
+@click.option("--state-dir", help="Where the node agent keeps its state.")
+@click.option("--alloc-dir", help="Where allocations have their directories.")
 @click.option("--bootstrap-expect", type=int, help="How many servers begin the cluster together.")
 @click.option("--data-dir", help="Where state is kept; an absolute path.")
 @click.option("--bind", help="Address to bind (127.0.0.1).")
@@ -29,7 +37,7 @@ from yurt.server.cli.output import fail
 @click.option("--encrypt", hidden=True)
 @click.option("--raft-protocol", type=int, hidden=True)
 def agent(paths: tuple[str, ...], dev: bool, **given: Any) -> None:
-    """Run a server until it is told to stop by SIGINT or SIGTERM.
+    """Run a server, a node agent or both until it is told to stop by SIGINT or SIGTERM.
 
     Flags win over files, later files over earlier ones, and -dev over what it sets.
     """
@@ -50,8 +58,8 @@ def agent(paths: tuple[str, ...], dev: bool, **given: Any) -> None:
 
 def flags_of(dev: bool, given: dict[str, Any]) -> dict[str, Any]:
     """The flags as a piece of configuration."""
-    names = {"bind": "bind_addr", "dc": "datacenter", "node": "name", "data_dir": "data_dir", "region": "region"}
-    flags: dict[str, Any] = {key: given[name] for name, key in names.items() if given[name]}
+    renamed = {"bind": "bind_addr", "dc": "datacenter", "node": "name", "data_dir": "data_dir", "region": "region"}
+    flags: dict[str, Any] = {key: given[name] for name, key in renamed.items() if given[name]}
     if given["log_level"]:
         flags["log_level"] = given["log_level"]
     if given["log_json"]:
@@ -63,6 +71,19 @@ def flags_of(dev: bool, given: dict[str, Any]) -> dict[str, Any]:
         server["bootstrap_expect"] = given["bootstrap_expect"]
     if joined := [*given["retry_join"], *given["join"]]:
         server["server_join"] = {"retry_join": joined}
+    client: dict[str, Any] = {
+        key: given[key]
+        for key in ("node_class", "node_pool", "network_interface", "state_dir", "alloc_dir")
+        if given.get(key)
+    }
+    if given.get("servers"):
+        client["servers"] = [one for text in given["servers"] for one in text.split(",")]
+    if given.get("meta"):
+        client["meta"] = dict(one.partition("=")[::2] for one in given["meta"])
+    if given.get("client_mode") or dev:
+        client["enabled"] = True
+    if client:
+        flags["client"] = client
     if dev:
         server |= {"enabled": True, "bootstrap_expect": 1}
         flags |= {"dev": True, "telemetry": {"prometheus_metrics": True}, "enable_debug": True}

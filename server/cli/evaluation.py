@@ -9,7 +9,8 @@ import click
 
 from yurt.server.cli.client import Client
 from yurt.server.cli.options import api, as_json, verbose
-from yurt.server.cli.output import date, now_text, pairs, print_json, short
+from yurt.server.cli.output import date, now_text, pairs, print_json, short, table
+from yurt.server.cli.resolve import only_match
 
 POLL_SECONDS = 0.2
 PLACEMENT_FAILED = 2
@@ -21,6 +22,34 @@ def evaluation() -> None:
     """Look at evaluations."""
 
 
+@evaluation.command(name="list")
+@click.option("--job", "job_id", default="", help="Only those of this job.")
+@click.option("--status", "wanted", default="", help="Only those with this status.")
+@click.option("--filter", "expression", default="", help="Only those that this expression fits.")
+@click.option("--per-page", type=int, help="At most so many.")
+@as_json
+@verbose
+@api
+def list_(client: Client, as_json: bool, verbose: bool, **flags: Any) -> None:
+    """List evaluations, newest first."""
+    query = {"job": flags["job_id"], "status": flags["wanted"], "filter": flags["expression"], "reverse": "true"}
+    if flags["per_page"]:
+        query["per_page"] = str(flags["per_page"])
+    found = client.get("/v1/evaluations", **query)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            short(one["ID"], verbose), one["Priority"], one["TriggeredBy"], one["JobID"], one.get("Namespace", ""),
+            one["Status"], "N/A" if one["Status"] == "blocked" else str(bool(one.get("FailedTGAllocs"))).lower(),
+        )
+        for one in found
+    ]  # fmt: skip
+    header = ("ID", "Priority", "Triggered By", "Job ID", "Namespace", "Status", "Placement Failures")
+    click.echo(table(header, rows) if rows else "No evals found")
+
+
 @evaluation.command(name="status")
 @click.argument("eval_id")
 @as_json
@@ -28,7 +57,10 @@ def evaluation() -> None:
 @api
 def status(client: Client, eval_id: str, as_json: bool, verbose: bool) -> None:
     """Show one evaluation."""
-    one = client.get(f"/v1/evaluation/{eval_id}")
+    eval_id = only_match(
+        client, "/v1/evaluations", eval_id, "evaluation", lambda found: "\n".join(e["ID"] for e in found)
+    )
+    one = client.get(f"/v1/evaluation/{eval_id}", related="true")
     if as_json:
         print_json(one)
         return
@@ -46,6 +78,16 @@ def status(client: Client, eval_id: str, as_json: bool, verbose: bool) -> None:
     click.echo(pairs(rows))
     for line in failures(one):
         click.echo(line)
+    if related := one.get("RelatedEvals"):
+        shown = [(short(e["ID"], verbose), e["Priority"], e["TriggeredBy"], e["Status"]) for e in related]
+        click.echo("\nRelated Evaluations\n" + table(("ID", "Priority", "Triggered By", "Status"), shown))
+    if placed := client.get(f"/v1/evaluation/{eval_id}/allocations"):
+        kept = [(short(a["ID"], verbose), short(a["NodeID"], verbose), a["Name"], a["ClientStatus"]) for a in placed]
+        click.echo("\nPlacements\n" + table(("ID", "Node ID", "Name", "Status"), kept))
+
+
+def _ids(found: list[dict[str, Any]]) -> str:
+    return "\n".join(one["ID"] for one in found)
 
 
 def monitor(client: Client, eval_id: str, *, verbose: bool = False) -> int:
@@ -53,6 +95,7 @@ def monitor(client: Client, eval_id: str, *, verbose: bool = False) -> int:
     shown = short(eval_id, verbose)
     click.echo(f'==> {now_text()}: Monitoring evaluation "{shown}"')
     status, delay = "", POLL_SECONDS
+    told: dict[str, str] = {}
     while True:
         one = client.get(f"/v1/evaluation/{eval_id}")
         if not status:
@@ -61,10 +104,24 @@ def monitor(client: Client, eval_id: str, *, verbose: bool = False) -> int:
             change = f'"{status}" -> "{one["Status"]}"' if status else f'"{one["Status"]}"'
             click.echo(f"    {now_text()}: Evaluation status changed: {change}")
             status = one["Status"]
+        _tell_allocations(client, eval_id, told, verbose)
         if status in ENDED:
             return _conclude(one, shown, verbose)
         time.sleep(delay)
         delay = min(delay * 1.5, 2.0)
+
+
+def _tell_allocations(client: Client, eval_id: str, told: dict[str, str], verbose: bool) -> None:
+    """Say which allocations were made, and what became of those that were told of."""
+    for one in client.get(f"/v1/evaluation/{eval_id}/allocations"):
+        known, status = told.get(one["ID"]), one["ClientStatus"]
+        name = f'Allocation "{short(one["ID"], verbose)}"'
+        if known is None:
+            node = short(one["NodeID"], verbose)
+            click.echo(f'    {now_text()}: {name} created: node "{node}", group "{one["TaskGroup"]}"')
+        elif known != status:
+            click.echo(f'    {now_text()}: {name} status changed: "{known}" -> "{status}"')
+        told[one["ID"]] = status
 
 
 def _conclude(one: dict[str, Any], shown: str, verbose: bool) -> int:

@@ -10,6 +10,7 @@ from yurt.server.cli import (
     job_periodic,
     job_plan,
     job_read,
+    job_rollout,
     job_scaling,
     job_tag,
     job_validate,
@@ -38,5 +39,8 @@ for command in (
     job_periodic.periodic,
     job_scaling.scaling_events,
     job_tag.tag,
+    job_rollout.allocs,
+    job_rollout.deployments,
+    job_rollout.promote,
 ):
     job.add_command(command)

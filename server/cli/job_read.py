@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+from yurt.server.cli.alloc import listing as alloc_listing
 from yurt.server.cli.client import ApiError, Client, job_path
+from yurt.server.cli.deployment import shown
 from yurt.server.cli.job_children import is_parent, parent_status
 from yurt.server.cli.options import api, as_json, verbose
-from yurt.server.cli.output import ago, date, fail, paint, pairs, print_json, short, table
+from yurt.server.cli.output import date, fail, paint, pairs, print_json, table
 
 
 def resolve(client: Client, given: str) -> str:
@@ -64,8 +66,8 @@ def status(client: Client, job_id: str | None, as_json: bool, verbose: bool) -> 
         return
     click.echo("\n" + paint("Summary", "white", bold=True) + "\n" + _summary(summary))
     if deployment:
-        click.echo("\n" + paint("Latest Deployment", "white", bold=True) + "\n" + _deployment(deployment, verbose))
-    click.echo("\n" + paint("Allocations", "white", bold=True) + "\n" + _allocations(allocations, verbose))
+        click.echo("\n" + paint("Latest Deployment", "white", bold=True) + "\n" + shown(deployment, verbose))
+    click.echo("\n" + paint("Allocations", "white", bold=True) + "\n" + alloc_listing(allocations, verbose))
 
 
 def _overview(job: dict[str, Any]) -> str:
@@ -96,38 +98,6 @@ def _summary(summary: dict[str, Any]) -> str:
         states = ("Pending", "Running", "Dead")
         text += "\n\nChildren Job Summary\n" + table(states, [[children[s] for s in states]])
     return text
-
-
-def _deployment(deployment: dict[str, Any], verbose: bool) -> str:
-    head = pairs(
-        [
-            ("ID", short(deployment["ID"], verbose)),
-            ("Status", deployment["Status"]),
-            ("Description", deployment["StatusDescription"]),
-        ]
-    )
-    columns = ("DesiredTotal", "PlacedAllocs", "HealthyAllocs", "UnhealthyAllocs")
-    rows = [(name, *(state[c] for c in columns)) for name, state in sorted(deployment["TaskGroups"].items())]
-    return head + "\n\nDeployed\n" + table(("Task Group", "Desired", "Placed", "Healthy", "Unhealthy"), rows)
-
-
-def _allocations(allocations: list[dict[str, Any]], verbose: bool) -> str:
-    if not allocations:
-        return "No allocations placed"
-    rows = [
-        (
-            short(one["ID"], verbose),
-            short(one["NodeID"], verbose),
-            one["TaskGroup"],
-            one["JobVersion"],
-            one["DesiredStatus"],
-            one["ClientStatus"],
-            ago(one["CreateTime"]),
-            ago(one["ModifyTime"]),
-        )
-        for one in sorted(allocations, key=lambda one: -one["CreateIndex"])
-    ]
-    return table(("ID", "Node ID", "Task Group", "Version", "Desired", "Status", "Created", "Modified"), rows)
 
 
 @click.command()

@@ -13,12 +13,14 @@ from yurt import __version__
 # noun or short form → (module, attribute); loaded only when used, so that `yurt agent` starts quickly
 COMMANDS = {
     "agent": ("agent", "agent"),
+    "alloc": ("alloc", "alloc"),
     "completion": ("completion", "completion"),
+    "deployment": ("deployment", "deployment"),
     "eval": ("evaluation", "evaluation"),
     "init": ("job_init", "init"),
     "job": ("job", "job"),
     "namespace": ("namespace", "namespace"),
-    "node": ("node_pool", "node"),
+    "node": ("node", "node"),
     "operator": ("operator", "operator"),
     "plan": ("job_plan", "plan"),
     "run": ("job_write", "run"),

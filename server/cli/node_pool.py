@@ -18,11 +18,6 @@ _FIELDS = {
 
 
 @click.group()
-def node() -> None:
-    """Look at nodes and their pools."""
-
-
-@node.group()
 def pool() -> None:
     """Look at node pools and change them."""
 

@@ -13,6 +13,7 @@ import msgspec
 from yurt.fsm.lang.duration import parse_duration
 from yurt.fsm.structs.operator import PreemptionConfig, SchedulerConfiguration
 from yurt.server.address import join_address, with_port
+from yurt.server.config.client import Client
 
 Text = str
 Duration = str | int
@@ -209,7 +210,7 @@ class AgentConfig(Block, frozen=True):
     limits: Limits = Limits()
     tls: Tls = Tls()
     telemetry: Telemetry = Telemetry()
-    client: dict[str, Any] = {}
+    client: Client = Client()
     acl: dict[str, Any] = {}
     autopilot: Autopilot = Autopilot()
     plugin: Any = None
@@ -250,6 +251,12 @@ class AgentConfig(Block, frozen=True):
         server = self.server
         lists = (server.server_join.retry_join, server.server_join.start_join, server.retry_join, server.start_join)
         return [with_port(one, 4647) for listed in lists for one in listed]
+
+    def server_addresses(self) -> list[str]:
+        """HOST:PORT of the API of the servers that the node agent looks for."""
+        client = self.client
+        lists = (client.servers, client.server_join.retry_join, client.server_join.start_join)
+        return [with_port(one, 4646) for listed in lists for one in listed]
 
 
 def nanoseconds(value: Duration) -> int:

@@ -85,10 +85,10 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def check(config: AgentConfig) -> None:
     """Refuse what cannot start (spec cluster §16)."""
     server = config.server
-    if not server.enabled and not config.client.get("enabled") and not config.dev:
+    if not server.enabled and not config.client.enabled and not config.dev:
         raise ConfigError("Must specify either server, client or dev mode for the agent.")
-    if config.client.get("enabled") and not server.enabled and not config.dev:
-        raise ConfigError("This version has no node agent: give server { enabled = true } or -dev")
+    if config.client.enabled and not server.enabled and not config.server_addresses():
+        raise ConfigError("A node agent without a server needs to know servers: give client { servers = [...] }")
     if not config.data_dir and not config.dev:
         raise ConfigError('Must specify "data_dir" config option or "data-dir" CLI flag')
     if config.data_dir and not config.data_dir.startswith("/"):

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.openapi import description
+from yurt.server.http.streams import send_stream
 from yurt.server.http.table import BODY_BYTES_MAX, JOB_BYTES_MAX, ROUTES, find
 from yurt.server.server import Server
 
@@ -95,6 +96,10 @@ class App:
             receive=None if limit else receive,
         )  # fmt: skip
         answer = await self._dispatcher.answer(context)
+        if answer.stream is not None:
+            headers_sent = [*answer.headers, VARY, *self._extra]
+            await send_stream(scope, receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
+            return
         if "pretty" in context.query and context.query["pretty"] != "0":
             answer = _pretty(answer)
         if b"deflate" in (accepted := headers.get(b"accept-encoding", b"")) and b"gzip" not in accepted:

@@ -22,12 +22,19 @@ QUERY_BYTES_MAX = 8192
 
 
 class Answer:
-    """Status, headers and body."""
+    """Status, headers and body, or in its place a stream of pieces that ends with the connection."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "headers", "status", "stream")
 
-    def __init__(self, status: int, body: bytes = b"", headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        self.status, self.body, self.headers = status, body, headers
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        *,
+        stream: AsyncIterator[bytes] | None = None,
+    ) -> None:
+        self.status, self.body, self.headers, self.stream = status, body, headers, stream
 
 
 class FileAnswer(Answer):

@@ -73,7 +73,7 @@ class Reads:
     async def answer(self, context: Context, query: Query) -> Answer:
         """Run a query, or wait for it with `index`."""
         options = read_options(context)
-        key = (query, context.arguments, _without_waiting(context))
+        key = (query, context.arguments, _without_waiting(context), context.headers.get(b"x-nomad-token"))
         found = self._compute(context, query, options, key)
         if options.index > 0 and found.index <= options.index:
             found = await self._wait(context, query, options, key, found)

@@ -28,14 +28,20 @@ from yurt.fsm.structs.operator import SchedulerConfiguration
 from yurt.server.http.context import Answer, Context
 from yurt.server.http.reads import Query
 from yurt.server.http.routes import (
+    allocations,
     cluster,
+    deployments,
     enterprise,
+    events,
     jobs_change,
     jobs_parse,
     jobs_read,
     jobs_write,
+    node_agent,
+    nodes,
     raft,
     scheduling,
+    search,
     snapshot,
 )
 
@@ -92,11 +98,14 @@ FIXED: tuple[Route, ...] = (
         "/v1/validate/job", "read-job",
         put=jobs_write.validate, local=True, body_bytes_max=JOB_BYTES_MAX, body=RegisterRequest,
     ),
-    Route("/v1/evaluations", "read-job", get=scheduling.list_evaluations),
+    Route(
+        "/v1/evaluations", "read-job",
+        get=scheduling.list_evaluations, delete=scheduling.delete_evaluations, body=scheduling.DeleteRequest,
+    ),
     Route("/v1/evaluations/count", "read-job", get=scheduling.count_evaluations),
-    Route("/v1/allocations", "read-job", get=scheduling.list_allocations),
-    Route("/v1/deployments", "read-job", get=scheduling.list_deployments),
-    Route("/v1/nodes", "node:read", get=cluster.list_nodes),
+    Route("/v1/allocations", "read-job", get=allocations.list_allocations),
+    Route("/v1/deployments", "read-job", get=deployments.list_deployments),
+    Route("/v1/nodes", "node:read", get=nodes.list_nodes),
     Route("/v1/node/pools", "list-node-pools", get=cluster.list_node_pools, put=cluster.write_node_pool, body=NodePool),
     Route("/v1/namespaces", "list-namespaces", get=cluster.list_namespaces),
     Route("/v1/namespace", "management", put=cluster.write_namespace, body=Namespace),
@@ -131,6 +140,18 @@ FIXED: tuple[Route, ...] = (
     ),
     Route("/v1/operator/license", "operator:read", getter=enterprise.no_license, put=enterprise.only_there, local=True),
     *(Route(path, "management", getter=_E, put=_E, delete=_E, local=True) for path in enterprise.PATHS),
+    Route("/v1/search", "read-job", put=search.search, body=search.SearchRequest),
+    Route("/v1/search/fuzzy", "read-job", put=search.fuzzy, body=search.SearchRequest),
+    Route("/v1/event/stream", "read-job", getter=events.stream, local=True),
+    # What node agents ask for; a node shows its own secret.
+    Route("/v1/agent-rpc/Node.Register", "node", put=node_agent.register, body=node_agent.NodeRegisterRequest),
+    Route("/v1/agent-rpc/Node.UpdateStatus", "node", put=node_agent.update_status, body=node_agent.StatusRequest),
+    Route("/v1/agent-rpc/Node.GetClientAllocs", "node", get=node_agent.client_allocs),
+    Route("/v1/agent-rpc/Alloc.GetAllocs", "node", put=node_agent.get_allocs, body=node_agent.AllocsRequest),
+    Route(
+        "/v1/agent-rpc/Node.UpdateAlloc", "node",
+        put=node_agent.update_alloc, body_bytes_max=JOB_BYTES_MAX, body=node_agent.UpdateRequest,
+    ),
     Route("/v1/system/gc", "management", put=cluster.collect_garbage, only_put=True),
     Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries, only_put=True),
 )  # fmt: skip
@@ -147,7 +168,7 @@ JOB = Route(
 # In this order: the first ending that fits is the endpoint.
 JOB_SUFFIXES: tuple[tuple[str, Route], ...] = (
     ("/evaluate", Route(f"{_J}/evaluate", _S, put=jobs_write.evaluate, body=EvaluateRequest)),
-    ("/allocations", Route(f"{_J}/allocations", "read-job", get=jobs_read.job_allocations)),
+    ("/allocations", Route(f"{_J}/allocations", "read-job", get=allocations.job_allocations)),
     ("/evaluations", Route(f"{_J}/evaluations", "read-job", get=jobs_read.job_evaluations)),
     ("/periodic/force", Route(f"{_J}/periodic/force", "dispatch-job", put=jobs_change.force_periodic)),
     ("/plan", Route(f"{_J}/plan", _S, put=jobs_change.plan, body_bytes_max=JOB_BYTES_MAX, body=JobPlanRequest)),
@@ -186,21 +207,52 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
         for path in enterprise.PREFIXES
     ),
     ("/v1/evaluation/", Route("/v1/evaluation/:id", "read-job", get=scheduling.read_evaluation)),
-    ("/v1/allocation/", Route("/v1/allocation/:id", "read-job", get=scheduling.read_allocation)),
+    ("/v1/allocation/", Route("/v1/allocation/:id", "read-job", get=allocations.read_allocation)),
     (
         "/v1/deployment/allocations/",
-        Route("/v1/deployment/allocations/:id", "read-job", get=scheduling.deployment_allocations),
+        Route("/v1/deployment/allocations/:id", "read-job", get=allocations.deployment_allocations),
     ),
-    ("/v1/deployment/", Route("/v1/deployment/:id", "read-job", get=scheduling.read_deployment)),
+    *(
+        (
+            f"/v1/deployment/{verb}/",
+            Route(f"/v1/deployment/{verb}/:id", _S, put=handler, body=deployments.DeploymentRequest),
+        )
+        for verb, handler in (
+            ("promote", deployments.promote), ("pause", deployments.pause), ("fail", deployments.fail),
+            ("unblock", deployments.unblock), ("allocation-health", deployments.set_health),
+        )
+    ),
+    ("/v1/deployment/", Route("/v1/deployment/:id", "read-job", get=deployments.read_deployment)),
+    ("/v1/node/", Route("/v1/node/:id", "node:read", get=nodes.read_node)),
 )  # fmt: skip
-EVALUATION_ALLOCATIONS = Route("/v1/evaluation/:id/allocations", "read-job", get=scheduling.evaluation_allocations)
+# Endings of paths that begin like one of the above.
+ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
+    "/v1/evaluation/:id": (
+        (
+            "/allocations",
+            Route("/v1/evaluation/:id/allocations", "read-job", get=allocations.evaluation_allocations),
+        ),
+    ),
+    "/v1/allocation/:id": (("/stop", Route("/v1/allocation/:id/stop", "alloc-lifecycle", put=allocations.stop)),),
+    "/v1/node/pool/:name": (("/nodes", Route("/v1/node/pool/:name/nodes", "node:read", get=nodes.pool_nodes)),),
+    "/v1/node/:id": (
+        ("/allocations", Route("/v1/node/:id/allocations", "node:read", get=nodes.node_allocations)),
+        (
+            "/eligibility",
+            Route("/v1/node/:id/eligibility", "node:write", put=nodes.set_eligibility, body=nodes.EligibilityRequest),
+        ),
+        ("/drain", Route("/v1/node/:id/drain", "node:write", put=nodes.drain, body=nodes.DrainRequest)),
+        ("/evaluate", Route("/v1/node/:id/evaluate", "node:write", put=nodes.evaluate)),
+        ("/purge", Route("/v1/node/:id/purge", "node:write", put=nodes.purge)),
+    ),
+}
 ROUTES: tuple[Route, ...] = (
     *FIXED,
     JOB,
     *(route for _, route in JOB_SUFFIXES),
     TAG,
     *(route for _, route in PREFIXES),
-    EVALUATION_ALLOCATIONS,
+    *(route for endings in ENDINGS.values() for _, route in endings),
 )
 _BY_PATH = {route.path: route for route in FIXED}
 
@@ -218,8 +270,9 @@ def find(path: str) -> tuple[Route, tuple[str, ...]] | None:
     for prefix, route in PREFIXES:
         if path.startswith(prefix):
             rest = path[len(prefix) :]
-            if route.path == "/v1/evaluation/:id" and rest.endswith("/allocations"):
-                return EVALUATION_ALLOCATIONS, (rest.removesuffix("/allocations"),)
+            for ending, longer in ENDINGS.get(route.path, ()):
+                if rest.endswith(ending):
+                    return longer, (rest.removesuffix(ending),)
             if "/" in rest and route.path == "/v1/allocation/:id":
                 raise Refusal(404, "resource not found")
             return route, (rest,)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.process.servers import cluster, wait_for
 from tests.process.test_membership import RetryingWriter
+from yurt.fsm.commands import COMMAND_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,8 +27,9 @@ def next_version(directory: Path) -> str:
         shutil.copytree(ROOT / room, package / room, ignore=shutil.ignore_patterns("__pycache__"))
     commands = package / "fsm/commands.py"
     text = commands.read_text()
-    assert "COMMAND_VERSION = 1\n" in text
-    commands.write_text(text.replace("COMMAND_VERSION = 1\n", "COMMAND_VERSION = 2\n"))
+    known = f"COMMAND_VERSION = {COMMAND_VERSION}\n"
+    assert known in text
+    commands.write_text(text.replace(known, f"COMMAND_VERSION = {COMMAND_VERSION + 1}\n"))
     init = package / "__init__.py"
     init.write_text(init.read_text().replace('__version__ = "', '__version__ = "9.'))
     return str(package.parent)

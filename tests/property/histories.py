@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.property.node_histories import node_commands, placements, start_nodes
 from yurt.fsm import commands as c
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.deployment import Deployment, DeploymentState
@@ -123,11 +124,12 @@ others: dict[type[c.Command], st.SearchStrategy[Any]] = {
     c.UpdateEvaluations: st.builds(c.UpdateEvaluations, now_ns=times, evaluations=evaluation_lists),
     c.ApplyPlan: st.builds(
         c.ApplyPlan, now_ns=times, eval_id=ids, deployment=st.one_of(st.none(), deployments),
-        deployment_updates=st.lists(updates, max_size=2).map(tuple), evaluations=evaluation_lists,
+        deployment_updates=st.lists(updates, max_size=2).map(tuple), evaluations=evaluation_lists, **placements,
     ),
     c.CollectGarbage: st.builds(
         c.CollectGarbage, now_ns=times, evaluation_ids=id_lists, deployment_ids=id_lists,
         jobs=st.lists(st.tuples(spaces, any_ids), max_size=4).map(tuple),
+        allocation_ids=st.sampled_from([(), ("a1", "a2")]), node_ids=st.sampled_from([(), ("n1", "n2")]),
     ),
     c.UpsertNodePool: st.builds(
         c.UpsertNodePool, pool=st.builds(NodePool, name=st.sampled_from(["gpu", "default"]), meta=metas)
@@ -146,6 +148,7 @@ others: dict[type[c.Command], st.SearchStrategy[Any]] = {
         configuration=st.builds(AutopilotConfiguration, min_quorum=st.integers(0, 5)),
     ),
     c.ReconcileSummaries: st.builds(c.ReconcileSummaries),
+    **node_commands,
 }  # fmt: skip
 assert {c.RegisterJob, *others} == set(c.COMMANDS), "every command is in the histories"
 
@@ -166,9 +169,9 @@ def start() -> list[bytes]:
         c.DispatchJob(namespace="default", job_id="tmpl", child_id="tmpl/dispatch-1-x", eval_id="e5"),
         c.LaunchPeriodicJob(namespace="default", job_id="cron", launch_seconds=60, eval_id="e6"),
     ]
-    return [c.encode(command) for command in made]
+    return [c.encode(command) for command in (*made, *start_nodes())]
 
 
 histories = st.one_of(
-    st.lists(payloads, max_size=15), st.lists(payloads, min_size=12, max_size=30).map(lambda more: [*start(), *more])
+    st.lists(payloads, max_size=15), st.lists(payloads, min_size=20, max_size=45).map(lambda more: [*start(), *more])
 )

@@ -98,3 +98,24 @@ def test_never_two_of_a_job_in_work_and_none_is_lost(steps: list[tuple[str, int,
             broker.nack(failed, now)
             alive -= {one.id for one in broker.failed}
     assert sum(broker.counts().values()) == len(alive)
+
+
+def test_one_that_is_woken_while_it_is_in_work_is_worked_on_once_more() -> None:
+    broker, one = Broker(), evaluation(1)
+    broker.wake(one, 0)
+    assert broker.dequeue(0) == one
+    broker.wake(one, 0)
+    assert broker.dequeue(0) is None
+    assert broker.ack(one.id) == []
+    assert broker.dequeue(0) == one
+    assert broker.ack(one.id) == [] and broker.dequeue(0) is None
+    assert broker.counts() == {"ready": 0, "unacked": 0, "pending": 0, "waiting": 0}
+
+
+def test_a_wake_is_forgotten_if_the_work_was_not_done() -> None:
+    broker, one = Broker(), evaluation(1)
+    broker.enqueue(one, 0)
+    broker.dequeue(0)
+    broker.wake(one, 0)
+    broker.nack(one.id, 0)
+    assert broker.dequeue(2) == one and broker.ack(one.id) == [] and broker.dequeue(2) is None

@@ -22,7 +22,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.lang.strconv import parse_uint
-from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS, NODES, SCHEDULER_CONFIG, Table
+from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS, SCHEDULER_CONFIG, Table
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import replace, to_builtins
 from yurt.fsm.structs.namespace import Namespace
@@ -32,7 +32,7 @@ from yurt.server.address import split_address
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import Found
-from yurt.server.http.routes.jobs_read import missing
+from yurt.server.http.routes.lookup import missing
 from yurt.server.raft.errors import NotLeader
 
 _NAMESPACE = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")
@@ -305,12 +305,6 @@ async def delete_node_pool(context: Context) -> Answer:
     command = DeleteNodePool(now_ns=server.now_ns(), name=context.arguments[0], region=server.region)
     result = await server.propose(command)
     return Answer(200, b"", (index_header(result.index),))
-
-
-def list_nodes(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/nodes: this version has none."""
-    rows, token = page(view.scan(NODES, prefix=options.prefix or None), options, lambda node: node.id)
-    return Found(_encoded(context, NODES, rows), view.table_index(NODES), ((NODES, None),), next_token=token)
 
 
 # --- scheduler configuration

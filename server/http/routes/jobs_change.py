@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import Any
 
 import orjson
@@ -191,7 +192,9 @@ async def plan(context: Context) -> Answer:
     server = context.server
     view = server.view()
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))
+    started = time.perf_counter_ns()
     planned = plan_job(view, ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
+    planned = planned.timed(time.perf_counter_ns() - started)
     index = stored.job_modify_index if stored else 0
     periodic = ready.job.periodic
     launch = next_time(periodic, server.now_ns(), server.limits.zones) if periodic is not None else None

@@ -21,13 +21,14 @@ from yurt.fsm.store.schema import (
 )
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Prefix
-from yurt.fsm.structs.allocation import Allocation, AllocationStub
+from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import Record, to_builtins, to_json
 from yurt.fsm.structs.job import Job, JobSummary
 from yurt.server.http.context import Answer, Context, ReadOptions, json_answer, text
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN, Found
 from yurt.server.http.routes.job_diffs import LARGE_BYTES, diff_version, encoded_diffs, pairs_of_versions
+from yurt.server.http.routes.lookup import missing
 
 
 class JobStub(Record, frozen=True):
@@ -114,11 +115,6 @@ def read_job(view: View, context: Context, options: ReadOptions) -> Found:
     return Found(context.server.machine.store.encoded(JOBS, job), job.modify_index, ((JOBS, key),))
 
 
-def missing(message: str, index: int, *watch: Any) -> Found:
-    """A 404 that can be waited on."""
-    return Found(message.encode(), index, watch, status=404)
-
-
 def read_versions(view: View, context: Context, options: ReadOptions) -> Found:
     """Any method on /v1/job/:id/versions."""
     _ = context.flag("diffs"), diff_version(context)  # bad values come before a job that is not there
@@ -174,23 +170,6 @@ def submission_version(context: Context) -> int:
         return parse_uint(context.query.get("version", ""))
     except ValueError:
         raise Refusal(400, "Unable to parse job submission version parameter") from None
-
-
-def alloc_stub(allocation: Allocation) -> AllocationStub:
-    """An allocation in a list."""
-    fields: dict[str, Any] = {name: getattr(allocation, name, None) for name in AllocationStub.__struct_fields__}
-    fields["job_type"] = allocation.job.type if allocation.job else ""
-    fields["job_version"] = allocation.job.version if allocation.job else 0
-    if fields["desired_transition"] is None:
-        del fields["desired_transition"]
-    return AllocationStub(**fields)
-
-
-def job_allocations(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/job/:id/allocations."""
-    key = (context.namespace, context.arguments[0])
-    body = join(to_json(alloc_stub(one)) for one in view.find(ALLOCATIONS, "job", key))
-    return Found(body, view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
 
 
 def job_evaluations(view: View, context: Context, options: ReadOptions) -> Found:

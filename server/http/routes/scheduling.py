@@ -1,61 +1,34 @@
-"""Evaluations, allocations and deployments as lists and single objects (spec cluster §4–§6)."""
+"""Evaluations as lists and single objects, and their deletion (spec cluster §5)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
 import orjson
 
+from yurt.fsm.commands import CollectGarbage
 from yurt.fsm.errors import Refusal
-from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, Table
+from yurt.fsm.job.decode import decode_body
+from yurt.fsm.lang.filter import FilterError, compile_filter
+from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, SCHEDULER_CONFIG
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.base import replace, to_json
-from yurt.server.http.context import Context, ReadOptions
+from yurt.fsm.structs.base import Record, replace, to_json
+from yurt.fsm.structs.evaluation import Evaluation
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import Found
-from yurt.server.http.routes.jobs_read import alloc_stub, missing
+from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of, token_of
 
-_HEX = frozenset("0123456789abcdefABCDEF")
-UUID_LENGTH = 36
-
-
-def _by_creation(row: Any) -> tuple[int, str]:
-    return (row.create_index, row.id)
+LIST_LOOKUP, LOOKUP = "eval lookup failed: ", "failed to lookup eval: eval lookup failed: "
+DELETED_MAX = 7281
 
 
-def _rows(view: View, context: Context, options: ReadOptions, table: Table[str, Any], what: str) -> Iterable[Any]:
-    """The rows of the namespace, by creation or, with a prefix, by ID."""
-    namespace, prefix = context.namespace, options.prefix
-    if prefix:
-        check_prefix(prefix, what)
-        found = view.scan(table, prefix=prefix, reverse=options.reverse)
-        return (row for row in found if namespace in ("*", row.namespace))
-    ordered = view.scan(table, order="created", reverse=options.reverse)
-    return (row for row in ordered if namespace in ("*", row.namespace))
+class DeleteRequest(Record, frozen=True):
+    """DELETE /v1/evaluations: by IDs or by filter."""
 
-
-def check_prefix(prefix: str, what: str) -> None:
-    """Refuse what cannot begin a UUID (spec cluster §0.2)."""
-    digits = prefix.replace("-", "")
-    for character in digits:
-        if character not in _HEX:
-            code = f"U+{ord(character):04X} '{character}'"
-            raise Refusal(500, f"{what}index error: Invalid UUID: encoding/hex: invalid byte: {code}")
-    if len(digits) % 2:
-        raise Refusal(500, f"{what}index error: Input (without hyphens) must be even length")
-
-
-def check_uuid(identifier: str, what: str) -> None:
-    """Refuse what is no UUID."""
-    if len(identifier) != UUID_LENGTH:
-        raise Refusal(500, f"{what}index error: UUID must be 36 characters")
-
-
-def _token(options: ReadOptions) -> Callable[[Any], str]:
-    if options.prefix:
-        return lambda row: str(row.id)
-    return lambda row: f"{row.create_index}.{row.id}"
+    eval_ids: tuple[str, ...] | None = None
+    filter: str = ""
 
 
 def list_evaluations(view: View, context: Context, options: ReadOptions) -> Found:
@@ -63,40 +36,19 @@ def list_evaluations(view: View, context: Context, options: ReadOptions) -> Foun
     status, job = context.query.get("status", ""), context.query.get("job", "")
     if options.filter and (status or job):
         raise Refusal(400, "Filter expression cannot be used with other filter parameters")
-    rows = _rows(view, context, options, EVALUATIONS, "eval lookup failed: ")
+    rows = rows_of(view, context, options, EVALUATIONS, LIST_LOOKUP)
     if status or job:
         rows = (row for row in rows if status in ("", row.status) and job in ("", row.job_id))
-    found, token = _page(rows, options)
+    found, token = page_by_creation(rows, options)
     store = context.server.machine.store
     body = join(store.encoded(EVALUATIONS, row) for row in found)
     return Found(body, view.table_index(EVALUATIONS), ((EVALUATIONS, None),), next_token=token)
 
 
-def _page(rows: Iterable[Any], options: ReadOptions) -> tuple[list[Any], str]:
-    """A page whose token is compared by creation index first."""
-    token = options.next_token
-    if token and not options.prefix and "." in token:
-        index, _, identifier = token.partition(".")
-        if index.isdigit():
-            start = (int(index), identifier)
-            kept = (r for r in rows if (_by_creation(r) <= start if options.reverse else _by_creation(r) >= start))
-            bare = _without_token(options)
-            return page(kept, bare, _token(options))
-    return page(rows, options, _token(options))
-
-
-def _without_token(options: ReadOptions) -> ReadOptions:
-    bare = ReadOptions.__new__(ReadOptions)
-    for name in ReadOptions.__slots__:
-        setattr(bare, name, getattr(options, name))
-    bare.next_token = ""
-    return bare
-
-
 def read_evaluation(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/evaluation/:id."""
     eval_id = context.arguments[0]
-    check_uuid(eval_id, "failed to lookup eval: eval lookup failed: ")
+    check_uuid(eval_id, LOOKUP)
     row = view.get(EVALUATIONS, eval_id)
     if row is None:
         return missing("eval not found", view.table_index(EVALUATIONS), (EVALUATIONS, eval_id))
@@ -122,54 +74,53 @@ def _related(view: View, row: Any) -> list[Any]:
 
 def count_evaluations(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/evaluations/count."""
-    rows, _ = page(_rows(view, context, options, EVALUATIONS, "eval lookup failed: "), options, _token(options))
+    rows, _ = page(rows_of(view, context, options, EVALUATIONS, LIST_LOOKUP), options, token_of(options))
     index = view.table_index(EVALUATIONS)
     body = {"Count": len(rows), "Index": index, "KnownLeader": True, "LastContact": 0, "NextToken": ""}
     return Found(orjson.dumps(body), index, ((EVALUATIONS, None),))
 
 
-def evaluation_allocations(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/evaluation/:id/allocations."""
-    rows = view.find(ALLOCATIONS, "eval", context.arguments[0])
-    return Found(join(to_json(alloc_stub(one)) for one in rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+async def delete_evaluations(context: Context) -> Answer:
+    """DELETE /v1/evaluations: only while the broker is paused, and only what has ended and is not needed."""
+    given = msgspec.convert(decode_body(context.body, DeleteRequest), DeleteRequest)
+    ids = given.eval_ids or ()
+    if not ids and not given.filter:
+        raise Refusal(400, "evals must be deleted by either ID or filter")
+    if ids and given.filter:
+        raise Refusal(400, "evals cannot be deleted by both ID and filter")
+    if len(ids) > DELETED_MAX:
+        raise Refusal(400, f"request includes {len(ids)} evaluation IDs, must be {DELETED_MAX} or fewer")
+    server = context.server
+    view = server.view()
+    configuration = view.get(SCHEDULER_CONFIG, "")
+    if configuration is None or not configuration.pause_eval_broker:
+        raise Refusal(500, "eval broker is enabled; eval broker must be paused to delete evals")
+    chosen = _by_id(view, ids) if ids else _by_filter(view, context.namespace, given.filter)
+    for one in chosen:
+        if not one.is_terminal or not all(alloc.is_terminal for alloc in view.find(ALLOCATIONS, "eval", one.id)):
+            raise Refusal(500, f"eval {one.id} is not safe to delete")
+    if not chosen:
+        return json_answer(orjson.dumps({"Count": 0, "Index": 0}), index_header(0))
+    command = CollectGarbage(now_ns=server.now_ns(), evaluation_ids=tuple(one.id for one in chosen))
+    result = await server.propose(command)
+    return json_answer(orjson.dumps({"Count": len(chosen), "Index": result.index}), index_header(result.index))
 
 
-def list_allocations(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/allocations."""
-    rows, token = _page(_rows(view, context, options, ALLOCATIONS, "alloc lookup failed: "), options)
-    body = join(to_json(alloc_stub(one)) for one in rows)
-    return Found(body, view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),), next_token=token)
+def _by_id(view: View, ids: tuple[str, ...]) -> list[Evaluation]:
+    found = []
+    for eval_id in ids:
+        check_uuid(eval_id, LOOKUP)
+        evaluation = view.get(EVALUATIONS, eval_id)
+        if evaluation is None:
+            raise Refusal(500, "eval not found")
+        found.append(evaluation)
+    return found
 
 
-def read_allocation(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/allocation/:id."""
-    alloc_id = context.arguments[0]
-    check_uuid(alloc_id, "alloc lookup failed: ")
-    row = view.get(ALLOCATIONS, alloc_id)
-    if row is None:
-        return missing("alloc not found", view.table_index(ALLOCATIONS), (ALLOCATIONS, alloc_id))
-    return Found(context.server.machine.store.encoded(ALLOCATIONS, row), row.modify_index, ((ALLOCATIONS, alloc_id),))
-
-
-def list_deployments(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/deployments."""
-    rows, token = _page(_rows(view, context, options, DEPLOYMENTS, ""), options)
-    store = context.server.machine.store
-    body = join(store.encoded(DEPLOYMENTS, row) for row in rows)
-    return Found(body, view.table_index(DEPLOYMENTS), ((DEPLOYMENTS, None),), next_token=token)
-
-
-def read_deployment(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/deployment/:id."""
-    identifier = context.arguments[0]
-    check_uuid(identifier, "deployment lookup failed: ")
-    row = view.get(DEPLOYMENTS, identifier)
-    if row is None:
-        return missing("deployment not found", view.table_index(DEPLOYMENTS), (DEPLOYMENTS, identifier))
-    return Found(context.server.machine.store.encoded(DEPLOYMENTS, row), row.modify_index, ((DEPLOYMENTS, identifier),))
-
-
-def deployment_allocations(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/deployment/allocations/:id."""
-    rows = view.find(ALLOCATIONS, "deployment", context.arguments[0])
-    return Found(join(to_json(alloc_stub(one)) for one in rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+def _by_filter(view: View, namespace: str, expression: str) -> list[Evaluation]:
+    try:
+        wanted = compile_filter(expression)
+        rows = (one for one in view.scan(EVALUATIONS) if namespace in ("*", one.namespace))
+        return [one for one in rows if wanted.matches(one)][:DELETED_MAX]
+    except FilterError as error:
+        raise Refusal(500, str(error)) from None

@@ -11,7 +11,8 @@ from tests.fsm.store.model import USED, Write, do, histories, names, new_store, 
 from yurt.fsm.store.schema import EVALUATIONS, JOB_VERSIONS, JOBS
 from yurt.fsm.store.state import empty_state
 from yurt.fsm.store.store import Store
-from yurt.fsm.store.watches import Prefix, Watch, WatchItem
+from yurt.fsm.store.watches import Having, Prefix, Watch, WatchItem
+from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.job import Job
 
 keys = st.tuples(spaces, names)
@@ -139,3 +140,25 @@ def test_a_restore_wakes_everyone_once() -> None:
     store.watches.watch([(JOBS, None), (JOBS, ("a", "b")), (EVALUATIONS, Prefix("a"))], seen.append)
     store.replace(empty_state())
     assert seen == [0]
+
+
+def test_a_watch_on_a_value_hears_of_rows_that_get_or_lose_it() -> None:
+    store, woken = new_store(), list[int]()
+    watch = store.watches.watch([(EVALUATIONS, Having("job", ("default", "web")))], woken.append)
+
+    def put(index: int, job_id: str) -> None:
+        transaction = store.begin(index)
+        transaction.put(EVALUATIONS, Evaluation(id="e", namespace="default", job_id=job_id))
+        store.commit(transaction)
+
+    put(1, "db")
+    put(2, "web")
+    put(3, "web")
+    put(4, "db")
+    put(5, "db")
+    assert woken == [2, 3, 4]
+    store.watches.wake_all(6)
+    assert woken[-1] == 6 and len(store.watches) == 1
+    watch.cancel()
+    put(7, "web")
+    assert woken[-1] == 6 and len(store.watches) == 0

@@ -38,7 +38,7 @@ def test_a_new_job_without_allocations(yurt: Yurt, written: Write, fresh_id: Fre
 
 
 def test_allocations_that_find_no_place(yurt: Yurt, written: Write, fresh_id: FreshId) -> None:
-    ended = yurt("plan", written(counted(fresh_id(), 2)))
+    ended = yurt("plan", written(counted(fresh_id(), 2, Datacenters=["nowhere"])))
     assert ended.code == 1
     assert '+ Task Group: "group" (2 create)\n' in ended.out
     assert "- WARNING: Failed to place all allocations.\n" in ended.out

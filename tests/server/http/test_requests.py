@@ -188,7 +188,7 @@ def test_consistent_reads_are_answered(server: ServerProcess) -> None:
 
 def test_a_job_that_finds_no_place_waits(server: ServerProcess, fresh_id: Fresh) -> None:
     job = fresh_id()
-    body = small_job(job)
+    body = small_job(job, Datacenters=["nowhere"])
     body["Job"]["TaskGroups"][0]["Count"] = 2
     eval_id = server.request("PUT", "/v1/jobs", body)[1]["EvalID"]
     done = wait_for(
@@ -212,7 +212,7 @@ def test_a_plan_changes_nothing(server: ServerProcess, fresh_id: Fresh) -> None:
     register(server, job)
     wait_for(lambda: server.request("GET", f"/v1/job/{job}")[1]["Status"] == "dead", 5, "evaluated")
     before = [server.request("GET", f"/v1/{what}") for what in ("jobs", "evaluations", "deployments")]
-    body = small_job(job, Priority=80)
+    body = small_job(job, Priority=80, Datacenters=["nowhere"])
     body["Job"]["TaskGroups"][0]["Count"] = 3
     status, plan = server.request("PUT", f"/v1/job/{job}/plan", body)
     assert status == 200 and plan["Annotations"]["DesiredTGUpdates"]["group"]["Place"] == 3

@@ -1,0 +1,21 @@
+"""What all commands share."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """A command. `now_ns` is the proposer's clock, nanoseconds since 1970."""
+
+    since: ClassVar[int] = 1
+    now_ns: int = 0
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing to say but the index, and whether anything was written."""
+
+    index: int = 0
+    updated: bool = True

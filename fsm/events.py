@@ -1,0 +1,183 @@
+"""Events: what each command did, as the event stream tells it (spec cluster §13).
+
+The ring keeps the newest commands with the rows that they changed; an event is encoded only when somebody reads it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from yurt.fsm import commands as c
+from yurt.fsm import commands_nodes as n
+from yurt.fsm.store import schema
+from yurt.fsm.store.changes import Change
+from yurt.fsm.structs.base import replace, to_json
+
+EVALUATION_UPDATED, JOB_REGISTERED = "EvaluationUpdated", "JobRegistered"
+
+# Commands that are not here make no events.
+TYPES: dict[type[c.Command], str] = {
+    c.RegisterJob: JOB_REGISTERED,
+    c.RevertJob: JOB_REGISTERED,
+    c.ScaleJob: JOB_REGISTERED,
+    c.DispatchJob: JOB_REGISTERED,
+    c.LaunchPeriodicJob: JOB_REGISTERED,
+    c.DeregisterJob: "JobDeregistered",
+    c.CollectGarbage: "JobBatchDeregistered",
+    c.EvaluateJob: EVALUATION_UPDATED,
+    c.UpdateEvaluations: EVALUATION_UPDATED,
+    c.ApplyPlan: "PlanResult",
+    c.UpsertNodePool: "NodePoolUpserted",
+    c.DeleteNodePool: "NodePoolDeleted",
+    n.RegisterNode: "NodeRegistration",
+    n.PurgeNode: "NodeDeregistration",
+    n.UpdateNodeStatuses: "NodeStreamEvent",
+    n.SetNodeEligibility: "NodeEligibility",
+    n.DrainNode: "NodeDrain",
+    n.CompleteDrains: "NodeDrain",
+    n.EvaluateNode: EVALUATION_UPDATED,
+    n.UpdateAllocations: "AllocationUpdated",
+    n.TransitionAllocations: "AllocationUpdateDesiredStatus",
+    n.PromoteDeployment: "DeploymentPromotion",
+    n.PauseDeployment: "DeploymentStatusUpdate",
+    n.FailDeployment: "DeploymentStatusUpdate",
+    n.SetAllocationHealth: "DeploymentAllocHealth",
+}
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """How the rows of a table are told: `deletions` are told too, with the last row."""
+
+    name: str
+    key: Callable[[Any], str]
+    filter_keys: Callable[[Any], list[str]] | None = None
+    shown: Callable[[Any], Any] = lambda row: row
+    deletions: bool = False
+
+
+def _job_and_deployment(row: Any) -> list[str]:
+    return [row.job_id, row.deployment_id]
+
+
+def _by_id(row: Any) -> str:
+    return str(row.id)
+
+
+TOPICS: dict[str, Topic] = {
+    schema.JOBS.name: Topic("Job", _by_id, deletions=True),
+    schema.EVALUATIONS.name: Topic("Evaluation", _by_id, _job_and_deployment),
+    schema.ALLOCATIONS.name: Topic("Allocation", _by_id, _job_and_deployment, lambda row: replace(row, job=None)),
+    schema.DEPLOYMENTS.name: Topic("Deployment", _by_id, lambda row: [row.job_id]),
+    schema.NODES.name: Topic("Node", _by_id, None, lambda row: replace(row, secret_id=""), deletions=True),
+    schema.NODE_POOLS.name: Topic("NodePool", lambda row: str(row.name), deletions=True),
+    schema.SERVICE_REGISTRATIONS.name: Topic(
+        "Service", _by_id, lambda row: [row.job_id, row.service_name], deletions=True
+    ),
+}
+
+
+class Event:
+    """One changed row; `body` is its JSON."""
+
+    __slots__ = ("body", "keys", "namespace", "topic")
+
+    def __init__(self, kind: str, index: int, change: Change) -> None:
+        topic = TOPICS[change.table.name]
+        row = change.new if change.new is not None else change.old
+        keys = topic.filter_keys(row) if topic.filter_keys is not None else None
+        key = topic.key(row)
+        self.topic, self.namespace = topic.name, getattr(row, "namespace", "")
+        self.keys = {key, *(keys or ())}
+        payload: dict[str, Any] = {topic.name: topic.shown(row)}
+        if change.new is None and topic.name == "Job":
+            payload["Deleted"] = True
+        told = {
+            "FilterKeys": keys, "Index": index, "Key": key, "Namespace": self.namespace, "Payload": payload,
+            "Topic": topic.name, "Type": kind,
+        }  # fmt: skip
+        self.body = to_json(told)
+
+
+class Entry:
+    """One line of the stream: what one command did, or a part of it."""
+
+    __slots__ = ("_changes", "_events", "index", "kind")
+
+    def __init__(self, kind: str, index: int, changes: list[Change]) -> None:
+        self.kind, self.index, self._changes = kind, index, changes
+        self._events: list[Event] | None = None
+
+    @property
+    def events(self) -> list[Event]:
+        """The events, made once."""
+        if self._events is None:
+            self._events = [Event(self.kind, self.index, change) for change in self._changes]
+            self._changes = []
+        return self._events
+
+
+class EventRing:
+    """The newest entries of one server. Each has a number; `wake` is called after each command that added some."""
+
+    def __init__(self, size: int) -> None:
+        self._entries: deque[Entry] = deque(maxlen=max(1, size))
+        self._added = 0
+        self._listeners: dict[Callable[[], None], None] = {}
+        self.closed = False
+
+    def add(self, command: c.Command, index: int, changes: list[Change]) -> None:
+        """Take in what a command did."""
+        kind = TYPES.get(type(command))
+        if kind is None:
+            return
+        told = [one for one in changes if _is_told(one)]
+        jobs = [one for one in told if one.table is schema.JOBS]
+        # A written job and its evaluation are told one after the other, everything else at once.
+        parts = [jobs, [one for one in told if one.table is not schema.JOBS]] if kind.startswith("Job") else [told]
+        for part in filter(None, parts):
+            self._entries.append(Entry(kind, index, part))
+            self._added += 1
+        if told:
+            self._wake()
+
+    def _wake(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call the listener when something was added, until `leave`."""
+        self._listeners[listener] = None
+
+    def leave(self, listener: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._listeners.pop(listener, None)
+
+    def close(self) -> None:
+        """Nothing more will come: everybody who listens is woken."""
+        self.closed = True
+        self._wake()
+
+    def number_at(self, index: int) -> int:
+        """The number to begin with: of the first entry at or after an index, else of the newest; 0: of the oldest."""
+        oldest = self._added - len(self._entries)
+        for position, entry in enumerate(self._entries):
+            if entry.index >= index:
+                return oldest + position
+        return max(oldest, self._added - 1)
+
+    def after(self, number: int) -> Iterator[tuple[int, Entry]]:
+        """Entries from that number on with the number that follows each; raises LookupError if some are gone."""
+        oldest = self._added - len(self._entries)
+        if number < oldest:
+            raise LookupError("the reader is slower than the ring")
+        for position in range(number, self._added):
+            yield position + 1, self._entries[position - oldest]
+
+
+def _is_told(change: Change) -> bool:
+    topic = TOPICS.get(change.table.name)
+    return topic is not None and (change.new is not None or topic.deletions)

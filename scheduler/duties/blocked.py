@@ -1,0 +1,104 @@
+"""Evaluations that wait for room, and what wakes them (spec scheduling §4). A state machine of the leader.
+
+Of a job one waits at most; of a system job one a node. Time is handed in, in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from yurt.fsm.structs.evaluation import Evaluation
+from yurt.fsm.structs.job import SYSBATCH, SYSTEM
+
+KEPT_SECONDS = 900.0
+TOO_MANY_TRIES = "max-plan-attempts"
+Key = tuple[str, str, str]
+
+
+@dataclass
+class Blocked:
+    """All blocked evaluations, and which classes had room lately, so that no wake-up is lost."""
+
+    duplicates: list[Evaluation] = field(default_factory=list)
+    _waiting: dict[Key, Evaluation] = field(default_factory=dict)
+    _freed: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def block(self, evaluation: Evaluation) -> Evaluation | None:
+        """Let an evaluation wait; it is answered back if something it waits for came after the state it saw.
+
+        The older one of two of a job goes to `duplicates`.
+        """
+        key = _key(evaluation)
+        other = self._waiting.get(key)
+        if other is not None and other.id != evaluation.id:
+            if _seen(other) > _seen(evaluation):
+                self.duplicates.append(evaluation)
+                return None
+            self.duplicates.append(other)
+            del self._waiting[key]
+        if self._missed(evaluation):
+            self._waiting.pop(key, None)
+            return evaluation
+        self._waiting[key] = evaluation
+        return None
+
+    def _missed(self, evaluation: Evaluation) -> bool:
+        if evaluation.triggered_by == TOO_MANY_TRIES and not evaluation.class_eligibility:
+            return False
+        seen = evaluation.snapshot_index
+        return any(index > seen and _wants(evaluation, name) for name, (index, _) in self._freed.items())
+
+    def untrack(self, namespace: str, job_id: str) -> None:
+        """The job was placed or is gone: what waits of it waits no more."""
+        if key := next((key for key in self._waiting if key[:2] == (namespace, job_id)), None):
+            del self._waiting[key]
+            self.untrack(namespace, job_id)
+
+    def forget(self, evaluation: Evaluation) -> None:
+        """The evaluation has ended."""
+        key = _key(evaluation)
+        waiting = self._waiting.get(key)
+        if waiting is not None and waiting.id == evaluation.id:
+            del self._waiting[key]
+
+    def unblock(self, computed_class: str, node_id: str, index: int, now: float) -> list[Evaluation]:
+        """A node of that class has room, or is new: the evaluations that may use it."""
+        self._freed[computed_class] = (index, now)
+        woken = [
+            (key, one)
+            for key, one in self._waiting.items()
+            if (key[2] == node_id if key[2] else _wants(one, computed_class))
+        ]
+        for key, _ in woken:
+            del self._waiting[key]
+        return [one for _, one in woken]
+
+    def unblock_tried(self) -> list[Evaluation]:
+        """Those whose plans failed too often: they try again from time to time."""
+        woken = [(key, one) for key, one in self._waiting.items() if one.triggered_by == TOO_MANY_TRIES]
+        for key, _ in woken:
+            del self._waiting[key]
+        return [one for _, one in woken]
+
+    def prune(self, now: float) -> None:
+        """Forget room that was there long ago."""
+        self._freed = {name: one for name, one in self._freed.items() if one[1] > now - KEPT_SECONDS}
+
+    def counts(self) -> dict[str, int]:
+        """How many wait, and how many of them for no class in particular."""
+        escaped = sum(one.escaped_computed_class for one in self._waiting.values())
+        return {"blocked": len(self._waiting), "escaped": escaped}
+
+
+def _key(evaluation: Evaluation) -> Key:
+    node = evaluation.node_id if evaluation.type in (SYSTEM, SYSBATCH) else ""
+    return (evaluation.namespace, evaluation.job_id, node)
+
+
+def _seen(evaluation: Evaluation) -> int:
+    return max(evaluation.create_index, evaluation.snapshot_index)
+
+
+def _wants(evaluation: Evaluation, computed_class: str) -> bool:
+    """Whether nodes of the class may do: its constraints look past classes, or allow it, or have not seen it."""
+    return evaluation.escaped_computed_class or (evaluation.class_eligibility or {}).get(computed_class, True)

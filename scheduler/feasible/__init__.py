@@ -1,0 +1,1 @@
+"""Which nodes a group may be placed on (spec scheduling §11)."""

@@ -1,0 +1,1 @@
+"""Which of the feasible nodes is the best (spec scheduling §12)."""

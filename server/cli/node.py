@@ -1,0 +1,211 @@
+"""`yurt node`: the machines that run allocations."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from yurt.server.cli.client import Client
+from yurt.server.cli.node_pool import pool
+from yurt.server.cli.options import api, as_json, verbose
+from yurt.server.cli.output import ago, fail, now_text, paint, pairs, print_json, short, table
+from yurt.server.cli.resolve import only_match
+
+POLL_SECONDS = 0.5
+
+
+@click.group()
+def node() -> None:
+    """Look at nodes, drain them, let them take allocations or not."""
+
+
+def resolve(client: Client, given: str, *, own: bool = False) -> str:
+    """The ID of the one node that a prefix names; with `own` that of the asked agent."""
+    if own:
+        nodes = client.get("/v1/nodes")
+        if len(nodes) == 1:
+            only: str = nodes[0]["ID"]
+            return only
+        fail("Error: -self needs a cluster of one node; give the node's ID")
+    if not given:
+        fail("Error: give the ID of a node")
+    return only_match(client, "/v1/nodes", given, "node", _listing)
+
+
+def _listing(nodes: list[dict[str, Any]], verbose: bool = False) -> str:
+    rows = [
+        (
+            short(one["ID"], verbose), one["NodePool"], one["Datacenter"], one["Name"], one["NodeClass"] or "<none>",
+            str(one["Drain"]).lower(), one["SchedulingEligibility"], one["Status"],
+        )
+        for one in nodes
+    ]  # fmt: skip
+    return table(("ID", "Node Pool", "DC", "Name", "Class", "Drain", "Eligibility", "Status"), rows)
+
+
+@node.command()
+@click.argument("node_id", required=False, default="")
+@click.option("--self", "own", is_flag=True, help="The only node of the cluster.")
+@click.option("--filter", "expression", default="", help="Show the nodes that this expression fits.")
+@as_json
+@verbose
+@api
+def status(client: Client, node_id: str, own: bool, expression: str, as_json: bool, verbose: bool) -> None:
+    """Show all nodes, or one of them with its resources, events and allocations."""
+    if not node_id and not own:
+        nodes = client.get("/v1/nodes", filter=expression)
+        if as_json:
+            print_json(nodes)
+        else:
+            click.echo(_listing(nodes, verbose) if nodes else "No nodes registered")
+        return
+    found = resolve(client, node_id, own=own)
+    one = client.get(f"/v1/node/{found}")
+    if as_json:
+        print_json(one)
+        return
+    allocations = client.get(f"/v1/node/{found}/allocations")
+    click.echo(_overview(one, verbose))
+    click.echo("\n" + paint("Allocated Resources", "white", bold=True) + "\n" + _resources(one, allocations))
+    click.echo("\n" + paint("Node Events", "white", bold=True) + "\n" + _events(one))
+    click.echo("\n" + paint("Allocations", "white", bold=True) + "\n" + _allocations(allocations, verbose))
+    if verbose:
+        click.echo("\n" + paint("Attributes", "white", bold=True) + "\n" + pairs(sorted(one["Attributes"].items())))
+
+
+def _overview(one: dict[str, Any], verbose: bool) -> str:
+    drivers = ",".join(name for name, info in sorted((one["Drivers"] or {}).items()) if info["Healthy"])
+    return pairs(
+        [
+            ("ID", short(one["ID"], verbose)),
+            ("Name", one["Name"]),
+            ("Node Pool", one["NodePool"]),
+            ("Class", one["NodeClass"] or "<none>"),
+            ("DC", one["Datacenter"]),
+            ("Drain", str(one["Drain"]).lower()),
+            ("Eligibility", one["SchedulingEligibility"]),
+            ("Status", one["Status"]),
+            ("Drivers", drivers),
+        ]
+    )
+
+
+def _resources(one: dict[str, Any], allocations: list[dict[str, Any]]) -> str:
+    has, kept = one["NodeResources"], one["ReservedResources"]
+    live = [alloc for alloc in allocations if alloc["ClientStatus"] in ("pending", "running")]
+    tasks = [task for alloc in live for task in alloc["AllocatedResources"]["Tasks"].values()]
+    used = (
+        sum(task["Cpu"]["CpuShares"] for task in tasks),
+        sum(task["Memory"]["MemoryMB"] for task in tasks),
+        sum(alloc["AllocatedResources"]["Shared"]["DiskMB"] for alloc in live),
+    )
+    whole = (
+        has["Cpu"]["CpuShares"] - kept["Cpu"]["CpuShares"],
+        has["Memory"]["MemoryMB"] - kept["Memory"]["MemoryMB"],
+        has["Disk"]["DiskMB"] - kept["Disk"]["DiskMB"],
+    )
+    units = ("MHz", "MiB", "MiB")
+    row = [f"{a}/{b} {unit}" for a, b, unit in zip(used, whole, units, strict=True)]
+    return table(("CPU", "Memory", "Disk"), [row])
+
+
+def _events(one: dict[str, Any]) -> str:
+    rows = [(event["Timestamp"], event["Subsystem"], event["Message"]) for event in reversed(one["Events"] or ())]
+    return table(("Time", "Subsystem", "Message"), rows)
+
+
+def _allocations(allocations: list[dict[str, Any]], verbose: bool) -> str:
+    if not allocations:
+        return "No allocations placed"
+    rows = [
+        (
+            short(one["ID"], verbose), one["JobID"], one["TaskGroup"], one["Job"]["Version"], one["DesiredStatus"],
+            one["ClientStatus"], ago(one["CreateTime"]), ago(one["ModifyTime"]),
+        )
+        for one in sorted(allocations, key=lambda one: -one["CreateIndex"])
+    ]  # fmt: skip
+    return table(("ID", "Job ID", "Task Group", "Version", "Desired", "Status", "Created", "Modified"), rows)
+
+
+@node.command()
+@click.argument("node_id", required=False, default="")
+@click.option("--self", "own", is_flag=True, help="The only node of the cluster.")
+@click.option("--enable", is_flag=True, help="Let it take new allocations.")
+@click.option("--disable", is_flag=True, help="Let it take none.")
+@api
+def eligibility(client: Client, node_id: str, own: bool, enable: bool, disable: bool) -> None:
+    """Let a node take new allocations, or none."""
+    if enable == disable:
+        fail("Error: give either -enable or -disable")
+    found = resolve(client, node_id, own=own)
+    wanted = "eligible" if enable else "ineligible"
+    client.put(f"/v1/node/{found}/eligibility", {"NodeID": found, "Eligibility": wanted})
+    click.echo(f'Node "{found}" scheduling eligibility set: {wanted} for scheduling')
+
+
+@node.command()
+@click.argument("node_id", required=False, default="")
+@click.option("--self", "own", is_flag=True, help="The only node of the cluster.")
+@click.option("--enable", is_flag=True, help="Move everything away.")
+@click.option("--disable", is_flag=True, help="Stop moving things away.")
+@click.option("--deadline", default="1h", help="After this everything that is left ends (1h).")
+@click.option("--force", is_flag=True, help="Everything ends at once.")
+@click.option("--no-deadline", is_flag=True, help="Wait as long as it takes.")
+@click.option("--ignore-system", is_flag=True, help="Leave allocations of system jobs alone.")
+@click.option("--keep-ineligible", is_flag=True, help="With -disable: take no new allocations either.")
+@click.option("--message", default="", help="A note that is kept with the drain.")
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="More notes; repeatable.")
+@click.option("--detach", is_flag=True, help="Do not wait for the end.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@api
+def drain(client: Client, node_id: str, own: bool, enable: bool, disable: bool, **flags: Any) -> None:
+    """Move everything away from a node, or take that back."""
+    if enable == disable:
+        fail("Error: give either -enable or -disable")
+    found = resolve(client, node_id, own=own)
+    meta = dict(one.partition("=")[::2] for one in flags["meta"])
+    if flags["message"]:
+        meta["message"] = flags["message"]
+    body: dict[str, Any] = {"NodeID": found, "Meta": meta or None}
+    if enable:
+        body["DrainSpec"] = {"Deadline": _deadline(flags), "IgnoreSystemJobs": flags["ignore_system"]}
+        body["MarkEligible"] = False
+    else:
+        body |= {"DrainSpec": None, "MarkEligible": not flags["keep_ineligible"]}
+    client.put(f"/v1/node/{found}/drain", body)
+    click.echo(f'{now_text()}: Node "{found}" drain strategy {"set" if enable else "unset"}')
+    if enable and not flags["detach"]:
+        _follow(client, found)
+
+
+def _deadline(flags: dict[str, Any]) -> int:
+    from yurt.fsm.lang.duration import parse_duration
+
+    if flags["force"]:
+        return -1
+    if flags["no_deadline"]:
+        return 0
+    try:
+        return parse_duration(flags["deadline"])
+    except ValueError as error:
+        fail(f"Error: {error}")
+
+
+def _follow(client: Client, node_id: str) -> None:
+    """Tell of each allocation that leaves, until the drain has ended."""
+    told: dict[str, str] = {}
+    while True:
+        for one in client.get(f"/v1/node/{node_id}/allocations"):
+            state = f"{one['DesiredStatus']} / {one['ClientStatus']}"
+            if one["ID"] in told and told[one["ID"]] != state:
+                click.echo(f'{now_text()}: Alloc "{one["ID"]}" status {state}')
+            told[one["ID"]] = state
+        if client.get(f"/v1/node/{node_id}")["DrainStrategy"] is None:
+            click.echo(f"{now_text()}: Drain complete for node {node_id}")
+            return
+        time.sleep(POLL_SECONDS)
+
+
+node.add_command(pool)

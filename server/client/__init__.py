@@ -1,0 +1,1 @@
+"""The node agent: it offers a machine to the servers and runs the allocations that they place on it."""

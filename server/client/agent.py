@@ -1,0 +1,166 @@
+"""The node agent: registers, is heard, watches its allocations, runs them, reports (spec node-agent §1, §3, §4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+
+from yurt.fsm.errors import YurtError
+from yurt.fsm.structs.allocation import Allocation
+from yurt.fsm.structs.node import Node
+from yurt.server.client.alloc_runner import AllocRunner, ended_elsewhere
+from yurt.server.client.drivers.base import Driver
+from yurt.server.client.reports import Reports
+from yurt.server.client.servers import NODE_NOT_FOUND, Beat, Operations, Refused
+
+log = logging.getLogger("client")
+
+REGISTER_SECONDS, WATCH_RETRY_SECONDS, FIRST_BEAT_SECONDS = 1.0, 2.0, 10.0
+ALLOCS_PER_REQUEST_MAX = 100
+
+
+class NodeAgent:
+    """One node. `learn` is told the servers' addresses after each heartbeat."""
+
+    def __init__(
+        self,
+        node: Node,
+        operations: Operations,
+        drivers: Mapping[str, Driver],
+        *,
+        chance: random.Random,
+        learn: Callable[[list[str]], None],
+        dev: bool = False,
+    ) -> None:
+        self.node, self._operations, self._drivers = node, operations, drivers
+        self._chance, self._learn, self._dev = chance, learn, dev
+        self.runners: dict[str, AllocRunner] = {}
+        self._indexes: dict[str, int] = {}
+        self._reports = Reports(operations)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._heard = 0.0
+
+    def start(self) -> None:
+        """Begin; everything runs in the present loop."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(work) for work in (self._life(), self._reports.run())]
+
+    async def stop(self) -> None:
+        """End all of it; pretended tasks end with the agent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for runner in self.runners.values():
+            runner.stop()
+
+    # --- registration and heartbeats
+
+    async def _life(self) -> None:
+        beat = await self._register()
+        watching = asyncio.get_running_loop().create_task(self._watch())
+        try:
+            wait = 0.0 if self._dev else self._chance.random() * min(FIRST_BEAT_SECONDS, beat.ttl_seconds)
+            while True:
+                await asyncio.sleep(wait)
+                wait = await self._beat()
+        finally:
+            watching.cancel()
+
+    async def _register(self) -> Beat:
+        while True:
+            try:
+                beat = await self._operations.register(self.node)
+            except YurtError as error:
+                log.debug("not registered yet", extra={"reason": str(error)})
+                await asyncio.sleep(REGISTER_SECONDS * (0.1 if self._dev else 0.5 + self._chance.random()))
+            else:
+                log.info("node registered", extra={"node": self.node.id})
+                self._heard = asyncio.get_running_loop().time()
+                self._learn(beat.servers)
+                return beat
+
+    async def _beat(self) -> float:
+        """One heartbeat; the seconds until the next."""
+        try:
+            beat = await self._operations.heartbeat()
+        except YurtError as error:
+            log.warning("a heartbeat was not taken", extra={"reason": str(error)})
+            if isinstance(error, Refused) and NODE_NOT_FOUND in str(error):
+                await self._register()
+                return 0.0
+            self._stop_the_lonely()
+            return 1.0 + self._chance.random()
+        self._heard = asyncio.get_running_loop().time()
+        self._learn(beat.servers)
+        return beat.ttl_seconds
+
+    def _stop_the_lonely(self) -> None:
+        """Allocations that must not run on without servers end (spec node-agent §19)."""
+        silent = asyncio.get_running_loop().time() - self._heard
+        for runner in self.runners.values():
+            limit = _alone_ns(runner.allocation)
+            if limit is not None and silent * 1e9 > limit:
+                runner.kill()
+
+    # --- allocations
+
+    async def _watch(self) -> None:
+        index = 0
+        while True:
+            try:
+                seen, index = await self._operations.client_allocs(index)
+                await self._take(seen)
+            except YurtError as error:
+                log.debug("the allocations were not read", extra={"reason": str(error)})
+                index = 0
+                await asyncio.sleep(WATCH_RETRY_SECONDS * (0.5 + self._chance.random()))
+            else:
+                self._reports.begin()
+
+    async def _take(self, seen: dict[str, int]) -> None:
+        """Compare what the servers want with what is here."""
+        for alloc_id in [one for one in self._indexes if one not in seen]:
+            self._remove(alloc_id)
+        wanted = [one for one, index in seen.items() if self._indexes.get(one, 0) < index]
+        for start in range(0, len(wanted), ALLOCS_PER_REQUEST_MAX):
+            part = wanted[start : start + ALLOCS_PER_REQUEST_MAX]
+            for allocation in await self._operations.get_allocs(part):
+                self._indexes[allocation.id] = allocation.alloc_modify_index
+                self._place(allocation)
+
+    def _place(self, allocation: Allocation) -> None:
+        runner = self.runners.get(allocation.id)
+        if runner is not None:
+            runner.update(allocation)
+        elif allocation.is_client_terminal and allocation.client_status != "lost":
+            return
+        elif allocation.is_server_terminal:
+            self._reports.add(allocation.id, lambda: ended_elsewhere(allocation))
+        else:
+            runner = AllocRunner(allocation, self._drivers, self._changed)
+            self.runners[allocation.id] = runner
+            before = (allocation.previous_allocation, *(allocation.preempted_allocations or ()))
+            runner.start([self.runners[one] for one in before if one in self.runners])
+
+    def _changed(self, runner: AllocRunner) -> None:
+        self._reports.add(runner.allocation.id, runner.current)
+
+    def _remove(self, alloc_id: str) -> None:
+        """The servers have forgotten the allocation."""
+        del self._indexes[alloc_id]
+        runner = self.runners.pop(alloc_id, None)
+        self._reports.forget(alloc_id)
+        if runner is not None and not runner.ended.is_set():
+            runner.forgotten()
+
+
+def _alone_ns(allocation: Allocation) -> int | None:
+    """How long an allocation may run without servers; None for as long as it likes."""
+    group = allocation.job.group(allocation.task_group) if allocation.job is not None else None
+    if group is None:
+        return None
+    if group.disconnect is not None and group.disconnect.stop_on_client_after is not None:
+        return group.disconnect.stop_on_client_after
+    return group.stop_after_client_disconnect

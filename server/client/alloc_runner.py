@@ -1,0 +1,245 @@
+"""One allocation on this node: its tasks, their order, their end, what is reported (spec node-agent §3, §4, §8)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from yurt.fsm.commands_nodes import AllocUpdate
+from yurt.fsm.structs.allocation import Allocation, AllocDeploymentStatus, TaskState
+from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.group import TaskGroup
+from yurt.fsm.structs.job import SERVICE, SYSTEM
+from yurt.fsm.structs.policies import RestartPolicy
+from yurt.fsm.structs.times import to_rfc3339
+from yurt.server.client import task_events as events
+from yurt.server.client.drivers.base import Driver
+from yurt.server.client.health import HealthWatcher, rules_of
+from yurt.server.client.lifecycle import DEAD, Lifecycle, client_status, is_main, is_sidecar
+from yurt.server.client.task_runner import TaskRunner
+
+TOO_LONG = "allocation exceeded max_run_duration"
+
+
+class AllocRunner:
+    """Runs the tasks of one allocation; `report` is called whenever what there is to report has changed."""
+
+    def __init__(
+        self, allocation: Allocation, drivers: Mapping[str, Driver], report: Callable[[AllocRunner], None]
+    ) -> None:
+        self.allocation, self._report = allocation, report
+        job = allocation.job
+        group = job.group(allocation.task_group) if job is not None else None
+        self._group = group or TaskGroup()
+        tasks = self._group.tasks or ()
+        kind = job.type if job is not None else ""
+        self.runners = {
+            task.name: TaskRunner(
+                task,
+                task.restart_policy or self._group.restart_policy or RestartPolicy(),
+                drivers.get(task.driver),
+                on_success=(kind in (SERVICE, SYSTEM) and is_main(task)) or is_sidecar(task),
+                output=_dropped,
+                changed=self._task_changed,
+            )
+            for task in tasks
+        }
+        self._lifecycle = Lifecycle(tasks)
+        self._health = allocation.deployment_status if allocation.deployment_status else None
+        self._watcher: HealthWatcher | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._killing: asyncio.Task[None] | None = None
+        self._limit: asyncio.TimerHandle | None = None
+        self._exceeded = False
+        self.ended = asyncio.Event()
+
+    # --- what the agent does with it
+
+    def start(self, previous: list[AllocRunner]) -> None:
+        """Run the tasks once the allocations that this one replaces on this node have ended."""
+        self._work = asyncio.get_running_loop().create_task(self._begin(previous))
+
+    async def _begin(self, previous: list[AllocRunner]) -> None:
+        for runner in self.runners.values():
+            runner.emit(events.received())
+        for other in previous:
+            await other.ended.wait()
+        for runner in self.runners.values():
+            runner.start()
+        if self._group.max_run_duration:
+            loop = asyncio.get_running_loop()
+            self._limit = loop.call_later(self._group.max_run_duration / 1e9, self._run_too_long)
+        self._watch_health()
+        self._advance()
+
+    def update(self, allocation: Allocation) -> None:
+        """The servers changed the allocation."""
+        redeployed = allocation.deployment_id != self.allocation.deployment_id
+        self.allocation = allocation
+        if allocation.is_server_terminal:
+            marks = allocation.desired_transition
+            self.kill(skip_delay=bool(marks and marks.no_shutdown_delay))
+        elif redeployed:
+            self._health = None
+            self._watch_health()
+
+    def kill(self, *, reason: str = "", skip_delay: bool = False, poststop: bool = False) -> None:
+        """End all tasks in order; poststop tasks run after them, unless they are to end too."""
+        if self._watcher is not None:
+            self._watcher.stop()
+        if self._killing is None:
+            work = self._kill(reason, skip_delay, poststop)
+            self._killing = asyncio.get_running_loop().create_task(work)
+
+    async def _kill(self, reason: str, skip_delay: bool, poststop: bool) -> None:
+        if self._group.shutdown_delay and not skip_delay:
+            await asyncio.sleep(self._group.shutdown_delay / 1e9)
+        live = [one for one in self.runners.values() if poststop or not one.is_poststop]
+        leaders = [one for one in live if one.task.leader]
+        sidecars = [one for one in live if is_sidecar(one.task)]
+        others = [one for one in live if one not in leaders and one not in sidecars]
+        for part in (leaders, others, sidecars):
+            for runner in part:
+                runner.kill(reason=reason, skip_delay=skip_delay)
+            for runner in part:
+                await runner.wait()
+        if self._work is not None and not self._work.done():
+            self._work.cancel()  # it still waits for the one before it
+            for runner in self.runners.values():
+                if runner.state.state != DEAD:
+                    runner.end_unstarted()
+
+    def forgotten(self) -> None:
+        """The servers know nothing of it any more: it ends, and nothing more is said of it."""
+        self._report = _unsaid
+        self.kill()
+
+    def stop(self) -> None:
+        """Forget the tasks: the agent ends."""
+        for task in (self._work, self._killing):
+            if task is not None:
+                task.cancel()
+        if self._watcher is not None:
+            self._watcher.stop()
+        if self._limit is not None:
+            self._limit.cancel()
+        for runner in self.runners.values():
+            runner.abandon()
+
+    def _run_too_long(self) -> None:
+        if not self.ended.is_set():
+            self._exceeded = True
+            self.kill(reason=TOO_LONG, poststop=True)
+
+    # --- what its tasks do
+
+    def _states(self) -> dict[str, TaskState]:
+        return {name: runner.state for name, runner in self.runners.items()}
+
+    def _task_changed(self, runner: TaskRunner) -> None:
+        if runner.state.state == DEAD:
+            self._one_died(runner)
+        self._advance()
+        if self._watcher is not None:
+            self._watcher.changed()
+        self._report(self)
+
+    def _one_died(self, runner: TaskRunner) -> None:
+        if runner.is_poststop:
+            return
+        live = [one for one in self.runners.values() if one.state.state != DEAD and not one.is_poststop]
+        if runner.state.failed:
+            self._end(live, events.sibling_failed(runner.task.name))
+        elif runner.task.leader:
+            self._end(live, events.leader_dead())
+        elif live and all(is_sidecar(one.task) for one in live):
+            self._end(live, events.main_tasks_dead())
+
+    @staticmethod
+    def _end(live: list[TaskRunner], event: Any) -> None:
+        for one in live:
+            if not one.is_ending:
+                one.emit(event)
+                one.kill()
+
+    def _advance(self) -> None:
+        states = self._states()
+        allowed = self._lifecycle.advance(states)
+        for name, runner in self.runners.items():
+            if name in allowed:
+                runner.may_run.set()
+            else:
+                runner.may_run.clear()
+        if all(state.state == DEAD for state in states.values()) and not self.ended.is_set():
+            self.ended.set()
+            if self._limit is not None:
+                self._limit.cancel()
+            self._report(self)
+
+    # --- health
+
+    def _watch_health(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
+        rules = rules_of(self.allocation)
+        known = self._health is not None and self._health.healthy is not None
+        if rules is not None and not known and not self.allocation.is_server_terminal:
+            self._watcher = HealthWatcher(rules, list(self.runners.values()), self._decided)
+
+    def _decided(self, healthy: bool, reasons: dict[str, str]) -> None:
+        if self.allocation.deployment_id:
+            for name, reason in reasons.items():
+                self.runners[name].emit(events.unhealthy(reason))
+        self._health = AllocDeploymentStatus(healthy=healthy, timestamp=to_rfc3339(time.time_ns()))
+        self._report(self)
+
+    # --- what is reported
+
+    def current(self) -> AllocUpdate:
+        """What the servers should know of it."""
+        states = self._states()
+        status, description = client_status(states)
+        if self._exceeded and self.ended.is_set():
+            status, description = "complete", TOO_LONG
+        health = self._health
+        undecided = health is None or health.healthy is None
+        if status == "failed" and self.allocation.deployment_id and undecided:
+            health = AllocDeploymentStatus(healthy=False, timestamp=to_rfc3339(time.time_ns()))
+            self._health = health
+        return AllocUpdate(
+            id=self.allocation.id,
+            node_id=self.allocation.node_id,
+            client_status=status,
+            client_description=description,
+            task_states=states,
+            deployment_status=health,
+            network_status={"Address": "", "AddressIPv6": "", "DNS": None, "InterfaceName": ""},
+        )
+
+
+def ended_elsewhere(allocation: Allocation) -> AllocUpdate:
+    """What is said of an allocation that is to end and that this agent does not run (any more)."""
+    now = to_rfc3339(time.time_ns())
+    states = {
+        name: replace(state, state=DEAD, finished_at=state.finished_at or now)
+        for name, state in (allocation.task_states or {}).items()
+    }
+    return AllocUpdate(
+        id=allocation.id,
+        node_id=allocation.node_id,
+        client_status="complete",
+        client_description="All tasks have completed",
+        task_states=states,
+        network_status=allocation.network_status,
+    )
+
+
+def _unsaid(_runner: AllocRunner) -> None:
+    """Nobody wants to know."""
+
+
+def _dropped(_stream: str, _text: str) -> None:
+    """The output of pretended tasks goes nowhere."""

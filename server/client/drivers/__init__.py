@@ -1,0 +1,1 @@
+"""Task drivers: what starts, watches and ends a task."""

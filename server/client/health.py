@@ -1,0 +1,129 @@
+"""Whether an allocation is healthy for its deployment or migration (spec node-agent §14, scheduling §8.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from yurt.fsm.lang.duration import format_duration
+from yurt.fsm.structs.allocation import Allocation
+from yurt.fsm.structs.job import SERVICE, SYSTEM
+from yurt.fsm.structs.policies import MigrateStrategy
+from yurt.fsm.structs.task import Task
+from yurt.fsm.structs.times import SECOND, from_rfc3339
+from yurt.server.client.lifecycle import DEAD, RUNNING, is_main, is_poststop, is_sidecar
+from yurt.server.client.task_runner import TaskRunner
+
+MIN_HEALTHY_NS = 10 * SECOND
+DEADLINE_NS = 300 * SECOND
+MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How long all tasks must run, and until when they may begin to, in nanoseconds."""
+
+    min_healthy_ns: int
+    deadline_ns: int
+
+
+def rules_of(allocation: Allocation) -> Rules | None:
+    """The rules by which an allocation is watched; None if it is not."""
+    job = allocation.job
+    group = job.group(allocation.task_group) if job is not None else None
+    if job is None or group is None or job.type not in (SERVICE, SYSTEM):
+        return None
+    given = group.update if allocation.deployment_id else group.migrate or MigrateStrategy()
+    if given is None or given.health_check == MANUAL:
+        return None
+    return Rules(given.min_healthy_time or MIN_HEALTHY_NS, given.healthy_deadline or DEADLINE_NS)
+
+
+def failing(runners: list[TaskRunner]) -> dict[str, str]:
+    """Task → why it makes the allocation unhealthy at once."""
+    found = {}
+    for runner in runners:
+        state, task = runner.state, runner.task
+        if is_poststop(task) or state.state != DEAD:
+            continue
+        if state.failed:
+            found[task.name] = "Unhealthy because of failed task"
+        elif _must_run(task):
+            found[task.name] = "Unhealthy because of dead task"
+    return found
+
+
+def _must_run(task: Task) -> bool:
+    return is_main(task) or is_sidecar(task)
+
+
+def running_since(runners: list[TaskRunner]) -> int | None:
+    """Since when (nanoseconds) everything runs that must; None if something does not."""
+    latest = 0
+    for runner in runners:
+        state = runner.state
+        if is_poststop(runner.task):
+            continue
+        if _must_run(runner.task):
+            if state.state != RUNNING or not state.started_at:
+                return None
+            latest = max(latest, from_rfc3339(state.started_at))
+        elif state.state != DEAD or state.failed:
+            return None
+    return latest
+
+
+class HealthWatcher:
+    """Decides once: calls `decided(healthy, {task: reason})`."""
+
+    def __init__(
+        self, rules: Rules, runners: list[TaskRunner], decided: Callable[[bool, dict[str, str]], None]
+    ) -> None:
+        self._rules, self._runners, self._decided = rules, runners, decided
+        self._changed = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    def changed(self) -> None:
+        """A task's state changed."""
+        self._changed.set()
+
+    def stop(self) -> None:
+        """Decide nothing any more."""
+        self._task.cancel()
+
+    async def _watch(self) -> None:
+        deadline = time.time_ns() + self._rules.deadline_ns
+        while True:
+            self._changed.clear()
+            now = time.time_ns()
+            if reasons := failing(self._runners):
+                self._decided(False, reasons)
+                return
+            since = running_since(self._runners)
+            healthy_at = None if since is None else since + self._rules.min_healthy_ns
+            if healthy_at is not None and now >= healthy_at:
+                self._decided(True, {})
+                return
+            if now >= deadline:
+                self._decided(False, self._late())
+                return
+            due = deadline if healthy_at is None else min(deadline, healthy_at)
+            try:
+                await asyncio.wait_for(self._changed.wait(), max(0.001, (due - now) / 1e9))
+            except TimeoutError:
+                continue
+
+    def _late(self) -> dict[str, str]:
+        found = {}
+        until = f"by healthy_deadline of {format_duration(self._rules.deadline_ns)}"
+        for runner in self._runners:
+            if not is_main(runner.task):
+                continue
+            if runner.state.state != RUNNING:
+                found[runner.task.name] = f"Task not running {until}"
+            else:
+                least = format_duration(self._rules.min_healthy_ns)
+                found[runner.task.name] = f"Task not running for min_healthy_time of {least} {until}"
+        return found

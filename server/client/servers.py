@@ -1,0 +1,128 @@
+"""The servers as the node agent sees them: which there are, and the operations it asks of them (spec client-rpc §4)."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+import orjson
+
+from yurt.fsm.commands_nodes import AllocUpdate
+from yurt.fsm.errors import YurtError
+from yurt.fsm.structs.allocation import Allocation
+from yurt.fsm.structs.node import Node
+from yurt.server.client.http import Answered, Unreachable, request
+from yurt.server.client.identity import Identity
+
+SECONDS = 15.0
+WAIT_SECONDS = 300
+NODE_NOT_FOUND = "node not found"
+# method, target, headers, body, seconds → answer; raises Unreachable
+Send = Callable[[str, str, dict[str, str], bytes, float], Awaitable[Answered]]
+
+
+class Refused(YurtError):
+    """A server refused the request."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class RemoteServers:
+    """Servers elsewhere: asked one after another until one answers; heartbeats tell which there are."""
+
+    def __init__(self, addresses: list[str], chance: random.Random, tls: ssl.SSLContext | None = None) -> None:
+        self._addresses, self._chance, self._tls = list(addresses), chance, tls
+        self._configured = list(addresses)
+        chance.shuffle(self._addresses)
+
+    async def send(self, method: str, target: str, headers: dict[str, str], body: bytes, seconds: float) -> Answered:
+        """The answer of the first server that can be reached; raises `Unreachable`."""
+        last: Unreachable | None = None
+        for address in dict.fromkeys((*self._addresses, *self._configured)):
+            try:
+                return await request(
+                    address, method, target, body=body, headers=headers, seconds=seconds, tls=self._tls
+                )
+            except Unreachable as error:
+                last = error
+                if address in self._addresses:  # asked last from now on
+                    self._addresses.remove(address)
+                    self._addresses.append(address)
+        raise last or Unreachable("no server is known")
+
+    def learn(self, addresses: list[str]) -> None:
+        """What a server told replaces what was known; a list of nothing is not believed."""
+        if addresses and set(addresses) != set(self._addresses):
+            self._addresses = list(addresses)
+            self._chance.shuffle(self._addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The answer to a registration or a heartbeat."""
+
+    ttl_seconds: float
+    servers: list[str]
+
+
+class Operations:
+    """The operations of a node agent, with the node's identity."""
+
+    def __init__(self, send: Send, identity: Identity) -> None:
+        self._send, self._identity = send, identity
+
+    async def _ask(self, method: str, name: str, body: Any = None, *, seconds: float = SECONDS, **query: str) -> Any:
+        target = f"/v1/agent-rpc/{name}" + (f"?{urlencode(query)}" if query else "")
+        payload = b"" if body is None else msgspec.json.encode(body)
+        headers = {"X-Nomad-Token": self._identity.secret_id}
+        status, _, answer = await self._send(method, target, headers, payload, seconds)
+        if status != 200:
+            raise Refused(status, answer.decode("utf-8", "replace"))
+        return answer
+
+    async def register(self, node: Node) -> Beat:
+        """Node.Register."""
+        return _beat(await self._ask("PUT", "Node.Register", {"Node": node}))
+
+    async def heartbeat(self) -> Beat:
+        """Node.UpdateStatus; raises `Refused` with `node not found` if the node must register again."""
+        body = {"NodeID": self._identity.node_id, "Status": "ready"}
+        return _beat(await self._ask("PUT", "Node.UpdateStatus", body))
+
+    async def client_allocs(self, index: int) -> tuple[dict[str, int], int]:
+        """Node.GetClientAllocs: allocation → AllocModifyIndex, and the index to wait for next."""
+        query = {"node_id": self._identity.node_id, "wait": f"{WAIT_SECONDS}s"}
+        if index:
+            query["index"] = str(index)
+        seconds = WAIT_SECONDS * 1.1 + SECONDS
+        body = orjson.loads(await self._ask("GET", "Node.GetClientAllocs", seconds=seconds, **query))
+        return body["Allocs"], body["Index"]
+
+    async def get_allocs(self, alloc_ids: list[str]) -> list[Allocation]:
+        """Alloc.GetAllocs: whole allocations."""
+        body = {"NodeID": self._identity.node_id, "AllocIDs": alloc_ids}
+        return _allocs.decode(await self._ask("PUT", "Alloc.GetAllocs", body)).allocs
+
+    async def update_allocs(self, updates: list[AllocUpdate]) -> None:
+        """Node.UpdateAlloc."""
+        await self._ask("PUT", "Node.UpdateAlloc", {"NodeID": self._identity.node_id, "Alloc": updates})
+
+
+class _Allocs(msgspec.Struct):
+    allocs: list[Allocation] = msgspec.field(default_factory=list, name="Allocs")
+
+
+_allocs = msgspec.json.Decoder(_Allocs)
+
+
+def _beat(body: bytes) -> Beat:
+    answer = orjson.loads(body)
+    servers = [one["HTTPAddr"] for one in answer["Servers"] or () if one["HTTPAddr"]]
+    return Beat(ttl_seconds=answer["HeartbeatTTL"] / 1e9, servers=servers)

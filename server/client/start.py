@@ -1,0 +1,83 @@
+"""A node agent from its configuration: beside a server of the same process, or alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from yurt.server.client.agent import NodeAgent
+from yurt.server.client.drivers.base import Driver
+from yurt.server.client.drivers.mock import MockDriver
+from yurt.server.client.fingerprint import fingerprint
+from yurt.server.client.http import Answered
+from yurt.server.client.identity import load_identity
+from yurt.server.client.servers import Operations, RemoteServers, Send
+from yurt.server.config.agent import AgentConfig
+from yurt.server.http.context import Context
+from yurt.server.http.dispatch import Dispatcher
+from yurt.server.server import Server
+
+log = logging.getLogger("client")
+
+
+def drivers() -> dict[str, Driver]:
+    """The drivers of this version."""
+    return {driver.name: driver for driver in (MockDriver(),)}
+
+
+def make_agent(
+    config: AgentConfig, data_dir: str, send: Send, learn: Callable[[list[str]], None], chance: random.Random
+) -> NodeAgent:
+    """An agent that talks through `send`. Raises OSError if its directories cannot be made."""
+    client = config.client
+    identity = load_identity(Path(client.state_dir or f"{data_dir}/client"))
+    alloc_dir = Path(client.alloc_dir or f"{data_dir}/alloc")
+    alloc_dir.mkdir(parents=True, exist_ok=True)
+    known = drivers()
+    node = fingerprint(config, identity, known.values(), alloc_dir)
+    return NodeAgent(node, Operations(send, identity), known, chance=chance, learn=learn, dev=config.dev)
+
+
+def agent_beside(server: Server, dispatcher: Dispatcher, data_dir: str, chance: random.Random) -> NodeAgent:
+    """The agent of a process that is a server too: it asks that server without a socket."""
+
+    async def send(method: str, target: str, headers: dict[str, str], body: bytes, seconds: float) -> Answered:
+        path, _, query = target.partition("?")
+        given = {name.lower().encode(): value.encode() for name, value in headers.items()}
+        context = Context(server, method, path, query.encode(), given, body)
+        async with asyncio.timeout(seconds):
+            answer = await dispatcher.answer(context)
+        return answer.status, {}, answer.body
+
+    return make_agent(server.config, data_dir, send, lambda _addresses: None, chance)
+
+
+async def run_alone(config: AgentConfig, data_dir: str) -> int:
+    """Run a node agent whose servers are elsewhere, until a signal; its exit code."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    chance = random.SystemRandom()
+    servers = RemoteServers(config.server_addresses(), chance, _tls(config))
+    agent = make_agent(config, data_dir, servers.send, servers.learn, chance)
+    agent.start()
+    log.info("node agent started", extra={"node": agent.node.id, "servers": ",".join(config.server_addresses())})
+    await stopping.wait()
+    await agent.stop()
+    log.info("agent stopped")
+    return 0
+
+
+def _tls(config: AgentConfig) -> ssl.SSLContext | None:
+    if not config.tls.http:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.tls.ca_file or None)
+    if config.tls.cert_file:
+        context.load_cert_chain(config.tls.cert_file, config.tls.key_file)
+    return context

@@ -1,0 +1,134 @@
+"""Allocations: lists, whole ones, stopping one (spec cluster §4, scheduling §17)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from yurt.fsm.commands_nodes import TransitionAllocations
+from yurt.fsm.errors import Refusal
+from yurt.fsm.store.schema import ALLOCATIONS, JOBS
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.allocation import AllocatedResources, Allocation, DesiredTransition
+from yurt.fsm.structs.base import replace, to_builtins, to_json
+from yurt.fsm.structs.evaluation import pending_evaluation
+from yurt.fsm.structs.resources import Resources
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.pages import join
+from yurt.server.http.reads import Found
+from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of
+
+LOOKUP = "alloc lookup failed: "
+_SUMMED = ("cpu", "cores", "memory_mb", "memory_max_mb")
+_NONE = Resources(cpu=0, memory_mb=0)
+
+
+def stub_json(allocation: Allocation) -> bytes:
+    """The encoded stub."""
+    return to_json(allocation.stub())
+
+
+def full_json(allocation: Allocation) -> bytes:
+    """The whole allocation, with its resources also in the form that older clients read."""
+    body = to_json(allocation)
+    resources = allocation.allocated_resources
+    if resources is None:
+        return body
+    return body[:-1] + b"," + orjson.dumps(_older_form(resources))[1:]
+
+
+def _older_form(resources: AllocatedResources) -> dict[str, Any]:
+    shared = replace(_NONE, disk_mb=resources.shared.disk_mb, networks=resources.shared.networks)
+    tasks = {
+        name: replace(
+            _NONE,
+            cpu=task.cpu.cpu_shares,
+            cores=len(task.cpu.reserved_cores or ()),
+            memory_mb=task.memory.memory_mb,
+            memory_max_mb=task.memory.memory_max_mb,
+            networks=task.networks,
+        )
+        for name, task in (resources.tasks or {}).items()
+    }
+    whole = replace(shared, **{name: sum(getattr(one, name) for one in tasks.values()) for name in _SUMMED})
+    return {
+        "Resources": to_builtins(whole),
+        "SharedResources": to_builtins(shared),
+        "TaskResources": {name: to_builtins(task) for name, task in tasks.items()},
+    }
+
+
+def stubs(context: Context, rows: Iterable[Allocation]) -> bytes:
+    """A list of stubs, as `resources` and `task_states` want it."""
+    resources = context.flag("resources")
+    states = context.query.get("task_states", "") == "" or context.flag("task_states")
+    store = context.server.machine.store
+    if states and not resources:
+        return join(store.encoded(ALLOCATIONS, row, stub_json) for row in rows)
+    found = []
+    for row in rows:
+        stub = row.stub()
+        body = to_json(stub if states else replace(stub, task_states=None))
+        if resources:
+            body = body[:-1] + b',"AllocatedResources":' + to_json(row.allocated_resources) + b"}"
+        found.append(body)
+    return join(found)
+
+
+def list_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/allocations."""
+    rows, token = page_by_creation(rows_of(view, context, options, ALLOCATIONS, LOOKUP), options)
+    return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),), next_token=token)
+
+
+def read_allocation(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/allocation/:id."""
+    alloc_id = context.arguments[0]
+    check_uuid(alloc_id, LOOKUP)
+    row = view.get(ALLOCATIONS, alloc_id)
+    if row is None:
+        return missing("alloc not found", view.table_index(ALLOCATIONS), (ALLOCATIONS, alloc_id))
+    body = context.server.machine.store.encoded(ALLOCATIONS, row, full_json)
+    return Found(body, row.modify_index, ((ALLOCATIONS, alloc_id),))
+
+
+def evaluation_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/evaluation/:id/allocations."""
+    rows = view.find(ALLOCATIONS, "eval", context.arguments[0])
+    return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+
+
+def deployment_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/deployment/allocations/:id."""
+    rows = view.find(ALLOCATIONS, "deployment", context.arguments[0])
+    return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+
+
+def job_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/job/:id/allocations: those of the present job of that name, with `all=true` of earlier ones too."""
+    key = (context.namespace, context.arguments[0])
+    rows = view.find(ALLOCATIONS, "job", key)
+    job = view.get(JOBS, key)
+    if job is not None and context.query.get("all") != "true":
+        rows = [one for one in rows if one.job is None or one.job.create_index == job.create_index]
+    return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+
+
+async def stop(context: Context) -> Answer:
+    """PUT /v1/allocation/:id/stop: it ends and is replaced."""
+    alloc_id = context.arguments[0]
+    check_uuid(alloc_id, LOOKUP)
+    no_delay, reschedule = context.flag("no_shutdown_delay"), context.flag("reschedule")
+    server = context.server
+    allocation = server.view().get(ALLOCATIONS, alloc_id)
+    if allocation is None:
+        raise Refusal(404, "allocation not found")
+    job = server.view().get(JOBS, (allocation.namespace, allocation.job_id)) or allocation.job
+    assert job is not None
+    evaluation = pending_evaluation(job, server.new_id(), "alloc-stop")
+    marks = DesiredTransition(migrate=True, no_shutdown_delay=no_delay, reschedule=reschedule)
+    command = TransitionAllocations(now_ns=server.now_ns(), transitions={alloc_id: marks}, evaluations=(evaluation,))
+    result = await server.propose(command)
+    return json_answer(orjson.dumps({"EvalID": evaluation.id, "Index": result.index}), index_header(result.index))

@@ -1,0 +1,136 @@
+"""Deployments: lists, single ones, and what users do with them (spec cluster §6, scheduling §8.6)."""
+
+from __future__ import annotations
+
+import msgspec
+import orjson
+
+from yurt.fsm.apply.deployments import BY_USER
+from yurt.fsm.commands_nodes import (
+    DeploymentWritten,
+    FailDeployment,
+    PauseDeployment,
+    PromoteDeployment,
+    SetAllocationHealth,
+)
+from yurt.fsm.errors import Refusal
+from yurt.fsm.job.decode import decode_body
+from yurt.fsm.store.schema import DEPLOYMENTS
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.base import Record
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.pages import join
+from yurt.server.http.reads import Found
+from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of
+
+LOOKUP = "deployment lookup failed: "
+
+
+class DeploymentRequest(Record, frozen=True):
+    """Any write to /v1/deployment/VERB/:id; each verb reads its own members."""
+
+    deployment_id: str = ""
+    all: bool = False
+    groups: tuple[str, ...] | None = None
+    pause: bool = False
+    healthy_allocation_ids: tuple[str, ...] | None = msgspec.field(default=None, name="HealthyAllocationIDs")
+    unhealthy_allocation_ids: tuple[str, ...] | None = msgspec.field(default=None, name="UnhealthyAllocationIDs")
+
+
+def list_deployments(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/deployments."""
+    rows, token = page_by_creation(rows_of(view, context, options, DEPLOYMENTS, ""), options)
+    store = context.server.machine.store
+    body = join(store.encoded(DEPLOYMENTS, row) for row in rows)
+    return Found(body, view.table_index(DEPLOYMENTS), ((DEPLOYMENTS, None),), next_token=token)
+
+
+def read_deployment(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/deployment/:id."""
+    identifier = context.arguments[0]
+    check_uuid(identifier, LOOKUP)
+    row = view.get(DEPLOYMENTS, identifier)
+    if row is None:
+        return missing("deployment not found", view.table_index(DEPLOYMENTS), (DEPLOYMENTS, identifier))
+    return Found(context.server.machine.store.encoded(DEPLOYMENTS, row), row.modify_index, ((DEPLOYMENTS, identifier),))
+
+
+def _given(context: Context) -> DeploymentRequest:
+    """The body, which must name the deployment of the path."""
+    given = msgspec.convert(decode_body(context.body, DeploymentRequest), DeploymentRequest)
+    if not given.deployment_id:
+        raise Refusal(400, "DeploymentID must be specified")
+    if given.deployment_id != context.arguments[0]:
+        raise Refusal(400, "Deployment ID does not match")
+    return given
+
+
+def _written(result: DeploymentWritten) -> Answer:
+    body = {
+        "DeploymentModifyIndex": result.index,
+        "EvalCreateIndex": result.index if result.eval_id else 0,
+        "EvalID": result.eval_id,
+        "Index": result.index,
+        "RevertedJobVersion": result.reverted_version,
+    }
+    return json_answer(orjson.dumps(body), index_header(result.index))
+
+
+async def promote(context: Context) -> Answer:
+    """PUT /v1/deployment/promote/:id."""
+    given, server = _given(context), context.server
+    command = PromoteDeployment(
+        now_ns=server.now_ns(),
+        deployment_id=given.deployment_id,
+        all=given.all,
+        groups=given.groups or (),
+        eval_id=server.new_id(),
+    )
+    return _written(await server.propose(command))
+
+
+async def pause(context: Context) -> Answer:
+    """PUT /v1/deployment/pause/:id."""
+    given, server = _given(context), context.server
+    command = PauseDeployment(
+        now_ns=server.now_ns(), deployment_id=given.deployment_id, pause=given.pause, eval_id=server.new_id()
+    )
+    return _written(await server.propose(command))
+
+
+async def fail(context: Context) -> Answer:
+    """PUT /v1/deployment/fail/:id: needs no body."""
+    server = context.server
+    command = FailDeployment(
+        now_ns=server.now_ns(),
+        deployment_id=context.arguments[0],
+        description=BY_USER,
+        eval_id=server.new_id(),
+        versions_kept=server.versions_kept,
+    )
+    return _written(await server.propose(command))
+
+
+async def unblock(context: Context) -> Answer:
+    """PUT /v1/deployment/unblock/:id: in one region nothing is ever blocked."""
+    given = _given(context)
+    found = context.server.view().get(DEPLOYMENTS, given.deployment_id)
+    if found is None:
+        raise Refusal(500, "deployment not found")
+    if not found.is_active:
+        raise Refusal(500, "can't unblock terminal deployment")
+    return _written(DeploymentWritten())
+
+
+async def set_health(context: Context) -> Answer:
+    """PUT /v1/deployment/allocation-health/:id."""
+    given, server = _given(context), context.server
+    command = SetAllocationHealth(
+        now_ns=server.now_ns(),
+        deployment_id=given.deployment_id,
+        healthy=given.healthy_allocation_ids or (),
+        unhealthy=given.unhealthy_allocation_ids or (),
+        eval_id=server.new_id(),
+        versions_kept=server.versions_kept,
+    )
+    return _written(await server.propose(command))

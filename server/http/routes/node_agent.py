@@ -1,0 +1,168 @@
+"""What node agents ask of servers: the six operations of spec client-rpc §4, as HTTP with the same names and members.
+
+A node shows its secret as the request's token; only registration brings it in the body.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+import msgspec
+import orjson
+
+from yurt.fsm.commands_nodes import (
+    AllocUpdate,
+    NodeStatus,
+    NodeWritten,
+    RegisterNode,
+    UpdateNodeStatuses,
+)
+from yurt.fsm.errors import Refusal
+from yurt.fsm.store.schema import ALLOCATIONS, NODES
+from yurt.fsm.store.view import View
+from yurt.fsm.store.watches import Having
+from yurt.fsm.structs.allocation import UNKNOWN
+from yurt.fsm.structs.base import Record, to_json
+from yurt.fsm.structs.node import DISCONNECTED, DOWN, INITIALIZING, READY, Node
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.reads import Found
+from yurt.server.http.routes.lookup import check_uuid
+from yurt.server.http.routes.nodes import LOOKUP, node_update
+from yurt.server.server import Server
+
+DENIED = "Permission denied"
+ALLOCATIONS_PER_REQUEST_MAX = 5000
+
+
+class NodeRegisterRequest(Record, frozen=True):
+    """Node.Register."""
+
+    node: Node = Node()
+
+
+class StatusRequest(Record, frozen=True):
+    """Node.UpdateStatus: a heartbeat."""
+
+    node_id: str = ""
+    status: str = ""
+
+
+class AllocsRequest(Record, frozen=True):
+    """Alloc.GetAllocs."""
+
+    node_id: str = ""
+    alloc_ids: tuple[str, ...] = msgspec.field(default=(), name="AllocIDs")
+
+
+class UpdateRequest(Record, frozen=True):
+    """Node.UpdateAlloc."""
+
+    node_id: str = ""
+    alloc: tuple[AllocUpdate, ...] = ()
+
+
+def _decoded(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
+    if not body:
+        raise Refusal(400, "Request body is empty")
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Refusal(400, str(error)) from None
+
+
+def _secret(context: Context) -> str:
+    return context.headers.get(b"x-nomad-token", b"").decode("latin-1")
+
+
+def authenticated(view: View, node_id: str, secret: str) -> Node:
+    """The node, if it is known and the secret is its own; raises Refusal(500) or Refusal(403)."""
+    check_uuid(node_id, LOOKUP)
+    node = view.get(NODES, node_id)
+    if node is None:
+        raise Refusal(500, "node not found")
+    if not hmac.compare_digest(node.secret_id.encode(), secret.encode()):
+        raise Refusal(403, DENIED)
+    return node
+
+
+async def register(context: Context) -> Answer:
+    """Node.Register: at the start, after changes, and when a server does not know the node."""
+    given = _decoded(context.body, NodeRegisterRequest)
+    assert isinstance(given, NodeRegisterRequest)
+    node, server = given.node, context.server
+    check_uuid(node.id, LOOKUP)
+    if len(node.secret_id) < 16:
+        raise Refusal(500, "missing node secret ID for client registration")
+    for name, value in (("datacenter", node.datacenter), ("name", node.name)):
+        if not value:
+            raise Refusal(500, f"missing {name} for client registration")
+    result: NodeWritten = await server.propose(RegisterNode(now_ns=server.now_ns(), node=node, seed=server.new_id()))
+    ttl = server.heartbeats.beat(node.id)
+    stored = server.view().get(NODES, node.id)
+    body = node_update(server, result, ttl_ns=ttl, eligibility=stored.scheduling_eligibility if stored else "")
+    return json_answer(orjson.dumps(body), index_header(result.index))
+
+
+async def update_status(context: Context) -> Answer:
+    """Node.UpdateStatus: a heartbeat; a command only if the node's status changes by it."""
+    given = _decoded(context.body, StatusRequest)
+    assert isinstance(given, StatusRequest)
+    server = context.server
+    view = server.view()
+    node = authenticated(view, given.node_id, _secret(context))
+    ttl = server.heartbeats.beat(node.id)
+    result = NodeWritten()
+    status = _next_status(view, node, given.status or READY)
+    if status != node.status:
+        event = "Node reregistered by heartbeat" if node.status == DOWN else ""
+        change = NodeStatus(node_id=node.id, status=status, event=event)
+        result = await server.propose(
+            UpdateNodeStatuses(now_ns=server.now_ns(), statuses=(change,), seed=server.new_id())
+        )
+    body = node_update(server, result, ttl_ns=ttl, eligibility=node.scheduling_eligibility)
+    return json_answer(orjson.dumps(body | {"Index": 0}), index_header(result.index))
+
+
+def _next_status(view: View, node: Node, wanted: str) -> str:
+    """A node that was cut off is ready only when it told what became of its allocations (spec scheduling §9.3)."""
+    if wanted != READY or node.status not in (DISCONNECTED, INITIALIZING):
+        return wanted
+    told = node.last_alloc_update_index > node.last_missed_heartbeat_index
+    unknown = any(one.client_status == UNKNOWN for one in view.find(ALLOCATIONS, "node", node.id))
+    if unknown and not told:
+        return INITIALIZING
+    return READY
+
+
+def client_allocs(view: View, context: Context, options: ReadOptions) -> Found:
+    """Node.GetClientAllocs: allocation → AllocModifyIndex of one node; with `index` it waits for a change of those."""
+    node = authenticated(view, context.query.get("node_id", ""), _secret(context))
+    rows = view.find(ALLOCATIONS, "node", node.id)
+    index = max(node.modify_index, *(one.alloc_modify_index for one in rows), 1)
+    body = {"Allocs": {one.id: one.alloc_modify_index for one in rows}, "Index": index}
+    return Found(orjson.dumps(body), index, ((ALLOCATIONS, Having("node", node.id)), (NODES, node.id)))
+
+
+async def get_allocs(context: Context) -> Answer:
+    """Alloc.GetAllocs: whole allocations of the node, with their jobs."""
+    given = _decoded(context.body, AllocsRequest)
+    assert isinstance(given, AllocsRequest)
+    view = context.server.view()
+    node = authenticated(view, given.node_id, _secret(context))
+    found = (view.get(ALLOCATIONS, one) for one in given.alloc_ids[:ALLOCATIONS_PER_REQUEST_MAX])
+    own = [one for one in found if one is not None and one.node_id == node.id]
+    body = b'{"Allocs":[' + b",".join(to_json(one) for one in own) + b'],"Index":%d}' % view.index
+    return json_answer(body, index_header(view.index))
+
+
+async def update_alloc(context: Context) -> Answer:
+    """Node.UpdateAlloc: what became of the node's allocations."""
+    given = _decoded(context.body, UpdateRequest)
+    assert isinstance(given, UpdateRequest)
+    server: Server = context.server
+    view = server.view()
+    node = authenticated(view, given.node_id, _secret(context))
+    stored = ((view.get(ALLOCATIONS, one.id), one) for one in given.alloc)
+    own = [update for row, update in stored if row is not None and row.node_id == node.id]
+    index = await server.reports.add(own) if own else view.index
+    return json_answer(orjson.dumps({"Index": index}), index_header(index))

@@ -1,0 +1,271 @@
+"""Nodes as users see and change them (spec cluster §3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from yurt.fsm.commands_nodes import DrainNode, EvaluateNode, NodeWritten, PurgeNode, SetNodeEligibility
+from yurt.fsm.errors import Refusal
+from yurt.fsm.job.decode import decode_body
+from yurt.fsm.lang.strconv import parse_bool
+from yurt.fsm.store.schema import ALLOCATIONS, NODE_POOLS, NODES
+from yurt.fsm.store.view import View
+from yurt.fsm.store.watches import Having
+from yurt.fsm.structs.base import Record, replace, to_builtins, to_json
+from yurt.fsm.structs.node import ELIGIBLE, DrainStrategy, Node
+from yurt.fsm.structs.times import to_rfc3339
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.pages import join, page
+from yurt.server.http.reads import Found
+from yurt.server.http.routes.allocations import full_json
+from yurt.server.http.routes.lookup import check_prefix, check_uuid, missing
+from yurt.server.server import Server
+
+LOOKUP = "node lookup failed: "
+NO_ACCESSOR = "token:acls-disabled"
+
+
+class EligibilityRequest(Record, frozen=True):
+    """PUT /v1/node/:id/eligibility."""
+
+    node_id: str = ""
+    eligibility: str = ""
+
+
+class DrainSpec(Record, frozen=True):
+    """How long allocations may take to leave; below zero: none, zero: as long as they like."""
+
+    deadline: int = 0
+    ignore_system_jobs: bool = False
+
+
+class DrainRequest(Record, frozen=True):
+    """PUT /v1/node/:id/drain; without a spec the drain is taken back."""
+
+    node_id: str = ""
+    drain_spec: DrainSpec | None = None
+    mark_eligible: bool = False
+    meta: dict[str, str] | None = None
+
+
+def node_json(node: Node) -> bytes:
+    """The whole node, without its secret."""
+    return to_json(replace(node, secret_id=""))
+
+
+def _stub(node: Node) -> dict[str, Any]:
+    attributes = node.attributes or {}
+    return {
+        "Address": node.http_addr.rpartition(":")[0] or node.http_addr,
+        "CreateIndex": node.create_index,
+        "Datacenter": node.datacenter,
+        "Drain": node.drain_strategy is not None,
+        "Drivers": to_builtins(node.drivers or {}),
+        "HostVolumes": to_builtins(node.host_volumes or {}),
+        "ID": node.id,
+        "LastDrain": to_builtins(node.last_drain),
+        "ModifyIndex": node.modify_index,
+        "Name": node.name,
+        "NodeClass": node.node_class,
+        "NodePool": node.node_pool,
+        "SchedulingEligibility": node.scheduling_eligibility,
+        "Status": node.status,
+        "StatusDescription": node.status_description,
+        "Version": attributes.get("nomad.version", ""),
+    }
+
+
+def stub_json(node: Node) -> bytes:
+    """A node in a list."""
+    return orjson.dumps(_stub(node))
+
+
+def _list_flag(context: Context, name: str) -> bool:
+    value = context.query.get(name, "")
+    try:
+        return bool(value) and parse_bool(value)
+    except ValueError as error:
+        text = f'Failed to parse value of "{name}" ({value}) as a bool: {error}'
+        raise Refusal(400, f"Failed to parse node list fields: {text}") from None
+
+
+def _listed(context: Context, nodes: list[Node]) -> bytes:
+    resources, system = _list_flag(context, "resources"), _list_flag(context, "os")
+    if not (resources or system):
+        store = context.server.machine.store
+        return join(store.encoded(NODES, node, stub_json) for node in nodes)
+    found = []
+    for node in nodes:
+        one = _stub(node)
+        if resources:
+            one["NodeResources"] = to_builtins(node.node_resources)
+            one["ReservedResources"] = to_builtins(node.reserved_resources)
+        if system:
+            one["Attributes"] = {"os.name": (node.attributes or {}).get("os.name", "")}
+        found.append(one)
+    return orjson.dumps(found)
+
+
+def list_nodes(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/nodes."""
+    if options.prefix:
+        check_prefix(options.prefix, LOOKUP)
+    rows, token = page(view.scan(NODES, prefix=options.prefix or None), options, lambda node: node.id)
+    return Found(_listed(context, rows), view.table_index(NODES), ((NODES, None),), next_token=token)
+
+
+def pool_nodes(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/node/pool/:name/nodes; the pool `all` has every node."""
+    name = context.arguments[0]
+    if options.prefix:
+        raise Refusal(400, "prefix argument not allowed")
+    known = view.get(NODE_POOLS, name) is not None
+    rows = view.scan(NODES) if name == "all" else iter(view.find(NODES, "pool", name))
+    nodes, token = page(rows, options, lambda node: node.id)
+    index = max(1, view.table_index(NODES)) if known else 0
+    return Found(_listed(context, nodes), index, ((NODES, None),), next_token=token)
+
+
+def read_node(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/node/:id."""
+    node_id = context.arguments[0]
+    check_uuid(node_id, LOOKUP)
+    node = view.get(NODES, node_id)
+    if node is None:
+        return missing("node not found", view.table_index(NODES), (NODES, node_id))
+    body = context.server.machine.store.encoded(NODES, node, node_json)
+    return Found(body, node.modify_index, ((NODES, node_id),))
+
+
+def node_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/node/:id/allocations: whole allocations."""
+    node_id = context.arguments[0]
+    check_uuid(node_id, LOOKUP)
+    rows = view.find(ALLOCATIONS, "node", node_id)
+    index = max((one.modify_index for one in rows), default=max(1, view.table_index(ALLOCATIONS)))
+    store = context.server.machine.store
+    body = join(store.encoded(ALLOCATIONS, one, full_json) for one in rows)
+    return Found(body, index, ((ALLOCATIONS, Having("node", node_id)),))
+
+
+def _node_id(context: Context, given: str) -> str:
+    """The node that a write is about: the body's ID wins over the path's."""
+    node_id = given or context.arguments[0]
+    check_uuid(node_id, LOOKUP)
+    return node_id
+
+
+def _written(result: NodeWritten, node_modify_index: int, *, evaluated: bool = False) -> Answer:
+    """`evaluated`: the write made as many evaluations as it could, perhaps none."""
+    body = {
+        "EvalCreateIndex": result.index if result.eval_ids or evaluated else 0,
+        "EvalIDs": list(result.eval_ids) or None,
+        "Index": result.index,
+        "NodeModifyIndex": node_modify_index,
+    }
+    return json_answer(orjson.dumps(body), index_header(result.index))
+
+
+async def set_eligibility(context: Context) -> Answer:
+    """PUT /v1/node/:id/eligibility."""
+    given = msgspec.convert(decode_body(context.body, EligibilityRequest), EligibilityRequest)
+    server = context.server
+    command = SetNodeEligibility(
+        now_ns=server.now_ns(),
+        node_id=_node_id(context, given.node_id),
+        eligibility=given.eligibility,
+        seed=server.new_id(),
+    )
+    return _written(await server.propose(command), 0, evaluated=given.eligibility == ELIGIBLE)
+
+
+async def drain(context: Context) -> Answer:
+    """PUT /v1/node/:id/drain: begins, changes or takes back a drain."""
+    given = msgspec.convert(decode_body(context.body, DrainRequest), DrainRequest)
+    server = context.server
+    now_ns = server.now_ns()
+    strategy = None
+    if given.drain_spec is not None:
+        deadline = given.drain_spec.deadline
+        strategy = DrainStrategy(
+            deadline=deadline,
+            ignore_system_jobs=given.drain_spec.ignore_system_jobs,
+            force_deadline=to_rfc3339(now_ns + deadline) if deadline > 0 else None,
+            started_at=to_rfc3339(now_ns),
+        )
+    command = DrainNode(
+        now_ns=now_ns,
+        node_id=_node_id(context, given.node_id),
+        strategy=strategy,
+        mark_eligible=given.mark_eligible,
+        meta=given.meta,
+        accessor_id=NO_ACCESSOR,
+        seed=server.new_id(),
+    )
+    result: NodeWritten = await server.propose(command)
+    return _written(result, result.node_modify_index)
+
+
+def node_update(server: Server, result: NodeWritten, *, ttl_ns: int = 0, eligibility: str = "") -> dict[str, Any]:
+    """The members of the answer to what concerns a whole node (spec client-rpc §4)."""
+    return {
+        "EvalCreateIndex": result.index if result.eval_ids else 0,
+        "EvalIDs": list(result.eval_ids) or None,
+        "Features": 0,
+        "HeartbeatTTL": ttl_ns,
+        "Index": result.index,
+        "KnownLeader": False,
+        "LastContact": 0,
+        "LeaderRPCAddr": server.leader_address or "",
+        "NextToken": "",
+        "NodeModifyIndex": result.node_modify_index,
+        "NumNodes": server.view().count(NODES),
+        "SchedulingEligibility": eligibility,
+        "Servers": servers_of(server),
+        "SignedIdentity": None,
+    }
+
+
+def servers_of(server: Server) -> list[dict[str, Any]]:
+    """Every server, as nodes learn of them: the peer address and the API's."""
+    known = {one["id"]: one for one in server.transport.members()}
+    found = []
+    for one in server.engine.servers():
+        peer = known.get(one["id"], {})
+        own = one["id"] == server.engine.own.id
+        found.append(
+            {
+                "Datacenter": str(peer.get("datacenter") or server.datacenter),
+                "HTTPAddr": server.config.advertised("http") if own else str(peer.get("http_address", "")),
+                "RPCAdvertiseAddr": one["address"],
+                "RPCMajorVersion": 0,
+                "RPCMinorVersion": 0,
+            }
+        )
+    return found
+
+
+async def evaluate(context: Context) -> Answer:
+    """PUT /v1/node/:id/evaluate."""
+    server = context.server
+    node_id = _node_id(context, "")
+    result: NodeWritten = await server.propose(
+        EvaluateNode(now_ns=server.now_ns(), node_id=node_id, seed=server.new_id())
+    )
+    if not result.index:
+        result = NodeWritten()
+    node = server.view().get(NODES, node_id)
+    body = node_update(server, result, eligibility=node.scheduling_eligibility if node else "")
+    return json_answer(orjson.dumps(body), index_header(result.index))
+
+
+async def purge(context: Context) -> Answer:
+    """PUT /v1/node/:id/purge: the node is deleted; if it lives it registers again."""
+    server = context.server
+    node_id = _node_id(context, "")
+    result: NodeWritten = await server.propose(PurgeNode(now_ns=server.now_ns(), node_id=node_id, seed=server.new_id()))
+    body = node_update(server, result) | {"Servers": None, "LeaderRPCAddr": ""}
+    return json_answer(orjson.dumps(body), index_header(result.index))

@@ -1,0 +1,185 @@
+"""Search: things by the beginning of their ID, or by a part of their name (spec cluster §9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+import orjson
+
+from yurt.fsm.errors import Refusal
+from yurt.fsm.job.decode import decode_body
+from yurt.fsm.store.schema import (
+    ALLOCATIONS,
+    DEPLOYMENTS,
+    EVALUATIONS,
+    JOBS,
+    NAMESPACES,
+    NODE_POOLS,
+    NODES,
+    Table,
+)
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.job import Job
+from yurt.server.http.context import Answer, Context, index_header, json_answer
+from yurt.server.http.reads import KNOWN, NO_CONTACT
+from yurt.server.http.routes.lookup import check_hex
+
+MATCHES_MAX = 20
+FUZZY_MATCHES_MAX = 100
+TERM_LENGTH_MIN = 2
+CONTEXTS = (
+    "allocs", "jobs", "nodes", "node_pools", "evals", "deployment", "plugins", "volumes", "scaling_policy", "vars",
+    "namespaces", "host_volumes",
+)  # fmt: skip
+# Contexts whose IDs are UUIDs: a prefix that is none finds nothing there.
+_UUIDS: dict[str, Table[str, Any]] = {
+    "allocs": ALLOCATIONS, "nodes": NODES, "evals": EVALUATIONS, "deployment": DEPLOYMENTS,
+}  # fmt: skip
+_TABLES: dict[str, Table[Any, Any]] = {
+    **_UUIDS, "jobs": JOBS, "node_pools": NODE_POOLS, "namespaces": NAMESPACES, "scaling_policy": JOBS,
+}  # fmt: skip
+
+
+class SearchRequest(Record, frozen=True):
+    """POST /v1/search and /v1/search/fuzzy."""
+
+    prefix: str = ""
+    text: str = ""
+    context: str = ""
+
+
+def _request(context: Context) -> tuple[SearchRequest, list[str]]:
+    """What is searched, and in which contexts."""
+    given = msgspec.convert(decode_body(context.body, SearchRequest), SearchRequest)
+    if given.context == "all":
+        return given, list(CONTEXTS)
+    if given.context not in CONTEXTS:
+        known = f"[{' '.join(CONTEXTS)}] or 'all' for all contexts"
+        raise Refusal(500, f'context must be one of {known}; got "{given.context}"')
+    return given, [given.context]
+
+
+async def search(context: Context) -> Answer:
+    """POST /v1/search."""
+    given, contexts = _request(context)
+    view, matches, cut = context.server.view(), {}, {}
+    for name in contexts:
+        if name in _UUIDS:
+            try:
+                check_hex(given.prefix, "")
+            except Refusal:
+                if given.context == "all":
+                    continue
+                raise
+        found = list(islice(_beginning(view, name, given.prefix, context.namespace), MATCHES_MAX + 1))
+        matches[name] = found[:MATCHES_MAX] or None
+        cut[name] = len(found) > MATCHES_MAX
+    return _answer(view, contexts, matches, cut)
+
+
+def _answer(view: View, contexts: list[str], matches: dict[str, Any], cut: dict[str, bool]) -> Answer:
+    index = max((view.table_index(_TABLES[name]) for name in contexts if name in _TABLES), default=0)
+    body = {
+        "Index": index, "KnownLeader": True, "LastContact": 0, "Matches": matches, "NextToken": "", "Truncations": cut,
+    }  # fmt: skip
+    return json_answer(orjson.dumps(body), index_header(index), KNOWN, NO_CONTACT)
+
+
+def _beginning(view: View, name: str, prefix: str, namespace: str) -> Iterator[str]:
+    if name in _UUIDS:
+        rows = view.scan(_UUIDS[name], prefix=prefix.lower() or None)
+        return (row.id for row in rows if namespace == "*" or getattr(row, "namespace", namespace) == namespace)
+    if name == "jobs":
+        return (job.id for job in _jobs(view, namespace, prefix))
+    if name in ("node_pools", "namespaces"):
+        return (row.name for row in view.scan(_TABLES[name], prefix=prefix or None))
+    if name == "scaling_policy":
+        return (one for job in _jobs(view, namespace, "") for one in _policies(job) if one.startswith(prefix))
+    return iter(())
+
+
+def _jobs(view: View, namespace: str, prefix: str) -> Iterator[Job]:
+    if namespace == "*":
+        return (job for job in view.scan(JOBS) if job.id.startswith(prefix))
+    return (job for job in view.scan(JOBS, prefix=(namespace, prefix)) if job.namespace == namespace)
+
+
+def _policies(job: Job) -> Iterable[str]:
+    return (group.scaling.id for group in job.task_groups or () if group.scaling is not None)
+
+
+# --- fuzzy
+
+Named = Iterator[tuple[str, str, list[str]]]  # kind, name, scope
+
+
+async def fuzzy(context: Context) -> Answer:
+    """POST /v1/search/fuzzy: everything is looked at, the hundred best of a kind are answered."""
+    given, contexts = _request(context)
+    text = given.text.lower()
+    if context.server.config.server.search.get("fuzzy_enabled", True) is False:
+        raise Refusal(500, "fuzzy search is not enabled")
+    if len(text) < TERM_LENGTH_MIN:
+        raise Refusal(500, f"fuzzy search query must be at least {TERM_LENGTH_MIN} characters, got {len(text)}")
+    view = context.server.view()
+    found: dict[str, list[tuple[int, int, str, list[str]]]] = {}
+    for name in contexts:
+        found.setdefault(name, [])
+        for kind, own, scope in _NAMES.get(name, _nothing)(view, context.namespace):
+            position = own.lower().find(text)
+            if position >= 0:
+                found.setdefault(kind, []).append((position, len(own), own, scope))
+    matches, cut = {}, {}
+    for kind, rows in found.items():
+        rows.sort()
+        matches[kind] = [{"ID": own, "Scope": scope} for _, _, own, scope in rows[:FUZZY_MATCHES_MAX]]
+        cut[kind] = len(rows) > FUZZY_MATCHES_MAX
+    return _answer(view, contexts, matches, cut)
+
+
+def _nothing(_view: View, _namespace: str) -> Named:
+    return iter(())
+
+
+def _job_names(view: View, namespace: str) -> Named:
+    for job in _jobs(view, namespace, ""):
+        yield "jobs", job.name, [job.namespace, job.id]
+        for group in job.task_groups or ():
+            scope = [job.namespace, job.id, group.name]
+            yield "groups", group.name, [job.namespace, job.id]
+            for service in group.services or ():
+                yield "services", service.name, scope
+            for task in group.tasks or ():
+                within = [*scope, task.name]
+                yield "tasks", task.name, scope
+                for service in task.services or ():
+                    yield "services", service.name, within
+                for kind, key in (("images", "image"), ("commands", "command"), ("classes", "class")):
+                    if isinstance(value := (task.config or {}).get(key), str):
+                        yield kind, value, within
+
+
+def _node_names(view: View, _namespace: str) -> Named:
+    return (("nodes", node.name, [node.id]) for node in view.scan(NODES))
+
+
+def _alloc_names(view: View, namespace: str) -> Named:
+    rows = view.scan(ALLOCATIONS)
+    return (("allocs", row.name, [row.namespace, row.id]) for row in rows if namespace in ("*", row.namespace))
+
+
+def _plain_names(table: Table[str, Any], kind: str) -> Callable[[View, str], Named]:
+    return lambda view, _namespace: ((kind, row.name, [row.name]) for row in view.scan(table))
+
+
+_NAMES: dict[str, Callable[[View, str], Named]] = {
+    "jobs": _job_names,
+    "nodes": _node_names,
+    "allocs": _alloc_names,
+    "namespaces": _plain_names(NAMESPACES, "namespaces"),
+    "node_pools": _plain_names(NODE_POOLS, "node_pools"),
+}

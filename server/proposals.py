@@ -1,0 +1,44 @@
+"""Commands that the leader's duties propose: in the background, each at most once at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from yurt.fsm.commands import Command
+from yurt.fsm.errors import YurtError
+
+if TYPE_CHECKING:
+    from yurt.server.server import Server
+
+log = logging.getLogger("leader")
+
+
+class Proposals:
+    """Proposals of one duty."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def propose(self, command: Command, done: Callable[[Any], None] | None = None) -> None:
+        """Propose; then call `done` with the result, or with None if it was refused or not committed."""
+        task = asyncio.get_running_loop().create_task(self._propose(command, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _propose(self, command: Command, done: Callable[[Any], None] | None) -> None:
+        result = None
+        try:
+            result = await self._server.propose(command)
+        except YurtError as error:
+            log.debug("a decision was not committed", extra={"command": type(command).__name__, "reason": str(error)})
+        if done is not None:
+            done(result)
+
+    def stop(self) -> None:
+        """Forget what is on its way."""
+        for task in self._tasks:
+            task.cancel()

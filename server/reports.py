@@ -1,0 +1,51 @@
+"""What nodes report, gathered: while one command is on its way the next reports wait for the next command."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from yurt.fsm.commands_nodes import AllocUpdate, UpdateAllocations
+
+if TYPE_CHECKING:
+    from yurt.server.server import Server
+
+UPDATES_PER_COMMAND_MAX = 500
+
+
+class Reports:
+    """Reports of all nodes that this server took in."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._waiting: list[tuple[list[AllocUpdate], asyncio.Future[int]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def add(self, updates: list[AllocUpdate]) -> int:
+        """Store them; the index of the command. Raises what proposing raises."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append((updates, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._send())
+        return await future
+
+    async def _send(self) -> None:
+        while self._waiting:
+            taken: list[tuple[list[AllocUpdate], asyncio.Future[int]]] = []
+            count = 0
+            while self._waiting and (not taken or count + len(self._waiting[0][0]) <= UPDATES_PER_COMMAND_MAX):
+                count += len(self._waiting[0][0])
+                taken.append(self._waiting.pop(0))
+            updates = tuple(one for part, _ in taken for one in part)
+            server = self._server
+            command = UpdateAllocations(now_ns=server.now_ns(), updates=updates, seed=server.new_id())
+            try:
+                result = await server.propose(command)
+            except Exception as error:  # noqa: BLE001 (whatever it is, those who wait must hear of it)
+                for _, future in taken:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for _, future in taken:
+                    if not future.done():
+                        future.set_result(result.index)

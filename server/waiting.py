@@ -1,0 +1,123 @@
+"""The leader's blocked evaluations: what happens to nodes and allocations wakes them (spec scheduling §4)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from yurt.fsm.store.changes import Change
+from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, NODES
+from yurt.fsm.structs.allocation import Allocation
+from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, COMPLETE, Evaluation
+from yurt.fsm.structs.node import Node
+from yurt.scheduler.duties.blocked import Blocked
+
+if TYPE_CHECKING:
+    from yurt.server.server import Server
+
+RETRY_SECONDS, PRUNE_SECONDS = 60.0, 300.0
+Wake = Callable[[Evaluation], None]
+Cancel = Callable[[list[Evaluation]], None]
+
+
+class Waiting:
+    """The tracker while the broker works; `wake` hands an evaluation to the broker, `cancel` ends needless ones."""
+
+    def __init__(self, server: Server, wake: Wake, cancel: Cancel) -> None:
+        self._server, self._wake, self._cancel = server, wake, cancel
+        self._blocked: Blocked | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        for name in ("blocked", "escaped"):
+            server.metrics.gauge(f"nomad.nomad.blocked_evals.total_{name}", partial(self._count, name))
+
+    def _count(self, name: str) -> float:
+        return float(self._blocked.counts()[name]) if self._blocked is not None else 0.0
+
+    def enable(self) -> None:
+        """Take in every evaluation that is blocked."""
+        self.disable()
+        self._blocked = Blocked()
+        for evaluation in self._server.view().find(EVALUATIONS, "status", BLOCKED):
+            self.block(evaluation)
+        self._every(RETRY_SECONDS, self._retry)
+        self._every(PRUNE_SECONDS, self._prune)
+
+    def disable(self) -> None:
+        """Forget everything."""
+        self._blocked = None
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        def again() -> None:
+            self._timers.remove(timer)
+            work()
+            self._every(seconds, work)
+
+        timer = asyncio.get_running_loop().call_later(seconds, again)
+        self._timers.append(timer)
+
+    def _retry(self) -> None:
+        if self._blocked is not None:
+            for evaluation in self._blocked.unblock_tried():
+                self._wake(evaluation)
+
+    def _prune(self) -> None:
+        if self._blocked is not None:
+            self._blocked.prune(asyncio.get_running_loop().time())
+
+    def block(self, evaluation: Evaluation) -> None:
+        """Let an evaluation wait, unless there was room since it looked."""
+        if self._blocked is None:
+            return
+        if (missed := self._blocked.block(evaluation)) is not None:
+            self._wake(missed)
+        if self._blocked.duplicates:
+            text = f'existing blocked evaluation exists for job "{evaluation.job_id}"'
+            needless = [
+                replace(current, status=CANCELED, status_description=text)
+                for one in self._blocked.duplicates
+                if (current := self._server.view().get(EVALUATIONS, one.id)) is not None and current.status == BLOCKED
+            ]
+            self._blocked.duplicates.clear()
+            if needless:
+                self._cancel(needless)
+
+    def committed(self, index: int, changes: list[Change]) -> None:
+        """Take a commit in."""
+        if self._blocked is None:
+            return
+        for change in changes:
+            if change.table is EVALUATIONS:
+                self._evaluation(change.old, change.new)
+            elif change.table is NODES and change.new is not None:
+                if change.new.is_ready and (change.old is None or not change.old.is_ready):
+                    self._freed(change.new, index)
+            elif change.table is ALLOCATIONS and _ended(change.old, change.new):
+                node = self._server.view().get(NODES, change.old.node_id)
+                if node is not None:
+                    self._freed(node, index)
+
+    def _evaluation(self, old: Evaluation | None, new: Evaluation | None) -> None:
+        assert self._blocked is not None
+        if new is not None and new.status == BLOCKED:
+            self.block(new)
+        elif old is not None and (new is None or new.is_terminal):
+            self._blocked.forget(old)
+        if new is not None and new.status == COMPLETE and not new.failed_tg_allocs:
+            self._blocked.untrack(new.namespace, new.job_id)
+
+    def _freed(self, node: Node, index: int) -> None:
+        assert self._blocked is not None
+        now = asyncio.get_running_loop().time()
+        for evaluation in self._blocked.unblock(node.computed_class, node.id, index, now):
+            self._wake(evaluation)
+
+
+def _ended(old: Allocation | None, new: Allocation | None) -> bool:
+    """Whether an allocation gave back what it had."""
+    return old is not None and not old.is_client_terminal and (new is None or new.is_client_terminal)
