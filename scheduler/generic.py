@@ -43,7 +43,7 @@ class GenericRun(Run):
             failed=placed.failed,
             queued=queued,
             deployment_id=shown.id if shown is not None else "",
-            classes=self.placer.feasibility(job).classes if job is not None else {},
+            classes=self.placer.classes(job) if job is not None else {},
             follow_ups=[one for group in result.groups.values() for one in group.follow_ups],
             now_ns=self.now_ns,
         )

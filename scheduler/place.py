@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -55,16 +56,28 @@ class Placer:
         now_ns: int,
     ) -> None:
         self.cluster, self.evaluation = cluster, evaluation
-        self.working = Working(cluster, reader, own)
         self.placed = Placed()
         self.deployment_id = ""
         self.deployed: dict[str, int] = {}  # groups of the deployment
-        self._index, self._now_ns = reader.index, now_ns
+        self._reader, self._own, self._now_ns = reader, own, now_ns
         self._ranking, self._preempts = ranking, preempts
-        self._order: Ints = np.random.default_rng(ranking.seed).permutation(len(cluster))
         self._feasibilities: dict[tuple[int, int], Feasibility] = {}
         self._stacks: dict[tuple[int, int, str], Stack] = {}
         self._preempted: dict[tuple[str, str, str], int] = {}
+
+    @cached_property
+    def working(self) -> Working:
+        """What the plan so far makes of the cluster; nothing is copied for an evaluation that places nothing."""
+        return Working(self.cluster, self._reader, self._own)
+
+    @cached_property
+    def _order(self) -> Ints:
+        return np.random.default_rng(self._ranking.seed).permutation(len(self.cluster))
+
+    def classes(self, job: Job) -> dict[str, bool]:
+        """Computed classes of nodes that were looked at for the job: whether it may use them."""
+        found = self._feasibilities.get((job.create_index, job.version))
+        return found.classes if found is not None else {}
 
     def feasibility(self, job: Job) -> Feasibility:
         """Which nodes a version of the job may use."""
@@ -160,7 +173,7 @@ class Placer:
     def _take(self, wanted: Wanted, choice: Choice) -> Allocation:
         placed, evaluation = self.placed, self.evaluation
         node = self.working.node(choice.row)
-        identifier = derived_id(evaluation.id, self._index, f"allocation/{len(placed.placements)}/{wanted.name}")
+        identifier = derived_id(evaluation.id, self._reader.index, f"allocation/{len(placed.placements)}/{wanted.name}")
         current = not self._is_older(wanted)
         tracked = wanted.reschedule and wanted.previous is not None
         allocation = Allocation(

@@ -52,7 +52,7 @@ class Run:
     def context(self) -> Context:
         """What the reconcilers know beside the allocations."""
         job, placer = self.job, self.placer
-        updates = Updates(job, placer.feasibility(job), placer.working) if job is not None else None
+        updates = Updates(job, lambda: placer.feasibility(job), lambda: placer.working) if job is not None else None
         return Context(
             job=job,
             evaluation=self.evaluation,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from yurt.fsm.structs.allocation import Allocation
@@ -21,11 +23,22 @@ IGNORE, IN_PLACE, DESTRUCTIVE = "ignore", "in place", "destructive"
 
 
 class Updates:
-    """Decides for allocations of older versions of a job; comparisons are remembered by version."""
+    """Decides for allocations of older versions of a job; comparisons are remembered by version.
 
-    def __init__(self, job: Job, feasibility: Feasibility, working: Working) -> None:
-        self._job, self._feasibility, self._working = job, feasibility, working
+    What it compares with is made when the first allocation of an older version is there.
+    """
+
+    def __init__(self, job: Job, feasibility: Callable[[], Feasibility], working: Callable[[], Working]) -> None:
+        self._job, self._find_feasibility, self._find_working = job, feasibility, working
         self._known: dict[tuple[int, int, str], bool] = {}
+
+    @cached_property
+    def _feasibility(self) -> Feasibility:
+        return self._find_feasibility()
+
+    @cached_property
+    def _working(self) -> Working:
+        return self._find_working()
 
     def kind(self, allocation: Allocation, group: TaskGroup) -> str:
         """What happens to an allocation of the group."""

@@ -98,7 +98,7 @@ class App:
         answer = await self._dispatcher.answer(context)
         if answer.stream is not None:
             headers_sent = [*answer.headers, VARY, *self._extra]
-            await send_stream(scope, receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
+            await send_stream(receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
             return
         if "pretty" in context.query and context.query["pretty"] != "0":
             answer = _pretty(answer)

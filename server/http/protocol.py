@@ -8,8 +8,6 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from yurt.server.http.streams import CYCLE
-
 HEAD_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
 TARGET_BYTES_MAX = 8 << 10
@@ -118,8 +116,6 @@ class LimitedProtocol(HttpToolsProtocol):
         """The head is whole; a refused one goes no further."""
         if not self._refused:
             super().on_headers_complete()
-            scope: Any = self.scope  # read by the app, which runs later
-            scope[CYCLE] = self.cycle
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; a large one may take longer, as long as it comes at a good pace."""

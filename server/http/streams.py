@@ -7,15 +7,15 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 WRITE_SECONDS_MAX = 40.0
 _BYTES_MAX = 1 << 62
-CYCLE = "yurt.cycle"  # where our protocol puts uvicorn's state of the request
 
 
 async def send_stream(
-    scope: MutableMapping[str, Any],
     receive: Receive,
     send: Send,
     *,
@@ -24,8 +24,8 @@ async def send_stream(
     pieces: AsyncIterator[bytes],
 ) -> None:
     """Send the pieces; the end of the connection is the end of the body, so it has neither length nor chunks."""
-    cycle = scope.get(CYCLE)
-    if cycle is not None:
+    cycle = getattr(receive, "__self__", None)  # not in the scope: it would hold itself, garbage for the collector
+    if isinstance(cycle, RequestResponseCycle):
         cycle.chunked_encoding, cycle.expected_content_length, cycle.keep_alive = False, _BYTES_MAX, False
     await send({"type": "http.response.start", "status": status, "headers": headers})
     gone = asyncio.ensure_future(_until_gone(receive))
@@ -39,7 +39,7 @@ async def send_stream(
         gone.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await gone
-    if cycle is not None:
+    if isinstance(cycle, RequestResponseCycle):
         cycle.expected_content_length = 0
     await send({"type": "http.response.body", "body": b""})
 
