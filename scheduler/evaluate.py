@@ -42,4 +42,4 @@ def evaluate_job(
 ) -> Outcome:
     """The same for a job that is handed in (a plan's job is not stored)."""
     kind = SystemRun if (job.type if job is not None else evaluation.type) in (SYSTEM, SYSBATCH) else GenericRun
-    return kind(reader, cluster or Cluster.of(reader), job, evaluation, now_ns=now_ns).run()
+    return kind(reader, Cluster.of(reader) if cluster is None else cluster, job, evaluation, now_ns=now_ns).run()
