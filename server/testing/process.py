@@ -48,6 +48,8 @@ def wait_for(predicate: Callable[[], Any], seconds: float, what: str) -> Any:
 class AgentProcess:
     """An agent with its directory and its ports; `config` are members of its JSON configuration."""
 
+    module = "yurt.server.cli"
+
     def __init__(self, directory: Path, name: str, http_port: int, rpc_port: int, **config: Any) -> None:
         self.directory, self.name, self.http_port, self.rpc_port = directory, name, http_port, rpc_port
         self.config = config
@@ -72,7 +74,7 @@ class AgentProcess:
         }
         file = self.directory / "config.json"
         file.write_text(json.dumps(configuration, indent=2))
-        command = [sys.executable, "-m", "yurt.server.cli", "agent", "-config", str(file), *flags]
+        command = [sys.executable, "-m", self.module, "agent", "-config", str(file), *flags]
         with (self.directory / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,

@@ -14,11 +14,11 @@ __all__ = ["ServerProcess", "cluster", "free_ports", "leader_of", "single", "sma
 
 
 @contextmanager
-def single(directory: Path, **config: Any) -> Iterator[ServerProcess]:
+def single(directory: Path, kind: type[ServerProcess] = ServerProcess, **config: Any) -> Iterator[ServerProcess]:
     """One server with a durable data directory, ready."""
     http_port, rpc_port = free_ports(2)
     config.setdefault("server", {"enabled": True, "bootstrap_expect": 1})
-    server = ServerProcess(directory, "one", http_port, rpc_port, **config)
+    server = kind(directory, "one", http_port, rpc_port, **config)
     try:
         yield server.start().wait_ready()
     finally:
