@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import orjson
 
+from yurt.server.cli.fetch import fetch, is_url
 from yurt.server.cli.output import fail
 from yurt.server.hcl.diagnostics import HclError
 from yurt.server.jobspec.parse import Inputs, Parsed, parse_file
@@ -45,7 +47,7 @@ class JobFile:
 
 
 def job_file(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add FILE and the flags that say how it is read; the command gets a `load` that reads it."""
+    """Add FILE (a path, a URL or `-`) and the flags for reading it; the command gets a `load` that does it."""
 
     @click.argument("path", metavar="FILE")
     @click.option("--json", "is_json", is_flag=True, help="FILE is a job in the API's JSON.")
@@ -71,9 +73,9 @@ def job_file(command: Callable[..., Any]) -> Callable[..., Any]:
 def load(
     path: str, *, is_json: bool, variables: tuple[str, ...], variable_files: tuple[str, ...], is_strict: bool
 ) -> JobFile:
-    """The job of a file (`-` is standard input); ends the command with what is wrong."""
+    """The job of a file, of a URL or (`-`) of standard input; ends the command with what is wrong."""
     source = _read(path)
-    name = "stdin" if path == "-" else Path(path).name
+    name = "stdin" if path == "-" else Path(urlsplit(path).path if is_url(path) else path).name
     if is_json or _is_api_json(source):
         return JobFile(_api_job(source), {"Source": source, "Format": "json"})
     flags = [_pair(one) for one in variables]
@@ -91,6 +93,11 @@ def load(
 
 
 def _read(path: str) -> str:
+    if is_url(path):
+        try:
+            return fetch(path).decode("utf-8", "surrogateescape")
+        except OSError as error:
+            fail(f"{_FAILED}Error getting job file from {path}: {error}")
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
