@@ -1,7 +1,7 @@
 """Run the conformance kit on a fresh server and hold the ratchet: `python -m tests.conformance.check KIT [--update]`.
 
 `ratchet.txt` lists the scenarios that pass (exact or soft). One that no longer passes fails the check; `--update`
-writes the list and the table of `docs/conformance.md` anew.
+writes the list and the table of `docs/conformance.md` anew. Every recorded job file must be parsed exactly.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.process.servers import ServerProcess, free_ports
@@ -22,21 +24,33 @@ PASSES = ("exact", "soft")
 LEVELS = ("exact", "soft", "fail", "error")
 
 
-def run_kit(kit: Path, only: str = "*") -> dict[str, str]:
-    """Scenario → level, from a `yurt agent -dev` started for this run; `only`: names, joined by commas."""
+@contextmanager
+def fresh_server() -> Iterator[tuple[str, Path]]:
+    """The address of a `yurt agent -dev` started for this run, and a directory that goes with it."""
     http_port, rpc_port = free_ports(2)
     with tempfile.TemporaryDirectory() as directory:
         server = ServerProcess(Path(directory), "conformance", http_port, rpc_port)
-        out = Path(directory) / "out.json"
         try:
-            server.start("-dev").wait_ready()
-            command = [sys.executable, str(kit / "conform"), "check", "--have", "tasks", "--against", server.address]
-            command += ["-k", only]
-            subprocess.run([*command, "--json", str(out)], check=False, stdout=subprocess.DEVNULL, timeout=1800)
-            outcomes = json.loads(out.read_text())
+            yield server.start("-dev").wait_ready().address, Path(directory)
         finally:
             server.end()
+
+
+def run_kit(kit: Path, only: str = "*") -> dict[str, str]:
+    """Scenario → level; `only`: names, joined by commas."""
+    with fresh_server() as (address, directory):
+        out = directory / "out.json"
+        command = [sys.executable, str(kit / "conform"), "check", "--have", "tasks", "--against", address, "-k", only]
+        subprocess.run([*command, "--json", str(out)], check=False, stdout=subprocess.DEVNULL, timeout=1800)
+        outcomes = json.loads(out.read_text())
     return {name: level for name, level in levels(outcomes).items() if level in LEVELS}
+
+
+def job_files_agree(kit: Path) -> bool:
+    """Whether every recorded job file is parsed, or refused, exactly as recorded; tells what differs."""
+    with fresh_server() as (address, _):
+        command = [sys.executable, str(kit / "hcl-check"), "--against", address, "-q"]
+        return subprocess.run(command, check=False, timeout=600).returncode == 0
 
 
 def levels(outcomes: object) -> dict[str, str]:
@@ -87,7 +101,7 @@ def main() -> int:
         print(f"{len(risen)} more pass than ratchet.txt knows: run with --update")
     counts = Counter(found.values())
     print("conformance:", ", ".join(f"{level} {counts[level]}" for level in LEVELS))
-    return 1 if fallen or not passing else 0
+    return 0 if job_files_agree(Path(sys.argv[1])) and passing and not fallen else 1
 
 
 if __name__ == "__main__":
