@@ -12,6 +12,7 @@ from yurt.server.raft.messages import BadMessage, Heartbeat, HeartbeatAnswer, Vo
 from yurt.server.raft.state import EngineState, Progress
 
 NOOP = b"N"
+PATIENCE_MAX = 3  # elections that fail in a row make everybody wait longer, up to 2³ times: disks may be slow
 
 
 class Elections(EngineState):
@@ -20,6 +21,7 @@ class Elections(EngineState):
     polling = 0  # the term that would begin, while a poll goes on
     polled: set[str]
     is_fresh = False  # this server's files began with this process: it has promised nothing before
+    leaderless = 0  # terms that began since a leader was known
     lease_revoked = False
     led_until = float("-inf")
 
@@ -28,7 +30,7 @@ class Elections(EngineState):
         if self.election_timer is not None:
             self.election_timer.cancel()
         shortest = self.config.heartbeat if self.begins_the_cluster else self.config.election
-        seconds = shortest * (1 + self.chance.random())
+        seconds = shortest * (1 + self.chance.random()) * 2 ** min(max(0, self.leaderless - 1), PATIENCE_MAX)
         self.election_timer = self.runtime.call_later(seconds, self._election_due)
 
     @property
@@ -166,7 +168,7 @@ class Elections(EngineState):
     def _lead(self) -> None:
         self.set_role(LEADER)
         self.leader = self.own
-        self.polling = 0
+        self.polling = self.leaderless = 0
         if self.election_timer is not None:
             self.election_timer.cancel()
         now = self.runtime.now()
@@ -230,6 +232,7 @@ class Elections(EngineState):
 
     def set_term(self, term: int, voted_for: str | None) -> int:
         """Note which operation makes the term durable."""
+        self.leaderless += term > self.term
         self._hard_lsn = super().set_term(term, voted_for)
         return self._hard_lsn
 
@@ -254,7 +257,7 @@ class Elections(EngineState):
         if self.leader != peer:
             self.leader = peer
             self.leadership_changed()
-        self.polling = 0
+        self.polling = self.leaderless = 0
         self.leader_contact = self.runtime.now()
         self.reset_election_timer()
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from tests.simulation.scenario import run
+from tests.simulation.scenario import Life
 
 if __name__ == "__main__":
+    life = Life(int(sys.argv[1]), size=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     try:
-        cluster = run(int(sys.argv[1]), size=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+        life.live()
     except AssertionError as error:
-        sys.exit(str(error))
-    print("\n".join(cluster.world.trace))
-    print(f"{len(cluster.acknowledged)} acknowledged, {len(cluster.longest)} applied, leaders {cluster.leaders}")
+        sys.exit("\n".join(life.cluster.world.trace) + f"\n{error}")
+    clients = life.cluster.clients
+    print("\n".join(life.cluster.world.trace))
+    print(f"faults {life.faults}, work {life.work}, {dict(life.counts)}")
+    print(f"{len(clients.acknowledged)} acknowledged, {clients.unknown} unknown, {clients.reads} reads")

@@ -1,94 +1,109 @@
-"""One life of a cluster: faults for a while, then peace, then everything must be there and go on."""
+"""One life of a cluster: a workload under faults for a while, then peace, then everything must be there and go on."""
 
 from __future__ import annotations
 
-from tests.simulation.world import Cluster, Server
+from collections import Counter
+from typing import Any
 
-FAULT_SECONDS = 8.0
-PEACE_SECONDS = 12.0
+from tests.simulation.cluster import Cluster
+from tests.simulation.faults import KINDS
+from tests.simulation.operators import WORK
 
-
-def run(seed: int, *, size: int = 0) -> Cluster:
-    """Live through a seed; raises AssertionError with the trace's end."""
-    cluster = Cluster(seed, size or (1, 2, 3, 3, 3, 4, 5)[seed % 7])
-    try:
-        _live(cluster)
-    except AssertionError as error:
-        trace = "\n".join(cluster.world.trace[-40:])
-        raise AssertionError(
-            f"seed {seed}: {error}\n{trace}\nreplay: python -m tests.simulation.replay {seed}"
-        ) from error
-    return cluster
+SIZES = (1, 2, 3, 3, 3, 4, 5, 5)
+FAULT_SECONDS = 7.0
+PEACE_SECONDS = 60.0
+AFTERWARDS = 8  # commands acknowledged in peace
 
 
-def _live(cluster: Cluster) -> None:
-    world, chance = cluster.world, cluster.world.chance
-    crashes, cuts, slow = chance.random() < 0.7, chance.random() < 0.7, chance.random() < 0.3
-    next_fault, next_write, next_check = 1.5, 0.0, 0.0
-    while world.time < FAULT_SECONDS:
-        world.step()
-        if world.time >= next_write:
-            cluster.propose()
-            next_write = world.time + 0.03 * chance.random()
-        if world.time >= next_fault:
-            _fault(cluster, crashes, cuts, slow)
-            next_fault = world.time + 1.2 * chance.random()
-        cluster.check()
-        if world.time >= next_check:
-            cluster.check_logs()
-            next_check = world.time + 0.2
-    _make_peace(cluster)
-    before = len(cluster.acknowledged)
-    while world.time < FAULT_SECONDS + PEACE_SECONDS and not _settled(cluster, before):
-        world.step()
-        if world.time >= next_write:
-            cluster.propose()
-            next_write = world.time + 0.05
-        cluster.check()
-    cluster.check_logs()
-    cluster.check_acknowledged()
-    assert len(cluster.acknowledged) > before, "nothing was acknowledged after the faults ended"
+class Life:
+    """A seed: `size`, `faults` and `work` (names of the tables) are drawn from it unless they are given."""
+
+    def __init__(
+        self, seed: int, *, size: int = 0, faults: tuple[str, ...] = (), work: tuple[str, ...] | None = None
+    ) -> None:
+        self.seed = seed
+        self.cluster = Cluster(seed, size or SIZES[seed % len(SIZES)])
+        chance = self.cluster.world.chance
+        self.faults = faults or tuple(name for name in KINDS if chance.random() < 0.45)
+        self.work = tuple(name for name in WORK if chance.random() < 0.4) if work is None else work
+        self.counts: Counter[str] = Counter()
+        self._pause = chance.choice((0.3, 0.7, 1.4))  # between two faults
+        self._next: dict[str, float] = {}
+
+    def live(self) -> Life:
+        """Raises AssertionError with the trace's end."""
+        cluster = self.cluster
+        try:
+            self._suffer()
+            self._recover()
+        except AssertionError as error:
+            trace = "\n".join(cluster.world.trace[-40:])
+            again = f"python -m tests.simulation.replay {self.seed}"
+            raise AssertionError(f"seed {self.seed}: {error}\n{trace}\nreplay: {again}") from error
+        return self
+
+    # --- faults
+
+    def _suffer(self) -> None:
+        world = self.cluster.world
+        while world.time < FAULT_SECONDS:
+            self.cluster.step()
+            self._clients(0.03, 0.05)
+            if world.time > 1.0 and self._is_due("fault", self._pause) and self.faults:
+                self._fault()
+            for name in self.work:
+                if world.time > 0.8 and self._is_due(name, WORK[name][1]):
+                    self.counts[name] += 1
+                    WORK[name][0](self.cluster)
+
+    def _fault(self) -> None:
+        chance = self.cluster.world.chance
+        name = chance.choices(self.faults, [KINDS[one][1] for one in self.faults])[0]
+        server: Any = chance.choice(list(self.cluster.servers.values()))
+        self.counts[name] += 1
+        KINDS[name][0](self.cluster, server)
+
+    def _clients(self, between_writes: float, between_reads: float) -> None:
+        if self._is_due("write", between_writes):
+            self.cluster.clients.write()
+        if self._is_due("read", between_reads):
+            self.cluster.clients.read()
+
+    def _is_due(self, name: str, seconds: float) -> bool:
+        """Whether it is time; the next time is drawn around `seconds` later."""
+        world = self.cluster.world
+        if world.time < self._next.get(name, 0.0):
+            return False
+        self._next[name] = world.time + 2 * seconds * world.chance.random()
+        return True
+
+    # --- peace
+
+    def _recover(self) -> None:
+        cluster, world = self.cluster, self.cluster.world
+        cluster.calm()
+        before = len(cluster.clients.acknowledged)
+        end = FAULT_SECONDS + PEACE_SECONDS
+        while world.time < end and len(cluster.clients.acknowledged) < before + AFTERWARDS:
+            cluster.step()
+            self._clients(0.05, 0.1)
+        while world.time < end and not self._is_settled():
+            cluster.step()
+        cluster.invariants.check_logs()
+        cluster.invariants.check_clients()
+        assert len(cluster.clients.acknowledged) >= before + AFTERWARDS, "after the faults ended too little is written"
+        assert self._is_settled(), "somebody does not catch up after the faults ended"
+
+    def _is_settled(self) -> bool:
+        """There is a leader, and all members have applied the same."""
+        cluster = self.cluster
+        if (leader := cluster.leader) is None:
+            return False
+        assert leader.engine is not None
+        members = [cluster.servers[one[0]] for one in leader.engine.configuration]
+        return len({len(one.machine.applied) for one in members}) == 1
 
 
-def _settled(cluster: Cluster, before: int) -> bool:
-    """Writes go on, and everybody has applied them."""
-    lengths = {len(one.machine.applied) for one in cluster.servers.values() if one.engine is not None}
-    return len(cluster.acknowledged) > before + 10 and len(lengths) == 1
-
-
-def _fault(cluster: Cluster, crashes: bool, cuts: bool, slow: bool) -> None:
-    chance = cluster.world.chance
-    server: Server = chance.choice(list(cluster.servers.values()))
-    kind = chance.random()
-    if kind < 0.4 and crashes:
-        if server.engine is not None:
-            server.crash()
-        delay = chance.choice((0.05, 0.5, 2.0)) * chance.random()
-        cluster.world.later(delay, lambda: server.engine is None and server.start())
-    elif kind < 0.5 and crashes:
-        for one in cluster.servers.values():
-            if one.engine is not None:
-                one.crash()
-            cluster.world.later(0.3 * chance.random(), lambda one=one: one.engine is None and one.start())
-    elif kind < 0.75 and cuts:
-        names = list(cluster.servers)
-        apart = set(chance.sample(names, chance.randrange(len(names))))
-        one_way = chance.random() < 0.3
-        cluster.cut = {
-            (a, b) for a in names for b in names if (a in apart) != (b in apart) and not (one_way and a in apart)
-        }
-        cluster.world.note(f"cut {sorted(cluster.cut)}")
-    elif kind < 0.85 and slow:
-        server.disk_seconds = chance.choice((0.002, 0.05, 0.4))
-    else:
-        cluster.cut = set()
-        cluster.world.note("healed")
-
-
-def _make_peace(cluster: Cluster) -> None:
-    cluster.world.note("peace")
-    cluster.cut, cluster.loss, cluster.repeats, cluster.slow, cluster.delay = set(), 0.0, 0.0, 0.0, 0.002
-    for server in cluster.servers.values():
-        server.disk_seconds = 0.002
-        if server.engine is None:
-            server.start()
+def run(seed: int, *, size: int = 0, faults: tuple[str, ...] = (), work: tuple[str, ...] | None = None) -> Life:
+    """Live through a seed."""
+    return Life(seed, size=size, faults=faults, work=work).live()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.server.raft.simulated_disk import SimulatedDisk
-from tests.simulation.world import Cluster, Event, Recorder, Server
+from tests.simulation.cluster import Cluster
+from tests.simulation.world import Event, Recorder, Server
 from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.frame import Peer
 from yurt.server.raft.hardstate import HardStateFile
@@ -18,9 +19,7 @@ from yurt.server.raft.state import EngineConfig, Storage
 
 def quiet_cluster(seed: int = 1, size: int = 3) -> Cluster:
     """A cluster on a network without faults, with a leader."""
-    cluster = Cluster(seed, size)
-    cluster.loss = cluster.repeats = cluster.slow = 0.0
-    cluster.delay = 0.001
+    cluster = Cluster(seed, size, plain=True)
     run_until(cluster, lambda: leader_of(cluster) is not None)
     return cluster
 
@@ -37,7 +36,7 @@ def run_until(cluster: Cluster, predicate: Callable[[], Any], seconds: float = 3
     while not predicate():
         cluster.world.step()
         if check:
-            cluster.check()
+            cluster.invariants.check()
         assert cluster.world.time < deadline, "\n".join(cluster.world.trace[-20:])
 
 
@@ -46,16 +45,16 @@ def run_for(cluster: Cluster, seconds: float) -> None:
     end = cluster.world.time + seconds
     while cluster.world.time < end:
         cluster.world.step()
-        cluster.check()
+        cluster.invariants.check()
 
 
 def write(cluster: Cluster, count: int) -> None:
     """Commands one after another, each acknowledged."""
     for _ in range(count):
-        wanted = len(cluster.acknowledged) + 1
+        wanted = len(cluster.clients.acknowledged) + 1
 
-        cluster.propose()
-        run_until(cluster, lambda wanted=wanted: len(cluster.acknowledged) >= wanted)  # type: ignore[misc]
+        cluster.clients.write()
+        run_until(cluster, lambda wanted=wanted: len(cluster.clients.acknowledged) >= wanted)  # type: ignore[misc]
 
 
 def applied(server: Server) -> list[bytes]:
@@ -83,7 +82,7 @@ class NoRuntime:
 
 def reopened(disk: SimulatedDisk, cluster: Cluster, name: str) -> tuple[Engine, Recorder]:
     """A server that starts from a disk and goes no further."""
-    identity = cluster_id(cluster.configuration)
+    identity = cluster_id(cluster.bootstrap)
     journal = Journal(disk, "log", identity, segment_bytes=cluster.segment_bytes)
     journal.open()
     snapshots = SnapshotStore(disk, "snap", identity)
@@ -99,7 +98,7 @@ def reopened(disk: SimulatedDisk, cluster: Cluster, name: str) -> tuple[Engine, 
         send=lambda _to, _data: None,
         fatal=_fail,
     )
-    engine.start(cluster.configuration)
+    engine.start(cluster.bootstrap)
     return engine, machine
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, run_for, run_until, write
 from tests.server.raft.simulated_disk import Crash, SimulatedDisk
-from tests.simulation.world import Cluster, Recorder, Server
+from tests.simulation.cluster import Cluster
+from tests.simulation.invariants import Invariants
+from tests.simulation.world import Recorder, Server
 from yurt.server.raft.applying import pack_batch
 from yurt.server.raft.configuration import CHANGE, pack_change
 from yurt.server.raft.disk import RealDisk
@@ -43,7 +45,7 @@ class Rooted:
 def recover(cluster: Cluster, server: Server, names: list[str]) -> Any:
     servers = [[name, name, name] for name in names]
     return carry_out(
-        Rooted(server.disk), "raft", servers, Recorder(), cluster.configuration, segment_bytes=cluster.segment_bytes
+        Rooted(server.disk), "raft", servers, Recorder(), cluster.bootstrap, segment_bytes=cluster.segment_bytes
     )  # type: ignore[arg-type]
 
 
@@ -54,14 +56,15 @@ def lost_majority(size: int = 5, seed: int = 3, survivors: int = 2, commands: in
     leader = leader_of(cluster)
     assert leader is not None
     behind = next(one for one in cluster.servers.values() if one is not leader)
-    cluster.cut = {(leader.name, behind.name)}
+    cluster.network.cut = {(leader.name, behind.name)}
     write(cluster, 3)
     for _ in range(5):
-        cluster.propose()
+        cluster.clients.write()
     run_for(cluster, 0.002)
     for server in cluster.servers.values():
         server.crash()
-    cluster.cut = set()
+    cluster.network.cut = set()
+    cluster.invariants = Invariants(cluster)  # what only the lost ones have is lost
     return cluster, [behind, *(one for one in cluster.servers.values() if one is not behind)][:survivors]
 
 
@@ -71,7 +74,7 @@ def test_survivors_agree_and_keep_what_they_have(survivors: int, commands: int) 
     cluster, left = lost_majority(survivors=survivors, commands=commands)
     names = [one.name for one in left]
     had = max(
-        (plan(Rooted(one.disk), "raft", [], cluster.configuration).found for one in left),  # type: ignore[arg-type]
+        (plan(Rooted(one.disk), "raft", [], cluster.bootstrap).found for one in left),  # type: ignore[arg-type]
         key=lambda found: (found.last_term, found.last_index),
     )
     for server in left:
@@ -86,7 +89,7 @@ def test_survivors_agree_and_keep_what_they_have(survivors: int, commands: int) 
     assert leader.engine.log.last_index > had.last_index
     write(cluster, 5)
     run_until(cluster, lambda: all(applied(one) == applied(leader) for one in left))
-    missing = [command for command in cluster.acknowledged if command not in applied(leader)]
+    missing = [command for command in cluster.clients.acknowledged if command not in applied(leader)]
     assert len(missing) <= 8, "only what no survivor has"
     for server in left:
         server.crash()
@@ -158,7 +161,7 @@ def test_a_damaged_or_empty_server_is_refused_and_left_alone() -> None:
     server = left[0]
     empty: Any = Rooted(SimulatedDisk())
     with pytest.raises(Corrupt, match="nothing to recover"):
-        carry_out(empty, "raft", [["a", "a:1", "a"]], Recorder(), cluster.configuration)
+        carry_out(empty, "raft", [["a", "a:1", "a"]], Recorder(), cluster.bootstrap)
     name = next(path for path in sorted(server.disk.seen) if path.endswith(".log"))
     server.disk.open(name).write(30, b"\xff\xff")
     files = server.disk.durable()

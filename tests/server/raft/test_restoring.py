@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, run_until, write
-from tests.simulation.world import Cluster, Server
+from tests.simulation.cluster import Cluster
+from tests.simulation.world import Server
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown, Overloaded, StorageFull
 from yurt.server.raft.installing import Installing
 
@@ -41,12 +42,12 @@ def all_equal(cluster: Cluster) -> bool:
 
 def propose(cluster: Cluster) -> bool:
     """One more command is acknowledged."""
-    before = len(cluster.acknowledged)
+    before = len(cluster.clients.acknowledged)
     for _ in range(20):
-        cluster.propose()
+        cluster.clients.write()
         end = cluster.world.time + 0.5
-        until(cluster, lambda: len(cluster.acknowledged) > before or cluster.world.time > end)  # noqa: B023
-        if len(cluster.acknowledged) > before:
+        until(cluster, lambda: len(cluster.clients.acknowledged) > before or cluster.world.time > end)  # noqa: B023
+        if len(cluster.clients.acknowledged) > before:
             return True
     return False
 
@@ -179,7 +180,7 @@ def test_a_step_down_after_the_last_piece_leaves_it_open() -> None:
 def test_under_crashes_and_losses_all_servers_end_up_equal(seed: int) -> None:
     chance = random.Random(seed)
     cluster, _ = ready(size=chance.choice((3, 5)))
-    cluster.loss = chance.choice((0.0, 0.1))
+    cluster.network.loss = chance.choice((0.0, 0.1))
     for _ in range(6):
         leader = leader_of(cluster)
         if leader is not None:
@@ -191,7 +192,7 @@ def test_under_crashes_and_losses_all_servers_end_up_equal(seed: int) -> None:
             cluster.world.later(0.5 * chance.random(), lambda victim=victim: victim.engine is None and victim.start())
         until(cluster, lambda end=cluster.world.time + 0.8 * chance.random(): cluster.world.time > end)
         propose(cluster)
-    cluster.loss = 0.0
+    cluster.network.loss = 0.0
     for server in cluster.servers.values():
         if server.engine is None:
             server.start()
@@ -207,7 +208,7 @@ def test_an_installed_snapshot_ends_a_half_collected_one(monkeypatch: pytest.Mon
     answers = restore(leader)
     until(cluster, lambda: engine.is_restoring or answers)
     assert engine.is_restoring
-    cluster.cut = {(leader.name, follower.name)}
+    cluster.network.cut = {(leader.name, follower.name)}
     until(cluster, lambda: answers)
     for _ in range(60):
         assert propose(cluster)
@@ -216,6 +217,6 @@ def test_an_installed_snapshot_ends_a_half_collected_one(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         Installing, "_take_over", lambda self, snapshot, loaded: installs.append(1) or take_over(self, snapshot, loaded)
     )
-    cluster.cut = set()
+    cluster.network.cut = set()
     until(cluster, lambda: all_equal(cluster))
     assert not engine.is_restoring

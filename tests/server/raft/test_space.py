@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, run_for, run_until, write
-from tests.simulation.world import Cluster, Server
+from tests.simulation.cluster import Cluster
+from tests.simulation.world import Server
 from yurt.server.raft.errors import StorageFull
 
 
@@ -23,7 +24,7 @@ def fill(cluster: Cluster, server: Server) -> None:
     while server.engine is not None and server.engine.storage.journal.writable:
         number += 1
         assert number < 500
-        cluster.propose()
+        cluster.clients.write()
         run_for(cluster, 0.05)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, reopened, run_for, run_until, write
 from tests.server.raft.simulated_disk import Crash
-from tests.simulation.world import Cluster, Server
+from tests.simulation.cluster import Cluster
+from tests.simulation.world import Server
 from yurt.server.raft import messages
 from yurt.server.raft.errors import Corrupt
 from yurt.server.raft.messages import GO_ON, INSTALLED, SnapshotAnswer, SnapshotBegin, SnapshotChunk
@@ -32,13 +33,13 @@ def behind(seed: int = 1, commands: int = 90) -> tuple[Cluster, Server, Server]:
 
 def watch(cluster: Cluster, see: Callable[[str, str, messages.Message], bool]) -> None:
     """Look at every message; one for which `see` is false is lost."""
-    send = cluster.send
+    send = cluster.network.send
 
-    def through(sender: str, receiver: str, data: bytes) -> None:
-        if see(sender, receiver, messages.decode(data)):
+    def through(sender: Server, receiver: str, data: bytes) -> None:
+        if see(sender.name, receiver, messages.decode(data)):
             send(sender, receiver, data)
 
-    cluster.send = through  # type: ignore[method-assign]
+    cluster.network.send = through  # type: ignore[method-assign]
 
 
 def caught_up(leader: Server, follower: Server) -> bool:
@@ -100,8 +101,8 @@ def test_a_broken_connection_resumes_where_it_was() -> None:
             offsets.append(message.offset)
             if len(offsets) == 8 and not broken:
                 broken = True
-                cluster.world.later(0.05, lambda: cluster.disconnected(follower))
-                cluster.world.later(0.1, lambda: cluster.connected(follower))
+                cluster.world.later(0.05, lambda: cluster.network.disconnected(follower))
+                cluster.world.later(0.1, lambda: cluster.network.connected(follower))
         return not (broken and len(offsets) == 8)
 
     watch(cluster, see)

@@ -1,0 +1,54 @@
+"""`python -m tests.simulation FIRST LAST [JOBS]`: live through many seeds; tell what happened and which of them fail."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.simulation.scenario import Life
+
+TOLD_EVERY = 500
+
+
+def one(seed: int) -> tuple[int, Counter[str], str]:
+    """A seed, what happened in it, and why it failed ("" if it did not)."""
+    life = Life(seed)
+    try:
+        life.live()
+        error = ""
+    except Exception as failure:  # noqa: BLE001 (whatever it is, it is told with its seed)
+        error = f"{type(failure).__name__}: {failure}"
+    clients = life.cluster.clients
+    found = Counter(life.counts)
+    found["acknowledged"] += len(clients.acknowledged)
+    found["unknown outcome"] += clients.unknown
+    found["reads"] += clients.reads
+    found["leaders"] += len(life.cluster.invariants.leaders)
+    found["disks looked at"] += life.cluster.network.oracle.looked
+    return seed, found, error
+
+
+def main() -> int:
+    """Exit code 1 if a seed fails."""
+    first, last = int(sys.argv[1]), int(sys.argv[2])
+    jobs = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    counts: Counter[str] = Counter()
+    failed: list[int] = []
+    started = time.monotonic()
+    with ProcessPoolExecutor(jobs) as pool:
+        for number, (seed, found, error) in enumerate(pool.map(one, range(first, last), chunksize=8), start=1):
+            counts += found
+            if error:
+                failed.append(seed)
+                print(f"FAILED {error}", flush=True)
+            if number % TOLD_EVERY == 0:
+                print(f"{number} seeds, {len(failed)} failed, {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{last - first} seeds in {time.monotonic() - started:.0f} s; failed: {failed or 'none'}")
+    print(", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

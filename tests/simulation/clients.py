@@ -1,0 +1,70 @@
+"""Clients: they write, read on every server in every mode, and remember what they were told (spec raft-engine §9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from yurt.server.raft.errors import NotLeader, Overloaded, StorageFull
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster import Cluster
+
+SURELY_NOT = (NotLeader, Overloaded, StorageFull)
+
+
+class Clients:
+    """All clients together; `floor` is the length of history that a read begun now must see."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster, self._world = cluster, cluster.world
+        self.acknowledged: dict[bytes, int] = {}  # command → its place in the history
+        self.refused: set[bytes] = set()  # surely not written, they were told
+        self.proposed = self.reads = self.unknown = 0
+        self.floor = 0
+
+    def write(self) -> None:
+        """Ask one of those who think that they lead."""
+        leading = [one for one in self._cluster.running if one.engine is not None and one.engine.is_leader_role]
+        if not leading:
+            return
+        server = self._world.chance.choice(leading)
+        self.proposed += 1
+        command = b"command-%d" % self.proposed
+        assert server.engine is not None
+
+        def done(result: Any, error: Exception | None) -> None:
+            if error is None:
+                assert command not in self.acknowledged, "a command is acknowledged once"
+                self.acknowledged[command] = result
+                self.floor = max(self.floor, result)
+            elif isinstance(error, SURELY_NOT):
+                self.refused.add(command)
+            else:
+                self.unknown += 1
+
+        if not server.is_paused:
+            server.engine.propose(command, done)
+
+    def read(self) -> None:
+        """Read on any server: by the leader's lease (default) or a majority (consistent), there or through it."""
+        running = [one for one in self._cluster.running if not one.is_paused]
+        if not running:
+            return
+        chance = self._world.chance
+        server, quorum, floor = chance.choice(running), chance.random() < 0.4, self.floor
+        engine, machine = server.engine, server.machine
+        assert engine is not None
+
+        def done(_result: Any, error: Exception | None) -> None:
+            if error is None:
+                self._saw(len(machine.applied), floor, f"{server}, {'consistent' if quorum else 'default'}")
+
+        if not quorum and engine.may_read:
+            self._saw(len(machine.applied), floor, f"{server} at once")
+        else:
+            engine.read(done, quorum=quorum)
+
+    def _saw(self, length: int, floor: int, how: str) -> None:
+        self.reads += 1
+        assert length >= floor, f"a read ({how}) sees {length} commands, {floor} were known before it began"
+        self.floor = max(self.floor, length)

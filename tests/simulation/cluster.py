@@ -1,0 +1,82 @@
+"""A cluster on virtual time: its servers, its network, what clients were told, and what must hold at every step."""
+
+from __future__ import annotations
+
+from tests.simulation.clients import Clients
+from tests.simulation.invariants import Invariants
+from tests.simulation.network import Network
+from tests.simulation.world import DISK_SECONDS, RATE_BOUND, Server, World
+
+SERVERS_MAX = 7
+
+
+class Cluster:
+    """`size` servers begin it; more may come, and go. `plain`: usual sizes, exact clocks, no faults."""
+
+    def __init__(self, seed: int, size: int, *, plain: bool = False) -> None:
+        self.world, self.plain = World(seed), plain
+        chance = self.world.chance
+        names = [f"s{number}" for number in range(size)]
+        self.bootstrap = [[name, name, name] for name in names]
+        self.segment_bytes = chance.choice((4096, 8192, 65536))
+        self.inflight_max = chance.choice((2, 8, 64))
+        self.message_bytes = chance.choice((100, 2 << 20))
+        self.snapshot_entries = chance.choice((20, 20, 20, 10_000))
+        self.drift = chance.choice((0.0, RATE_BOUND))
+        self.calm_delay = chance.choice((0.002, 0.002, 0.05))
+        self.calm_disk_seconds = chance.choice((DISK_SECONDS, DISK_SECONDS, DISK_SECONDS, 0.1, 0.8))
+        if plain:
+            self.inflight_max, self.message_bytes, self.snapshot_entries, self.drift = 64, 2 << 20, 20, 0.0
+        self.servers: dict[str, Server] = {}
+        self.network = Network(self)
+        if plain:
+            self.network.calm(0.001)
+        self.clients = Clients(self)
+        self.invariants = Invariants(self)
+        self.expects_end = False
+        self.ends: list[tuple[str, BaseException]] = []
+        for name in names:
+            self.add_machine(name)
+
+    def add_machine(self, name: str) -> Server:
+        """A machine that starts with an empty disk."""
+        server = self.servers[name] = Server(self, name)
+        server.start()
+        return server
+
+    def ended(self, server: Server, error: BaseException) -> None:
+        """An engine asks for the end of its process: never, unless a test has made it."""
+        assert self.expects_end, f"the engine of {server} stopped: {error!r}"
+        self.ends.append((server.name, error))
+        server.end()
+
+    @property
+    def running(self) -> list[Server]:
+        """Those whose process is there."""
+        return [server for server in self.servers.values() if server.engine is not None]
+
+    @property
+    def leader(self) -> Server | None:
+        """The server that leads in the newest term and is ready, if there is one."""
+        leading = [one for one in self.running if one.engine is not None and one.engine.is_ready]
+        return max(leading, key=lambda one: one.engine.term if one.engine else 0, default=None)
+
+    def step(self) -> None:
+        """The next thing happens; then everything must hold."""
+        self.world.step()
+        self.invariants.check()
+
+    def run_until(self, time: float) -> None:
+        """Step until then, without any workload."""
+        while self.world.time < time:
+            self.step()
+
+    def calm(self) -> None:
+        """All faults end, and everybody runs; a slow network and slow disks are no faults."""
+        self.world.note("peace")
+        self.network.calm(self.calm_delay)
+        for server in self.servers.values():
+            server.paused_until, server.disk.capacity, server.disk.crash_at = 0.0, None, None
+            server.disk_seconds = self.calm_disk_seconds
+            if server.engine is None:
+                server.start()

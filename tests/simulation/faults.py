@@ -1,0 +1,140 @@
+"""What goes wrong: one function a kind, in a table from which every seed draws its own set (a swarm)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.simulation.cluster import Cluster
+from tests.simulation.world import Server
+from yurt.server.raft.errors import Corrupt
+
+Fault = Callable[[Cluster, Server], None]
+
+
+def crash(cluster: Cluster, server: Server) -> None:
+    """One machine loses power and comes back."""
+    _down(server, cluster.world.chance.choice((0.02, 0.3, 1.5)))
+
+
+def crash_all(cluster: Cluster, _server: Server) -> None:
+    """All machines lose power together."""
+    for one in cluster.servers.values():
+        _down(one, 0.3 * cluster.world.chance.random())
+
+
+def crash_while_writing(cluster: Cluster, server: Server) -> None:
+    """Power goes between two operations of the disk: half of what was to be written is there, or torn."""
+    server.disk.crash_at = server.disk.calls + cluster.world.chance.randrange(1, 30)
+    cluster.world.later(3.0, lambda: setattr(server.disk, "crash_at", None))
+    cluster.world.later(1.0, lambda: server.engine is None and server.start())
+
+
+def _down(server: Server, seconds: float) -> None:
+    if server.engine is not None:
+        server.crash()
+    server.world.later(seconds, lambda: server.engine is None and server.start())
+
+
+def split(cluster: Cluster, _server: Server) -> None:
+    """Two parts do not hear each other, perhaps in one direction only."""
+    chance = cluster.world.chance
+    names = list(cluster.servers)
+    apart = set(chance.sample(names, chance.randrange(len(names))))
+    one_way = chance.random() < 0.3
+    cluster.network.cut = {
+        (a, b) for a in names for b in names if (a in apart) != (b in apart) and not (one_way and a in apart)
+    }
+    cluster.world.note(f"cut {sorted(cluster.network.cut)}")
+    if chance.random() < 0.5:
+        cluster.world.later(chance.choice((0.3, 0.9, 2.0)), lambda: setattr(cluster.network, "cut", set()))
+
+
+def cut_link(cluster: Cluster, server: Server) -> None:
+    """One server does not hear one other for a while."""
+    other = cluster.world.chance.choice(list(cluster.servers))
+    cluster.network.cut = {(other, server.name)}
+    cluster.world.later(0.6, lambda: setattr(cluster.network, "cut", set()))
+
+
+def reconnect(cluster: Cluster, server: Server) -> None:
+    """All connections of a server break and stand again."""
+    if server.engine is not None and not server.is_paused:
+        cluster.network.disconnected(server)
+        cluster.network.connected(server)
+
+
+def slow_disk(cluster: Cluster, server: Server) -> None:
+    """Syncs take long."""
+    server.disk_seconds = cluster.world.chance.choice((0.002, 0.05, 0.4, 1.0))
+
+
+def full_disk(cluster: Cluster, server: Server) -> None:
+    """There is little or no room for a while."""
+    server.disk.capacity = server.disk.used() + cluster.world.chance.choice((0, 2000, 20_000))
+    cluster.world.note(f"{server} has no room")
+    cluster.world.later(0.8, lambda: setattr(server.disk, "capacity", None))
+
+
+def pause(cluster: Cluster, server: Server) -> None:
+    """The process stands still, its clock does not; then all that came is handled at once."""
+    if server.engine is not None:
+        server.paused_until = cluster.world.time + cluster.world.chance.choice((0.1, 0.6, 1.5))
+        cluster.world.note(f"{server} stands still until {server.paused_until:.3f}")
+
+
+def rot(cluster: Cluster, server: Server) -> None:
+    """A restart finds its newest snapshot damaged; a server that cannot go on without it gets the byte back."""
+    if server.engine is not None:
+        server.crash()
+    cluster.world.later(0.1, lambda: server.engine is None and _start_rotten(cluster, server))
+
+
+def _start_rotten(cluster: Cluster, server: Server) -> None:
+    snapshots = [path for path in server.disk.seen if path.endswith(".snap")]
+    if not snapshots:
+        server.start()
+        return
+    newest = max(snapshots, key=lambda path: int(path.rpartition("-")[2].removesuffix(".snap")))
+    at = cluster.world.chance.randrange(server.disk.size(newest))
+    _flip(server, newest, at)
+    cluster.world.note(f"{server} finds {newest} rotten")
+    older = {int(path.rpartition("-")[2].removesuffix(".snap")) for path in snapshots if path != newest}
+    try:
+        server.start()
+    except Corrupt:
+        cluster.world.note(f"{server} refuses to start")
+        assert not server.reaches_back_to(older), f"{server} has an older snapshot and the log after it, and refuses"
+        if newest in server.disk.seen:
+            _flip(server, newest, at)
+        server.start()
+
+
+def _flip(server: Server, path: str, at: int) -> None:
+    byte = server.disk.read(path, at, 1)[0] ^ 0x20
+    file = server.disk.open(path)
+    file.write(at, bytes([byte]))
+    file.sync()
+
+
+def snapshot(_cluster: Cluster, server: Server) -> None:
+    """A snapshot at an odd moment."""
+    engine = server.engine
+    if engine is None or server.is_paused or engine.snapshotting or engine.is_restoring or engine.is_mid_entry:
+        return
+    if engine.last_applied:
+        engine.take_snapshot()
+
+
+KINDS: dict[str, tuple[Fault, float]] = {
+    "crash": (crash, 3.0),
+    "crash all": (crash_all, 1.0),
+    "crash while writing": (crash_while_writing, 2.0),
+    "split": (split, 3.0),
+    "cut link": (cut_link, 1.5),
+    "reconnect": (reconnect, 1.0),
+    "slow disk": (slow_disk, 1.0),
+    "full disk": (full_disk, 1.0),
+    "pause": (pause, 1.5),
+    "rot": (rot, 1.0),
+    "snapshot": (snapshot, 1.0),
+}
