@@ -51,7 +51,8 @@ class Clients:
         if not running:
             return
         chance = self._world.chance
-        server, quorum, floor = chance.choice(running), chance.random() < 0.4, self.floor
+        server, floor = chance.choice(running), self.floor
+        quorum = chance.random() < 0.4 or self._cluster.clocks_are_wild
         engine, machine = server.engine, server.machine
         assert engine is not None
 

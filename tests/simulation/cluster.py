@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.simulation.clients import Clients
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Network
@@ -13,7 +15,7 @@ SERVERS_MAX = 7
 class Cluster:
     """`size` servers begin it; more may come, and go. `plain`: usual sizes, exact clocks, no faults."""
 
-    def __init__(self, seed: int, size: int, *, plain: bool = False) -> None:
+    def __init__(self, seed: int, size: int, *, plain: bool = False, settings: dict[str, Any] | None = None) -> None:
         self.world, self.plain = World(seed), plain
         chance = self.world.chance
         names = [f"s{number}" for number in range(size)]
@@ -23,6 +25,8 @@ class Cluster:
         self.message_bytes = chance.choice((100, 2 << 20))
         self.snapshot_entries = chance.choice((20, 20, 20, 10_000))
         self.drift = chance.choice((0.0, RATE_BOUND))
+        self.clocks_are_wild = False  # beyond the bound: leases may break, and nobody relies on them
+        self.one_is_gone = size > 2 and chance.random() < 0.2  # for good, when peace comes
         self.calm_delay = chance.choice((0.002, 0.002, 0.05))
         self.calm_disk_seconds = chance.choice((DISK_SECONDS, DISK_SECONDS, DISK_SECONDS, 0.1, 0.8))
         if plain:
@@ -31,9 +35,15 @@ class Cluster:
         self.network = Network(self)
         if plain:
             self.network.calm(0.001)
+        for name, value in (settings or {}).items():
+            owner = next(one for one in (self, self.network, self.network.oracle) if hasattr(one, name))
+            setattr(owner, name, value)
+        if self.clocks_are_wild:
+            self.drift = 0.6
         self.clients = Clients(self)
         self.invariants = Invariants(self)
         self.expects_end = False
+        self.gone: Server | None = None
         self.ends: list[tuple[str, BaseException]] = []
         for name in names:
             self.add_machine(name)
@@ -72,11 +82,25 @@ class Cluster:
             self.step()
 
     def calm(self) -> None:
-        """All faults end, and everybody runs; a slow network and slow disks are no faults."""
+        """All faults end, and everybody runs but one that may be gone; a slow network and slow disks are no faults."""
         self.world.note("peace")
+        if self.one_is_gone:
+            self._lose_one()
         self.network.calm(self.calm_delay)
         for server in self.servers.values():
             server.paused_until, server.disk.capacity, server.disk.crash_at = 0.0, None, None
             server.disk_seconds = self.calm_disk_seconds
-            if server.engine is None:
+            if server.engine is None and server is not self.gone:
                 server.start()
+
+    def _lose_one(self) -> None:
+        """The voter that knows most, but for the leader, if those who are left are a majority wherever one looks."""
+        configurations = [one.engine.configuration for one in self.running if one.engine is not None]
+        if len(self.servers) != len(self.bootstrap) or any(one != self.bootstrap for one in configurations):
+            return
+        leader = self.leader
+        others = [one for one in self.running if one is not leader]
+        if others:
+            self.gone = max(others, key=lambda one: one.engine.log.last_index if one.engine else 0)
+            self.world.note(f"{self.gone} is gone for good")
+            self.gone.crash()

@@ -35,11 +35,11 @@ def _down(server: Server, seconds: float) -> None:
     server.world.later(seconds, lambda: server.engine is None and server.start())
 
 
-def split(cluster: Cluster, _server: Server) -> None:
+def split(cluster: Cluster, server: Server) -> None:
     """Two parts do not hear each other, perhaps in one direction only."""
     chance = cluster.world.chance
     names = list(cluster.servers)
-    apart = set(chance.sample(names, chance.randrange(len(names))))
+    apart = {server.name} if chance.random() < 0.4 else set(chance.sample(names, chance.randrange(len(names))))
     one_way = chance.random() < 0.3
     cluster.network.cut = {
         (a, b) for a in names for b in names if (a in apart) != (b in apart) and not (one_way and a in apart)
@@ -69,7 +69,9 @@ def slow_disk(cluster: Cluster, server: Server) -> None:
 
 
 def full_disk(cluster: Cluster, server: Server) -> None:
-    """There is little or no room for a while."""
+    """There is little or no room for a while; a server that has never stored a term needs its first 1,024 bytes."""
+    if server.engine is None or not server.engine.term:
+        return
     server.disk.capacity = server.disk.used() + cluster.world.chance.choice((0, 2000, 20_000))
     cluster.world.note(f"{server} has no room")
     cluster.world.later(0.8, lambda: setattr(server.disk, "capacity", None))
@@ -98,12 +100,12 @@ def _start_rotten(cluster: Cluster, server: Server) -> None:
     at = cluster.world.chance.randrange(server.disk.size(newest))
     _flip(server, newest, at)
     cluster.world.note(f"{server} finds {newest} rotten")
-    older = {int(path.rpartition("-")[2].removesuffix(".snap")) for path in snapshots if path != newest}
     try:
         server.start()
     except Corrupt:
         cluster.world.note(f"{server} refuses to start")
-        assert not server.reaches_back_to(older), f"{server} has an older snapshot and the log after it, and refuses"
+        own = int(newest.rpartition("-")[2].removesuffix(".snap")) in server.written
+        assert not own or len(snapshots) < 2, f"{server} has an older snapshot, and refuses to start without its newest"
         if newest in server.disk.seen:
             _flip(server, newest, at)
         server.start()
@@ -125,6 +127,60 @@ def snapshot(_cluster: Cluster, server: Server) -> None:
         engine.take_snapshot()
 
 
+def _alone(cluster: Cluster, server: Server, *, outgoing_only: bool = False) -> None:
+    """Nobody hears a server, and it hears nobody (or does)."""
+    others = [name for name in cluster.servers if name != server.name]
+    cluster.network.cut = {(server.name, name) for name in others}
+    if not outgoing_only:
+        cluster.network.cut |= {(name, server.name) for name in others}
+
+
+def musical_chairs(cluster: Cluster, _server: Server, rounds: int = 3) -> None:
+    """Whoever leads is cut off, while clients go on asking it; when it comes back, so is the next one."""
+    chance, leader = cluster.world.chance, cluster.leader
+    if not rounds or leader is None:
+        cluster.network.cut = set()
+        return
+    _alone(cluster, leader, outgoing_only=chance.random() < 0.3)
+    cluster.world.note(f"{leader} is alone")
+    if chance.random() < 0.3:
+        cluster.world.later(0.5 * chance.random(), lambda: _down(leader, 0.2))
+    seconds = chance.choice((0.6, 0.9, 1.3)) + 0.2 * chance.random()
+    cluster.world.later(seconds, lambda: musical_chairs(cluster, leader, rounds - 1))
+
+
+def forgetful_witness(cluster: Cluster, server: Server) -> None:
+    """One server does not hear the leader any more; then all others restart, and the leader is alone."""
+    leader = cluster.leader
+    if leader is None or server is leader:
+        return
+    cluster.network.cut = {(leader.name, server.name), (server.name, leader.name)}
+    chance = cluster.world.chance
+
+    def restart() -> None:
+        cluster.world.note(f"{leader} is alone, those who heard it restart")
+        _alone(cluster, leader)
+        for one in cluster.servers.values():
+            if one not in (leader, server):
+                _down(one, 0.01)
+
+    cluster.world.later(0.45 + 0.6 * chance.random(), restart)
+    cluster.world.later(2.0, lambda: setattr(cluster.network, "cut", set()))
+
+
+def cut_at_the_word(cluster: Cluster, server: Server) -> None:
+    """The leadership is handed over, and just then the old or the new leader is alone."""
+    leader = cluster.leader
+    if leader is None or leader.engine is None or leader.is_paused or server is leader:
+        return
+    chance = cluster.world.chance
+    alone = chance.choice((leader, server))
+    cluster.world.note(f"{leader} hands over to {server}, and {alone} is alone")
+    leader.engine.transfer(server.name, lambda _result, _error: None)
+    cluster.world.later(5 * cluster.network.delay * chance.random(), lambda: _alone(cluster, alone))
+    cluster.world.later(chance.choice((0.3, 0.9, 1.6)), lambda: setattr(cluster.network, "cut", set()))
+
+
 KINDS: dict[str, tuple[Fault, float]] = {
     "crash": (crash, 3.0),
     "crash all": (crash_all, 1.0),
@@ -137,4 +193,7 @@ KINDS: dict[str, tuple[Fault, float]] = {
     "pause": (pause, 1.5),
     "rot": (rot, 1.0),
     "snapshot": (snapshot, 1.0),
+    "musical chairs": (musical_chairs, 1.0),
+    "forgetful witness": (forgetful_witness, 1.0),
+    "cut at the word": (cut_at_the_word, 1.0),
 }

@@ -23,6 +23,7 @@ class Invariants:
         self._commits: dict[tuple[str, int], int] = {}
         self._matches: dict[tuple[str, int, int, str, float], int] = {}
         self._applied: dict[str, tuple[int, int]] = {}  # identity of the list, and how much of it was compared
+        self._began: dict[tuple[str, int, int], int] = {}  # commit index at the begin of a leadership
         self._logs_at = 0.0
         self._committed = ("", 0)
         self._configurations: dict[int, list[list[str]]] = {
@@ -39,7 +40,7 @@ class Invariants:
                 continue
             if engine.is_leader_role:
                 self._leads(server)
-                if not server.is_paused and engine.lease_is_valid():
+                if not server.is_paused and not self._cluster.clocks_are_wild and engine.lease_is_valid():
                     leases.append(server.name)
             key = (server.name, server.incarnation)
             assert engine.commit_index >= self._commits.get(key, 0), "a commit index never goes back"
@@ -56,6 +57,10 @@ class Invariants:
         assert engine is not None
         known = self.leaders.setdefault(engine.term, server.name)
         assert known == server.name, f"two leaders in term {engine.term}: {known} and {server}"
+        began = self._began.setdefault((server.name, server.incarnation, engine.term), engine.commit_index)
+        if engine.commit_index > began:
+            newest = engine.log.term_at(engine.commit_index)
+            assert newest in (None, engine.term), f"{server} commits an entry of term {newest} in term {engine.term}"
         for name, progress in engine.progress.items():
             key = (server.name, server.incarnation, engine.term, name, progress.began)
             assert progress.match >= self._matches.get(key, 0), "what a follower has proved stays proved"

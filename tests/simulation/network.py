@@ -22,6 +22,7 @@ class Network:
         self.delay = chance.choice((0.001, 0.005, 0.05))
         self.late = chance.choice((0.0, 0.0, 0.02))  # share of messages that come much later
         self.cut: set[tuple[str, str]] = set()
+        self.keeps_flying = chance.random() < 0.5  # what is on its way when a link is cut arrives all the same
         self.oracle = Oracle(cluster)
 
     def calm(self, delay: float) -> None:
@@ -38,11 +39,12 @@ class Network:
             delay = self.delay * (0.2 + 2 * chance.random())
             if chance.random() < self.late:
                 delay += 2.0 * chance.random()
-            self._world.later(delay, lambda: self._arrive(sender.name, receiver, data))
+            if not self.keeps_flying or (sender.name, receiver) not in self.cut:
+                self._world.later(delay, lambda: self._arrive(sender.name, receiver, data))
 
     def _arrive(self, sender: str, receiver: str, data: bytes) -> None:
         target = self._cluster.servers.get(receiver)
-        if target is None or target.engine is None or (sender, receiver) in self.cut:
+        if target is None or target.engine is None or (not self.keeps_flying and (sender, receiver) in self.cut):
             return
         engine = target.engine
         target.mine(lambda: engine.receive(sender, data))()

@@ -5,6 +5,7 @@ A plant takes a property away, with every twin that would hide its loss. `focus`
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,7 @@ Patch = Callable[[Any, str, Any], None]
 ON_APPEND, ON_APPEND_ANSWER, ON_HEARTBEAT = Engine.on_append, Engine.on_append_answer, Engine.on_heartbeat
 ON_VOTE_REQUEST, ON_SNAPSHOT_ANSWER = Engine.on_vote_request, Engine.on_snapshot_answer
 CONFIGURATION_CHANGED, COMMIT_TO, TAKE_SNAPSHOT = Engine.configuration_changed, Engine.commit_to, Engine.take_snapshot
-RECEIVE = Engine.receive
+RECEIVE, PEER_CONNECTED = Engine.receive, Engine.peer_connected
 CLOCK: list[Callable[[], float]] = [lambda: 0.0]  # of the server that handles a message
 ANSWER_APPEND, ANSWER_POLL, LOAD = Engine._answer_append, Engine._answer_poll, HardStateFile.load
 
@@ -44,11 +45,18 @@ class Plant:
 
     def life(self, seed: int) -> Life:
         """A life of the focus."""
-        life = Life(seed, size=self.size, faults=self.faults, work=self.work)
-        for name, value in self.settings.items():
-            owner = life.cluster.network if hasattr(life.cluster.network, name) else life.cluster
-            setattr(owner, name, value)
-        return life
+        return Life(seed, size=self.size, faults=self.faults, work=self.work, settings=self.settings)
+
+
+def rewritten(function: Any, *pairs: tuple[str, str]) -> Any:
+    """The function with pieces of its text replaced."""
+    source = inspect.getsource(function)
+    for old, new in pairs:
+        assert old in source, f"{function.__name__} has no {old}"
+        source = source.replace(old, new)
+    namespace: dict[str, Any] = {}
+    exec(compile(source, f"<{function.__name__}, rewritten>", "exec"), function.__globals__, namespace)
+    return namespace[function.__name__]
 
 
 # --- what is durable
@@ -95,9 +103,16 @@ def _durable_by_index(patch: Patch) -> None:
 def _cuts_are_not_durable(patch: Patch) -> None:
     """What is cut stays on the disk until it is written over, and no chain tells old records from new ones."""
     patch(segments.Segments, "_trim", lambda self, file, segment: None)
-    record_crc, own_crc = records._record_crc, records._own_crc
+    record_crc = records._record_crc
     patch(records, "_record_crc", lambda chain, index, term, payload: record_crc(0, index, term, payload))
-    patch(records, "_own_crc", lambda head, header, cluster: own_crc(head, header, cluster))
+    scan = rewritten(
+        records.scan_segment,
+        ("if crc != zlib", "if False and crc != zlib"),
+        ("if batch.number <= number:", "if False:"),
+        ("segment.last_index + 1, term)", "segment.last_index + 1, 0)"),
+        ("if torn and (later", "if False and (later"),
+    )
+    patch(segments, "scan_segment", scan)
 
 
 # --- votes
@@ -130,15 +145,19 @@ def _forgets_its_vote(patch: Patch) -> None:
 
 
 def _counts_answers(patch: Patch) -> None:
+    def counted(self: Engine, what: str) -> bool:
+        tally = self.__dict__.setdefault("tally", {})
+        key = (what, self.polling if what == "poll" else self.term)
+        tally[key] = tally.get(key, 1) + 1
+        return bool(tally[key] >= self.quorum())
+
     def on_vote_answer(self: Engine, peer: Peer, message: VoteAnswer) -> None:
-        if message.poll and message.granted and message.term == self.polling == self.term + 1:
-            self.polled.add(peer.id)
-            self._count_poll()
-        elif message.granted and not message.poll and self.role == CANDIDATE and message.term == self.term:
-            tally = self.__dict__.setdefault("tally", {})
-            tally[self.term] = tally.get(self.term, 1) + 1
-            if tally[self.term] >= self.quorum():
-                self._lead()
+        if not message.granted:
+            return
+        if message.poll and message.term == self.polling == self.term + 1 and counted(self, "poll"):
+            self.campaign()
+        elif not message.poll and self.role == CANDIDATE and message.term == self.term and counted(self, "vote"):
+            self._lead()
 
     patch(Engine, "on_vote_answer", on_vote_answer)
 
@@ -213,23 +232,21 @@ def _claims_the_logs_end(patch: Patch) -> None:
 # --- snapshots
 
 
-def _late_refusals(patch: Patch) -> None:
-    """A refusal is believed whatever it answers, and the leader looks below what is proved."""
+def _looks_from_the_beginning(patch: Patch) -> None:
+    """Whatever is proved, a connection begins at the first entry, which is long gone: like a refusal that comes late."""
 
-    def on_append_answer(self: Engine, peer: Peer, message: AppendAnswer) -> None:
-        progress = self.progress.get(peer.id)
-        if self.is_leader_role and progress is not None and message.term == self.term and not message.matches:
-            progress.next = min(max(1, message.index), self.log.last_index + 1)
-            self._probe(progress)
+    def peer_connected(self: Engine, server_id: str) -> None:
+        PEER_CONNECTED(self, server_id)
+        if progress := self.progress.get(server_id):
+            progress.next = 1
+            progress.inflight.clear()
             self.send_entries(progress)
-        else:
-            ON_APPEND_ANSWER(self, peer, message)
 
-    patch(Engine, "on_append_answer", on_append_answer)
+    patch(Engine, "peer_connected", peer_connected)
 
 
 def _installs_older(patch: Patch) -> None:
-    _late_refusals(patch)
+    _looks_from_the_beginning(patch)
 
     def take_over(self: Engine, snapshot: Any, loaded: Any) -> None:
         self.issue(self.log.reset(snapshot.index, snapshot.term))
@@ -246,7 +263,7 @@ def _installs_older(patch: Patch) -> None:
 
 
 def _drops_a_longer_log(patch: Patch) -> None:
-    _late_refusals(patch)
+    _looks_from_the_beginning(patch)
 
     def is_needless(self: Engine, peer: Peer, message: Any) -> bool:
         if message.index <= self.commit_index:
@@ -458,39 +475,83 @@ def _hand_overs_never_end(patch: Patch) -> None:
     patch(Engine, "_give_up", lambda self: None)
 
 
+CHAIRS = ("musical chairs",)
+ROUGH = ("musical chairs", "crash", "slow disk")
 PLANTS = (
     Plant("an append is answered before its sync", _answers_before_the_sync),
     Plant("the leader counts itself at the append", _counts_at_append),
     Plant("a vote leaves before its sync", _votes_before_the_sync),
-    Plant("what is durable is known by index", _durable_by_index),
+    Plant("what is durable is known by index", _durable_by_index, faults=ROUGH, settings={"share": 1.0}),
     Plant("a second vote in a term", _votes_twice),
     Plant("a restart forgets the vote", _forgets_its_vote),
-    Plant("answers are counted, not voters", _counts_answers, size=5),
+    Plant(
+        "answers are counted, not voters", _counts_answers, size=5, faults=("split", "crash"), settings={"repeats": 0.5}
+    ),
     Plant("half is a quorum", _half_is_a_quorum, size=4),
-    Plant("the index goes before the term", _index_before_term),
-    Plant("entries of older terms are committed by count", _commits_older_terms, size=5),
+    Plant("the index goes before the term", _index_before_term, faults=CHAIRS),
+    Plant(
+        "entries of older terms are committed by count",
+        _commits_older_terms,
+        size=5,
+        faults=ROUGH,
+        settings={"message_bytes": 1},
+    ),
     Plant("all after the previous entry is cut", _cuts_all_after_previous),
-    Plant("answers of earlier terms count", _believes_late_answers),
+    Plant(
+        "answers of earlier terms count",
+        _believes_late_answers,
+        faults=ROUGH,
+        settings={"share": 1.0, "late": 0.3, "keeps_flying": True},
+    ),
     Plant("the commit index goes to the log's end", _commits_to_the_logs_end),
     Plant("an answer claims the log's end", _claims_the_logs_end, settings={"message_bytes": 100}),
-    Plant("an older snapshot is installed", _installs_older),
-    Plant("an install drops a longer log", _drops_a_longer_log),
-    Plant("the log goes back to the newest snapshot only", _keeps_one_snapshots_log),
+    Plant("an older snapshot is installed", _installs_older, faults=("reconnect", "crash")),
+    Plant(
+        "an install drops a longer log",
+        _drops_a_longer_log,
+        faults=("reconnect", "crash"),
+        settings={"share": 1.0, "delay": 0.05, "snapshot_entries": 3},
+    ),
+    Plant(
+        "the log goes back to the newest snapshot only",
+        _keeps_one_snapshots_log,
+        faults=("rot", "crash"),
+        settings={"snapshot_entries": 20},
+    ),
     Plant("a snapshot's bad checksum is overlooked", _overlooks_a_bad_checksum, faults=("rot", "crash")),
     Plant("a snapshot is acknowledged before it is there", _acknowledges_a_snapshot_at_once),
     Plant("a snapshot has the newest configuration", _snapshot_of_the_newest_configuration, work=("change members",)),
     Plant("a configuration counts from its commit on", _configuration_at_commit, work=("change members",)),
     Plant("several changes at a time", _several_changes, work=("change members",)),
     Plant("a restart goes by the first configuration", _configuration_of_the_beginning, work=("change members",)),
-    Plant("leases count from the answer", _lease_from_the_answer),
-    Plant("a lease survives the word to take over", _lease_survives_the_word, work=("hand over",)),
-    Plant("a restarted server votes at once", _votes_right_after_a_restart),
-    Plant("a round takes answers to older questions", _rounds_take_any_answer),
-    Plant("cuts are not durable", _cuts_are_not_durable),
-    Plant("messages of lower terms get no answer", _lower_terms_get_no_answer),
-    Plant("refused polls name no term", _refused_polls_name_no_term, size=2),
+    Plant(
+        "leases count from the answer",
+        _lease_from_the_answer,
+        faults=CHAIRS,
+        settings={"late": 0.3, "keeps_flying": True},
+    ),
+    Plant("a lease survives the word to take over", _lease_survives_the_word, work=(), faults=("cut at the word",)),
+    Plant("a restarted server votes at once", _votes_right_after_a_restart, size=3, faults=("forgetful witness",)),
+    Plant(
+        "a round takes answers to older questions",
+        _rounds_take_any_answer,
+        faults=CHAIRS,
+        settings={"late": 0.3, "keeps_flying": True, "clocks_are_wild": True},
+    ),
+    Plant("cuts are not durable", _cuts_are_not_durable, faults=("musical chairs", "crash while writing", "crash")),
+    Plant("messages of lower terms get no answer", _lower_terms_get_no_answer, work=(), faults=("cut at the word",)),
+    Plant(
+        "refused polls name no term", _refused_polls_name_no_term, size=3, faults=ROUGH, settings={"one_is_gone": True}
+    ),
     Plant("the next index is not clamped", _next_is_not_clamped, settings={"snapshot_entries": 10_000}),
-    Plant("chunks are no sign of life", _chunks_are_no_sign_of_life, size=2, settings={"calm_delay": 0.05}),
+    Plant(
+        "chunks are no sign of life",
+        _chunks_are_no_sign_of_life,
+        size=3,
+        work=(),
+        faults=("crash",),
+        settings={"calm_delay": 0.05, "one_is_gone": True, "snapshot_entries": 20},
+    ),
     Plant("heartbeats wait for the disk", _heartbeats_wait_for_the_disk, settings={"calm_disk_seconds": 0.8}),
     Plant("a hand-over never ends", _hand_overs_never_end, work=("hand over",)),
     Plant("learners count", _learners_count, work=("change members",)),

@@ -19,10 +19,16 @@ class Life:
     """A seed: `size`, `faults` and `work` (names of the tables) are drawn from it unless they are given."""
 
     def __init__(
-        self, seed: int, *, size: int = 0, faults: tuple[str, ...] = (), work: tuple[str, ...] | None = None
+        self,
+        seed: int,
+        *,
+        size: int = 0,
+        faults: tuple[str, ...] = (),
+        work: tuple[str, ...] | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> None:
         self.seed = seed
-        self.cluster = Cluster(seed, size or SIZES[seed % len(SIZES)])
+        self.cluster = Cluster(seed, size or SIZES[seed % len(SIZES)], settings=settings)
         chance = self.cluster.world.chance
         self.faults = faults or tuple(name for name in KINDS if chance.random() < 0.45)
         self.work = tuple(name for name in WORK if chance.random() < 0.4) if work is None else work
@@ -59,7 +65,10 @@ class Life:
     def _fault(self) -> None:
         chance = self.cluster.world.chance
         name = chance.choices(self.faults, [KINDS[one][1] for one in self.faults])[0]
-        server: Any = chance.choice(list(self.cluster.servers.values()))
+        leader = self.cluster.leader
+        server = chance.choice(list(self.cluster.servers.values()))
+        if leader is not None and chance.random() < 0.4:
+            server = leader
         self.counts[name] += 1
         KINDS[name][0](self.cluster, server)
 
@@ -100,7 +109,7 @@ class Life:
         if (leader := cluster.leader) is None:
             return False
         assert leader.engine is not None
-        members = [cluster.servers[one[0]] for one in leader.engine.configuration]
+        members = [cluster.servers[one[0]] for one in leader.engine.configuration if one[0] != str(cluster.gone)]
         return len({len(one.machine.applied) for one in members}) == 1
 
 

@@ -69,6 +69,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.applied: list[bytes] = []
+        self.on_capture: Callable[[], None] = lambda: None
 
     def apply(self, payload: bytes) -> int:
         self.applied.append(payload)
@@ -78,6 +79,7 @@ class Recorder:
         return b"%d" % zlib.crc32(b"\n".join(self.applied)), place
 
     def capture(self) -> list[bytes]:
+        self.on_capture()
         return list(self.applied)
 
     def write(self, capture: list[bytes]) -> Iterator[bytes]:
@@ -152,6 +154,7 @@ class Server:
         self.incarnation = 0
         self.engine: Engine | None = None
         self.machine: Recorder = Historian()
+        self.written: set[int] = set()  # indexes of snapshots that it wrote itself, not installed
 
     def __repr__(self) -> str:
         return self.name
@@ -199,6 +202,7 @@ class Server:
     def _start(self) -> None:
         cluster = self.cluster
         self.machine = Recorder() if cluster.plain else Historian()
+        self.machine.on_capture = self._snapshot_begins
         journal = Journal(self.disk, "log", cluster_id(cluster.bootstrap), segment_bytes=cluster.segment_bytes)
         journal.open()
         self.disk.make_directory("hard")
@@ -225,12 +229,9 @@ class Server:
         self.world.note(f"{self.name} starts in term {engine.term} with entries to {engine.log.last_index}")
         cluster.network.connected(self)
 
-    def reaches_back_to(self, snapshots: set[int]) -> bool:
-        """Whether the log on disk goes on from one of these snapshots."""
-        cluster = self.cluster
-        journal = Journal(self.disk, "log", cluster_id(cluster.bootstrap), segment_bytes=cluster.segment_bytes)
-        journal.open()
-        return any(journal.first_index <= index + 1 <= journal.last_index + 1 for index in snapshots)
+    def _snapshot_begins(self) -> None:
+        if self.engine is not None:
+            self.written.add(self.engine.last_applied)
 
     def _fatal(self, error: BaseException) -> None:
         if isinstance(error, Crash):
