@@ -25,6 +25,9 @@ class Cluster:
         self.message_bytes = chance.choice((100, 2 << 20))
         self.snapshot_entries = chance.choice((20, 20, 20, 10_000))
         self.drift = chance.choice((0.0, RATE_BOUND))
+        self.between_writes = chance.choice((0.03, 0.03, 0.03, 0.3))
+        self.between_reads = 0.05
+        self.pause = 0.0  # between two faults; 0: to be drawn
         self.clocks_are_wild = False  # beyond the bound: leases may break, and nobody relies on them
         self.one_is_gone = size > 2 and chance.random() < 0.2  # for good, when peace comes
         self.calm_delay = chance.choice((0.002, 0.002, 0.05))
@@ -38,8 +41,6 @@ class Cluster:
         for name, value in (settings or {}).items():
             owner = next(one for one in (self, self.network, self.network.oracle) if hasattr(one, name))
             setattr(owner, name, value)
-        if self.clocks_are_wild:
-            self.drift = 0.6
         self.clients = Clients(self)
         self.invariants = Invariants(self)
         self.expects_end = False

@@ -26,7 +26,6 @@ def crash_while_writing(cluster: Cluster, server: Server) -> None:
     """Power goes between two operations of the disk: half of what was to be written is there, or torn."""
     server.disk.crash_at = server.disk.calls + cluster.world.chance.randrange(1, 30)
     cluster.world.later(3.0, lambda: setattr(server.disk, "crash_at", None))
-    cluster.world.later(1.0, lambda: server.engine is None and server.start())
 
 
 def _down(server: Server, seconds: float) -> None:

@@ -21,6 +21,7 @@ class Network:
         self.repeats = chance.choice((0.0, 0.05))
         self.delay = chance.choice((0.001, 0.005, 0.05))
         self.late = chance.choice((0.0, 0.0, 0.02))  # share of messages that come much later
+        self.late_to = chance.choice(("s", "s", "s0"))  # receivers, by how their names begin
         self.cut: set[tuple[str, str]] = set()
         self.keeps_flying = chance.random() < 0.5  # what is on its way when a link is cut arrives all the same
         self.oracle = Oracle(cluster)
@@ -37,7 +38,7 @@ class Network:
             if chance.random() < self.loss:
                 continue
             delay = self.delay * (0.2 + 2 * chance.random())
-            if chance.random() < self.late:
+            if receiver.startswith(self.late_to) and chance.random() < self.late:
                 delay += 2.0 * chance.random()
             if not self.keeps_flying or (sender.name, receiver) not in self.cut:
                 self._world.later(delay, lambda: self._arrive(sender.name, receiver, data))

@@ -33,7 +33,7 @@ class Life:
         self.faults = faults or tuple(name for name in KINDS if chance.random() < 0.45)
         self.work = tuple(name for name in WORK if chance.random() < 0.4) if work is None else work
         self.counts: Counter[str] = Counter()
-        self._pause = chance.choice((0.3, 0.7, 1.4))  # between two faults
+        self.cluster.pause = self.cluster.pause or chance.choice((0.3, 0.7, 1.4))
         self._next: dict[str, float] = {}
 
     def live(self) -> Life:
@@ -42,10 +42,10 @@ class Life:
         try:
             self._suffer()
             self._recover()
-        except AssertionError as error:
+        except Exception as error:
             trace = "\n".join(cluster.world.trace[-40:])
             again = f"python -m tests.simulation.replay {self.seed}"
-            raise AssertionError(f"seed {self.seed}: {error}\n{trace}\nreplay: {again}") from error
+            raise AssertionError(f"seed {self.seed}: {error!r}\n{trace}\nreplay: {again}") from error
         return self
 
     # --- faults
@@ -54,8 +54,8 @@ class Life:
         world = self.cluster.world
         while world.time < FAULT_SECONDS:
             self.cluster.step()
-            self._clients(0.03, 0.05)
-            if world.time > 1.0 and self._is_due("fault", self._pause) and self.faults:
+            self._clients(self.cluster.between_writes, self.cluster.between_reads)
+            if world.time > 1.0 and self._is_due("fault", self.cluster.pause) and self.faults:
                 self._fault()
             for name in self.work:
                 if world.time > 0.8 and self._is_due(name, WORK[name][1]):

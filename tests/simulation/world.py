@@ -150,6 +150,8 @@ class Server:
         self.disk = SimulatedDisk()
         self.disk_seconds = DISK_SECONDS
         self.rate = 1 + cluster.drift * self.world.chance.uniform(-1, 1)
+        if cluster.clocks_are_wild:
+            self.rate = self.world.chance.choice((0.4, 1.0, 1.6))
         self.paused_until = 0.0
         self.incarnation = 0
         self.engine: Engine | None = None
@@ -197,7 +199,6 @@ class Server:
             self._start()
         except Crash:
             self._power_is_cut()
-            self.world.later(0.1, lambda: self.engine is None and self.start())
 
     def _start(self) -> None:
         cluster = self.cluster
@@ -244,6 +245,7 @@ class Server:
         if self.cluster.plain:
             raise Crash
         self.crash()
+        self.world.later(0.3, lambda: self.engine is None and self.start())
 
     def crash(self) -> None:
         """Lose power: what was not synced survives in any combination."""
