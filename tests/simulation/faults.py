@@ -104,10 +104,14 @@ def _start_rotten(cluster: Cluster, server: Server) -> None:
     except Corrupt:
         cluster.world.note(f"{server} refuses to start")
         own = int(newest.rpartition("-")[2].removesuffix(".snap")) in server.written
-        assert not own or len(snapshots) < 2, f"{server} has an older snapshot, and refuses to start without its newest"
+        assert not own or not set(snapshots) - {newest} - server.rotten, (
+            f"{server} has an older snapshot, and refuses to start without its newest"
+        )
         if newest in server.disk.seen:
             _flip(server, newest, at)
         server.start()
+    else:
+        server.rotten.add(newest)
 
 
 def _flip(server: Server, path: str, at: int) -> None:

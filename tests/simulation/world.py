@@ -136,7 +136,7 @@ class Runtime:
 def _do(work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
     try:
         result = work()
-    except YurtError as error:
+    except (YurtError, OSError) as error:
         done(None, error)
     else:
         done(result, None)
@@ -156,6 +156,7 @@ class Server:
         self.incarnation = 0
         self.engine: Engine | None = None
         self.machine: Recorder = Historian()
+        self.rotten: set[str] = set()  # paths of snapshots that it does without
         self.written: set[int] = set()  # indexes of snapshots that it wrote itself, not installed
 
     def __repr__(self) -> str:
