@@ -89,7 +89,18 @@ class Elections(EngineState):
     def is_paused(self) -> bool:
         """Whether this process is so young that its predecessor may have promised a leader to wait."""
         young = self.runtime.now() < self.started_at + self.config.election
-        return young and not self.is_fresh and self.voters != {self.own.id}
+        return young and not self.is_fresh and not self.is_alone()
+
+    def is_alone(self) -> bool:
+        """Whether nobody else can lead: this is the only voter, and was when the newest term began.
+
+        A leader that takes itself out goes on until it knows that this is committed; until then it has a lease.
+        """
+        if self.voters != {self.own.id}:
+            return False
+        placed = self.configurations.latest.index
+        known = self.log.term_at(placed)
+        return placed <= 1 or self.last_term() > (self.snapshot.term if known is None else known)
 
     def is_current(self, message: VoteRequest) -> bool:
         """Whether the candidate's log is at least as new as this one."""

@@ -63,7 +63,7 @@ class Engine(Agreement):
         self.started_at = self.runtime.now()
         self.schedule_apply()
         self.reset_election_timer()
-        if self.voters == {self.own.id}:
+        if self.is_alone():
             self.campaign()
 
     def _recover(self, bootstrap: list[list[str]]) -> None:
