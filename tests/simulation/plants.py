@@ -477,6 +477,10 @@ def _hand_overs_never_end(patch: Patch) -> None:
 
 CHAIRS = ("musical chairs",)
 ROUGH = ("musical chairs", "crash", "slow disk")
+BELOW = (  # found by a test of the part alone: lives in which they show are too rare to wait for
+    Plant("answers of earlier terms count", _believes_late_answers),
+    Plant("cuts are not durable", _cuts_are_not_durable),
+)
 PLANTS = (
     Plant("an append is answered before its sync", _answers_before_the_sync),
     Plant("the leader counts itself at the append", _counts_at_append),
@@ -497,12 +501,6 @@ PLANTS = (
         settings={"message_bytes": 1},
     ),
     Plant("all after the previous entry is cut", _cuts_all_after_previous),
-    Plant(
-        "answers of earlier terms count",
-        _believes_late_answers,
-        faults=ROUGH,
-        settings={"share": 1.0, "late": 0.5, "late_to": "s0", "keeps_flying": True},
-    ),
     Plant("the commit index goes to the log's end", _commits_to_the_logs_end),
     Plant("an answer claims the log's end", _claims_the_logs_end, settings={"message_bytes": 100}),
     Plant("an older snapshot is installed", _installs_older, faults=("reconnect", "crash")),
@@ -554,7 +552,6 @@ PLANTS = (
             "pause": 2.0,
         },
     ),
-    Plant("cuts are not durable", _cuts_are_not_durable, faults=("musical chairs", "crash while writing", "crash")),
     Plant("messages of lower terms get no answer", _lower_terms_get_no_answer, work=(), faults=("cut at the word",)),
     Plant(
         "refused polls name no term", _refused_polls_name_no_term, size=3, faults=ROUGH, settings={"one_is_gone": True}

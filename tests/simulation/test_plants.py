@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.hunt import finds
-from tests.simulation.plants import PLANTS, Plant
+from tests.server.raft.servers import leader_of, quiet_cluster, write
+from tests.server.raft.test_journal_crash import test_every_crash_leaves_what_is_durable as every_crash
+from tests.simulation.cluster import Cluster
+from tests.simulation.hunt import finds, sown
+from tests.simulation.plants import BELOW, PLANTS, Plant
+from yurt.server.raft.errors import Corrupt
+from yurt.server.raft.messages import AppendAnswer, encode
+
+LATE_ANSWERS, CUTS = BELOW
 
 
 @pytest.mark.slow
@@ -13,3 +20,31 @@ from tests.simulation.plants import PLANTS, Plant
 def test_a_planted_bug_is_found(plant: Plant) -> None:
     plant.life(plant.seed).live()
     assert finds(plant, plant.seed), f"not in seed {plant.seed}: python -m tests.simulation.hunt 300 '{plant.name}'"
+
+
+def match_after_a_late_answer(cluster: Cluster) -> tuple[int, int]:
+    """What the leader counts for a follower before and after an answer of an earlier term to more than it has sent."""
+    leader = leader_of(cluster)
+    assert leader is not None and leader.engine is not None
+    engine = leader.engine
+    name, progress = next(iter(engine.progress.items()))
+    cluster.network.cut = {(leader.name, name), (name, leader.name)}
+    write(cluster, 2)
+    before = progress.match
+    late = AppendAnswer(engine.cluster, engine.term - 1, max(progress.inflight, default=1), True, engine.log.last_index)
+    engine.receive(name, encode(late))
+    return before, progress.match
+
+
+def test_an_answer_of_an_earlier_term_proves_nothing() -> None:
+    before, after = match_after_a_late_answer(quiet_cluster())
+    assert before == after
+    with sown(LATE_ANSWERS):
+        before, after = match_after_a_late_answer(quiet_cluster())
+    assert before < after
+
+
+def test_cuts_that_are_not_durable_are_found_on_the_disk() -> None:
+    every_crash("cut over segments")
+    with sown(CUTS), pytest.raises((AssertionError, Corrupt)):
+        every_crash("cut over segments")
