@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 
 from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
@@ -26,6 +26,7 @@ from yurt.scheduler.evaluate import evaluate
 from yurt.scheduler.outcome import Outcome
 from yurt.server.config.agent import nanoseconds
 from yurt.server.drains import DrainWatcher
+from yurt.server.heavy import HeavyEvaluations, decoded, is_heavy
 from yurt.server.rollouts import Rollouts
 from yurt.server.server import Server
 from yurt.server.waiting import Waiting
@@ -46,6 +47,7 @@ class Leader:
         self._cluster: Cluster | None = None
         self._waiting = Waiting(server, self._wake, self._end_needless)
         self._watchers = (Rollouts(server), DrainWatcher(server))
+        self._heavy = HeavyEvaluations()
         server.heartbeats.start()
         self._tries: dict[str, int] = {}  # evaluations whose plans were rejected
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,6 +100,7 @@ class Leader:
     def _end(self) -> None:
         log.info("this server no longer leads")
         self._broker = self._cluster = None
+        self._heavy.stop()
         self._waiting.disable()
         for timer in (self._timer, self._collect_timer):
             if timer is not None:
@@ -106,6 +109,7 @@ class Leader:
     def stop(self) -> None:
         """Do nothing more."""
         self._broker = None
+        self._heavy.stop()
         self._waiting.disable()
         for watcher in self._watchers:
             watcher.stop()
@@ -165,12 +169,23 @@ class Leader:
             return
         plain: list[Evaluation] = []
         taken: list[str] = []
+        later: list[str] = []  # heavy ones that wait for the one in work
         now_ns = self._server.now_ns()
         while len(taken) < SLICE and (evaluation := broker.dequeue(now_ns / 1e9)) is not None:
             current = self._server.view().get(EVALUATIONS, evaluation.id)
             if current is None or current.is_terminal:
                 self._acked(broker, evaluation.id)
                 continue
+            view = self._server.view()
+            if is_heavy(view, current, columns := self._columns(view)):
+                if not self._heavy.is_free:
+                    later.append(evaluation.id)
+                    continue
+                try:
+                    self._track(self._commit_apart(broker, current, self._heavy.begin(view, current, columns, now_ns)))
+                    continue
+                except OSError as error:
+                    log.warning("no process for an evaluation; it is decided here", extra={"reason": str(error)})
             outcome = self._evaluate(current, now_ns)
             if outcome is None:
                 broker.nack(evaluation.id, now_ns / 1e9)
@@ -182,12 +197,61 @@ class Leader:
                 plain.append(outcome.evaluation)
             else:
                 self._spawn(outcome.commands(now_ns), [evaluation.id], _placed(outcome))
+        for eval_id in later:
+            broker.put_back(eval_id)
         if plain:
             self._spawn([UpdateEvaluations(now_ns=now_ns, evaluations=tuple(plain))], taken)
         if len(taken) == SLICE:
             self._schedule()
         self._fail_delivered(broker)
         self._set_timer(broker)
+
+    async def _commit_apart(self, broker: Broker, evaluation: Evaluation, decided: asyncio.Future[list[bytes]]) -> None:
+        """Propose what a child decided piece by piece, each looked at once more."""
+        try:
+            pieces = await decided
+        except (YurtError, OSError) as error:
+            extra = {"evaluation": evaluation.id, "job": evaluation.job_id, "reason": str(error)}
+            log.warning("an evaluation broke", extra=extra)
+            broker.nack(evaluation.id, self._now())
+            self._schedule()
+            return
+        self._inflight += 1
+        rejected = False
+        try:
+            for piece in pieces:
+                rejected = await self._propose_piece(decoded(piece), unfinished_too=rejected) or rejected
+        except YurtError as error:
+            log.debug("a decision was not committed", extra={"reason": str(error)})
+            broker.nack(evaluation.id, self._now())
+        else:
+            if rejected:
+                self._round_again(broker, evaluation.id)
+            else:
+                self._tries.pop(evaluation.id, None)
+            self._acked(broker, evaluation.id)
+        finally:
+            self._inflight -= 1
+            self._schedule()
+
+    async def _propose_piece(self, command: ApplyPlan, *, unfinished_too: bool) -> bool:
+        """Commit what fits of a piece of a plan; whether something did not."""
+        placed = [one.allocation for one in command.placed]
+        if self._cluster is not None:
+            self._cluster.reserve(placed)
+        try:
+            fitting = checked(command, self._server.view(), self._cluster) if self._cluster is not None else command
+            rejected = fitting is not command
+            await self._server.propose(unfinished(fitting) if rejected or unfinished_too else fitting)
+            return rejected
+        finally:
+            if self._cluster is not None:
+                self._cluster.release(placed, self._server.view())
+
+    def _track(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _evaluate(self, evaluation: Evaluation, now_ns: int) -> Outcome | None:
         """What an evaluation decides; None if a bug broke it: it is tried again, and fails at last."""
@@ -247,9 +311,7 @@ class Leader:
         self._inflight += 1
         if placed and self._cluster is not None:
             self._cluster.reserve(placed)
-        task = asyncio.get_running_loop().create_task(self._propose(commands, eval_ids, placed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._track(self._propose(commands, eval_ids, placed))
 
     async def _propose(
         self, commands: Sequence[Command], eval_ids: Sequence[str], placed: Sequence[Allocation]

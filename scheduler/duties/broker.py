@@ -70,6 +70,17 @@ class Broker:
         self._unacked[evaluation.id] = (evaluation, now + self.nack_seconds)
         return evaluation
 
+    def put_back(self, eval_id: str) -> None:
+        """It was taken, but not begun: as if it had not been taken."""
+        entry = self._unacked.pop(eval_id, None)
+        if entry is None:
+            return
+        evaluation = entry[0]
+        self._deliveries[eval_id] -= 1
+        self._again.pop(eval_id, None)
+        self._sequence += 1
+        heapq.heappush(self._ready, (-evaluation.priority, evaluation.create_index, self._sequence, evaluation))
+
     def _wake(self, now: float) -> None:
         while self._delayed and self._delayed[0][0] <= now:
             self._admit(heapq.heappop(self._delayed)[2])

@@ -62,6 +62,10 @@ class Forked:
 
     def run(self, work: Callable[[], bytes]) -> bytes:
         """Fork, wait, return what the child says."""
+        return self.result(self.begin(work))
+
+    def begin(self, work: Callable[[], bytes], *, nice: int = NICE) -> int:
+        """Fork now, in the calling thread: the child sees what it sees. Give what is returned to `result`."""
         reading, writing = os.pipe()
         parent = os.getpid()
         try:
@@ -71,7 +75,7 @@ class Forked:
                 try:
                     self._pid = os.fork()
                     if self._pid == 0:
-                        _live_as_child(work, writing, parent)
+                        _live_as_child(work, writing, parent, nice)
                 finally:
                     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         except OSError:
@@ -79,8 +83,12 @@ class Forked:
             raise
         finally:
             os.close(writing)
+        return reading
+
+    def result(self, reading: int, *, bytes_max: int = RESULT_BYTES_MAX) -> bytes:
+        """Wait for the child; raises as `Apart.run` does."""
         with open(reading, "rb") as stream:
-            answer = stream.read(RESULT_BYTES_MAX)
+            answer = stream.read(bytes_max)
         with self._guard:
             pid, self._pid = self._pid, 0
         _, status = os.waitpid(pid, 0)
@@ -107,7 +115,7 @@ class Forked:
                 os.kill(self._pid, signal.SIGKILL)
 
 
-def _live_as_child(work: Callable[[], bytes], writing: int, parent: int) -> None:
+def _live_as_child(work: Callable[[], bytes], writing: int, parent: int, nice: int) -> None:
     code = 1
     try:
         gc.disable()
@@ -119,7 +127,7 @@ def _live_as_child(work: Callable[[], bytes], writing: int, parent: int) -> None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.nice(NICE)
+        os.nice(nice)
         _say(writing, _DONE + work())
         code = 0
     except YurtError as error:

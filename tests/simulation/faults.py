@@ -115,6 +115,7 @@ def _start_rotten(cluster: Cluster, server: Server) -> None:
 
 
 def _flip(server: Server, path: str, at: int) -> None:
+    server.disk.crash_at = None
     byte = server.disk.read(path, at, 1)[0] ^ 0x20
     file = server.disk.open(path)
     file.write(at, bytes([byte]))
