@@ -9,7 +9,7 @@ import msgspec
 
 from yurt.fsm.structs.allocation import Allocation, AllocState
 
-ALLOCATIONS_PER_PLAN_MAX = 500  # a longer plan is several commands, so that none takes long to apply
+ALLOCATIONS_PER_PLAN_MAX = 200  # a longer plan is several commands, so that none takes long to apply
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, gc=False):

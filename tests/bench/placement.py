@@ -20,7 +20,7 @@ from tests.bench.product import line
 from tests.bench.simulated_nodes import simulated_nodes
 from tests.process.servers import ServerProcess, single, small_job, wait_for
 
-LIMITS = {"http_max_conns_per_client": 0}
+SERVER = {"enabled": True, "bootstrap_expect": 1, "job_max_count": 0}
 
 
 def service(job_id: str, count: int) -> bytes:
@@ -104,7 +104,10 @@ def resident_mb(server: ServerProcess) -> float:
 def curve(directory: Path) -> None:
     """One job of 1,000, 10,000 and 100,000 on 1,000 nodes, from the registration to the last commit."""
     for count, target in ((1000, ""), (10_000, "< 2 s"), (100_000, "near-linear")):
-        with single(directory / str(count)) as server, simulated_nodes(server, 1000, cpu=2_000_000, memory=2_000_000):
+        with (
+            single(directory / str(count), server=SERVER) as server,
+            simulated_nodes(server, 1000, cpu=2_000_000, memory=2_000_000),
+        ):
             started = time.perf_counter()
             register(server, "big", count)
             placed(server, ["big"], 120)
@@ -113,7 +116,7 @@ def curve(directory: Path) -> None:
 
 def mixed(directory: Path, jobs: int = 200, count: int = 500, nodes: int = 5000, target: str = "< 30 s") -> None:
     """Many jobs, while others read and write."""
-    with single(directory) as server, simulated_nodes(server, nodes):
+    with single(directory, server=SERVER) as server, simulated_nodes(server, nodes):
         status, _ = server.request("PUT", "/v1/jobs", small_job("read-me"))
         assert status == 200
         reads, writes = Noticed(server, _read, 0.005), Noticed(server, _write, 0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import threading
 import uuid
@@ -14,6 +15,7 @@ import orjson
 
 from tests.process.servers import ServerProcess
 from tests.scheduler.picture import node
+from yurt.fsm.structs.node import Node
 
 CONNECTIONS = 16
 
@@ -30,6 +32,7 @@ class SimulatedNodes:
             for number in range(count)
         ]
         self._ended = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._beat()), daemon=True)
         self.ttl_seconds = 10.0
 
     def register(self) -> None:
@@ -41,20 +44,26 @@ class SimulatedNodes:
         for thread in threads:
             thread.join()
 
-    def _register(self, part: list[object]) -> None:
+    def _register(self, part: list[Node]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._server.http_port, timeout=60)
         for one in part:
-            body = msgspec.json.encode({"Node": one})
-            connection.request("PUT", "/v1/agent-rpc/Node.Register", body=body)
-            answer = connection.getresponse()
-            found = answer.read()
-            assert answer.status == 200, found
-            self.ttl_seconds = orjson.loads(found)["HeartbeatTTL"] / 1e9
+            for method, given in (("Register", {"Node": one}), ("UpdateStatus", {"NodeID": one.id, "Status": "ready"})):
+                headers = {"X-Nomad-Token": one.secret_id}
+                body = msgspec.json.encode(given)
+                connection.request("PUT", f"/v1/agent-rpc/Node.{method}", body=body, headers=headers)
+                answer = connection.getresponse()
+                found = answer.read()
+                assert answer.status == 200, found
+                self.ttl_seconds = orjson.loads(found)["HeartbeatTTL"] / 1e9
         connection.close()
 
     def beat(self) -> None:
         """Heartbeats of all nodes, spread over half of their time to live, until `end`."""
-        threading.Thread(target=lambda: asyncio.run(self._beat()), daemon=True).start()
+        self._thread.start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # the server is gone: nobody hears them
+            asyncio.run(self._beat())
 
     async def _beat(self) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._server.http_port)
@@ -75,6 +84,7 @@ class SimulatedNodes:
     def end(self) -> None:
         """No more heartbeats."""
         self._ended.set()
+        self._thread.join()
 
 
 @contextmanager

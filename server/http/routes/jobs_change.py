@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,13 +15,15 @@ from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.requests import DispatchRequest, JobPlanRequest, ScaleRequest, TagRequest, decode_request
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
 from yurt.fsm.job.validate.periodic import next_time
-from yurt.fsm.store.schema import JOBS
+from yurt.fsm.store.schema import ALLOCATIONS, JOBS, NODES
 from yurt.fsm.structs.base import to_builtins
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.scheduler.annotate import plan_job
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.routes.job_diffs import encoded_plan
 from yurt.server.http.routes.jobs_write import admitted, answer, check_region, written
+
+PLANNED_AT_ONCE = 512  # nodes and allocations that a plan looks at within some 5 ms
 
 
 async def scale(context: Context) -> Answer:
@@ -193,7 +196,10 @@ async def plan(context: Context) -> Answer:
     view = server.view()
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))
     started = time.perf_counter_ns()
-    planned = plan_job(view, ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
+    work = partial(plan_job, view.detached(), ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
+    wanted = sum(group.count for group in ready.job.task_groups or ())
+    is_small = wanted + view.count(NODES) + view.count(ALLOCATIONS) <= PLANNED_AT_ONCE
+    planned = work() if is_small else await server.background.run(work)
     planned = planned.timed(time.perf_counter_ns() - started)
     index = stored.job_modify_index if stored else 0
     periodic = ready.job.periodic
