@@ -32,7 +32,7 @@ class SimulatedNodes:
             for number in range(count)
         ]
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._beat()), daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self.ttl_seconds = 10.0
 
     def register(self) -> None:
