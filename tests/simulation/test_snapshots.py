@@ -31,6 +31,6 @@ def test_snapshots_under_faults(monkeypatch: pytest.MonkeyPatch) -> None:
         life.cluster.snapshot_entries = 20
         counts += life.live().counts
         refused += sum("refuses to start" in line for line in life.cluster.world.trace)
-    assert len(installed) > 100
-    assert counts["rot"] > 100 and counts["full disk"] > 50
+    assert len(installed) > 30
+    assert counts["rot"] > 60 and counts["full disk"] > 60
     assert 0 < refused < counts["rot"]
