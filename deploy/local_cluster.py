@@ -114,7 +114,7 @@ def wait_for_leader(members: list[Member], processes: list[subprocess.Popen[byte
             raise click.ClickException(
                 f"no leader after {START_SECONDS_MAX:.0f} s: see {members[0].directory}/server.log"
             )
-        time.sleep(0.05)
+        time.sleep(0.05)  # a server does not tell when it is ready: it is asked
 
 
 def stop(processes: list[subprocess.Popen[bytes]]) -> None:
@@ -151,7 +151,7 @@ def main(servers: int, directory: Path) -> None:
                         f"{member.name} ended with {process.returncode}: {member.directory}/server.log", err=True
                     )
                     raise SystemExit(1)
-            time.sleep(0.5)
+            time.sleep(0.5)  # any of several processes may end
     except KeyboardInterrupt:
         click.echo("\nstopping")
     finally:

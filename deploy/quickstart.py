@@ -44,7 +44,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
         if time.monotonic() > deadline:
             server.terminate()
             raise click.ClickException(f"no answer from {address} after {START_SECONDS_MAX:.0f} s")
-        time.sleep(0.1)
+        time.sleep(0.1)  # a server does not tell when it is ready: it is asked
 
 
 @click.command()

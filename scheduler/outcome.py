@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from yurt.fsm.commands import ApplyPlan, DeploymentUpdate
 from yurt.fsm.structs.deployment import Deployment
-from yurt.fsm.structs.evaluation import Evaluation
+from yurt.fsm.structs.evaluation import BLOCKED, Evaluation
 from yurt.fsm.structs.plan import (
     ALLOCATIONS_PER_PLAN_MAX,
     AllocationChange,
@@ -54,6 +54,14 @@ class Outcome:
             or self.evicted
             or self.deployment is not None
             or self.deployment_updates
+        )
+
+    def finds_no_room_again(self, before: Evaluation) -> bool:
+        """Whether a blocked evaluation, `before`, just waits on: nothing of it need be written."""
+        return (
+            self.is_plain
+            and self.evaluation.status == BLOCKED == before.status
+            and self.evaluation.queued_allocations == before.queued_allocations
         )
 
     def commands(self, now_ns: int) -> list[ApplyPlan]:

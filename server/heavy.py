@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import msgpack
 
@@ -32,6 +31,8 @@ PLACEMENTS_AT_ONCE = 256  # about what the loop may be held for: 10 ms
 RESULT_BYTES_MAX = 2 << 30
 SECONDS_MAX = 45.0  # less than what the broker waits before it hands an evaluation out again
 NICE = 5
+# The index that was looked at, and the plan as encoded commands in their order; none if a blocked one just waits on.
+Decided = tuple[int, list[bytes]]
 
 
 def is_heavy(reader: Reader, evaluation: Evaluation, cluster: Cluster) -> bool:
@@ -50,13 +51,10 @@ class HeavyEvaluations:
 
     def __init__(self) -> None:
         self._child = Forked()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evaluation")
         self.is_free = True
 
-    def begin(
-        self, reader: Reader, evaluation: Evaluation, cluster: Cluster, now_ns: int
-    ) -> asyncio.Future[list[bytes]]:
-        """Fork now. The result is the plan as encoded commands, in their order; YurtError or OSError if there is none.
+    def begin(self, reader: Reader, evaluation: Evaluation, cluster: Cluster, now_ns: int) -> asyncio.Future[Decided]:
+        """Fork now. The result is what was decided; YurtError or OSError if the child did not get there.
 
         Raises OSError if there can be no child.
         """
@@ -64,19 +62,19 @@ class HeavyEvaluations:
         self.is_free = False
         loop = asyncio.get_running_loop()
         limit = loop.call_later(SECONDS_MAX, self._child.abandon)
-        found = loop.run_in_executor(self._thread, self._result, reading)
+        found = loop.run_in_executor(None, self._result, reading)
 
-        def ended(_found: asyncio.Future[list[bytes]]) -> None:
+        def ended(_found: asyncio.Future[Decided]) -> None:
             self.is_free = True
             limit.cancel()
 
         found.add_done_callback(ended)
         return found
 
-    def _result(self, reading: int) -> list[bytes]:
+    def _result(self, reading: int) -> Decided:
         answer = self._child.result(reading, bytes_max=RESULT_BYTES_MAX)
-        found: list[bytes] = msgpack.unpackb(answer, max_bin_len=RESULT_BYTES_MAX)
-        return found
+        seen, pieces = msgpack.unpackb(answer, max_bin_len=RESULT_BYTES_MAX)
+        return seen, pieces
 
     def stop(self) -> None:
         """Give up what is being decided."""
@@ -88,7 +86,8 @@ def _work(reader: Reader, evaluation: Evaluation, cluster: Cluster, now_ns: int)
         started = time.perf_counter_ns()
         outcome = evaluate(reader, evaluation, now_ns=now_ns, cluster=cluster)
         timed(outcome, time.perf_counter_ns() - started)
-        packed: bytes = msgpack.packb([commands.encode(one) for one in outcome.commands(now_ns)])
+        plan = [] if outcome.finds_no_room_again(evaluation) else outcome.commands(now_ns)
+        packed: bytes = msgpack.packb((outcome.snapshot_index, [commands.encode(one) for one in plan]))
         return packed
 
     return work

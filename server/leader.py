@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 
 from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
@@ -16,7 +16,7 @@ from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, FAILED, PENDING, Evaluation
+from yurt.fsm.structs.evaluation import CANCELED, FAILED, PENDING, Evaluation
 from yurt.scheduler.cluster import Cluster
 from yurt.scheduler.conclude import ATTEMPTS, exhausted
 from yurt.scheduler.duties.broker import Broker
@@ -26,7 +26,7 @@ from yurt.scheduler.evaluate import evaluate
 from yurt.scheduler.outcome import Outcome
 from yurt.server.config.agent import nanoseconds
 from yurt.server.drains import DrainWatcher
-from yurt.server.heavy import HeavyEvaluations, decoded, is_heavy
+from yurt.server.heavy import Decided, HeavyEvaluations, decoded, is_heavy
 from yurt.server.rollouts import Rollouts
 from yurt.server.server import Server
 from yurt.server.waiting import Waiting
@@ -169,7 +169,6 @@ class Leader:
             return
         plain: list[Evaluation] = []
         taken: list[str] = []
-        later: list[str] = []  # heavy ones that wait for the one in work
         now_ns = self._server.now_ns()
         while len(taken) < SLICE and (evaluation := broker.dequeue(now_ns / 1e9)) is not None:
             current = self._server.view().get(EVALUATIONS, evaluation.id)
@@ -179,26 +178,25 @@ class Leader:
             view = self._server.view()
             if is_heavy(view, current, columns := self._columns(view)):
                 if not self._heavy.is_free:
-                    later.append(evaluation.id)
+                    broker.set_aside(evaluation.id)
                     continue
                 try:
-                    self._track(self._commit_apart(broker, current, self._heavy.begin(view, current, columns, now_ns)))
-                    continue
+                    decided = self._heavy.begin(view, current, columns, now_ns)
                 except OSError as error:
                     log.warning("no process for an evaluation; it is decided here", extra={"reason": str(error)})
+                else:
+                    self._track(self._propose_decided(broker, current, decided))
+                    continue
             outcome = self._evaluate(current, now_ns)
             if outcome is None:
                 broker.nack(evaluation.id, now_ns / 1e9)
-            elif outcome.is_plain and outcome.evaluation.status == BLOCKED == current.status:
-                self._acked(broker, evaluation.id)  # there is still no room
-                self._waiting.block(replace(outcome.evaluation, snapshot_index=outcome.snapshot_index))
+            elif outcome.finds_no_room_again(current):
+                self._wait_on(broker, current, outcome.snapshot_index)
             elif outcome.is_plain:
                 taken.append(evaluation.id)
                 plain.append(outcome.evaluation)
             else:
                 self._spawn(outcome.commands(now_ns), [evaluation.id], _placed(outcome))
-        for eval_id in later:
-            broker.put_back(eval_id)
         if plain:
             self._spawn([UpdateEvaluations(now_ns=now_ns, evaluations=tuple(plain))], taken)
         if len(taken) == SLICE:
@@ -206,47 +204,39 @@ class Leader:
         self._fail_delivered(broker)
         self._set_timer(broker)
 
-    async def _commit_apart(self, broker: Broker, evaluation: Evaluation, decided: asyncio.Future[list[bytes]]) -> None:
-        """Propose what a child decided piece by piece, each looked at once more."""
+    async def _propose_decided(self, broker: Broker, evaluation: Evaluation, decided: asyncio.Future[Decided]) -> None:
+        """Propose the plan that a child makes; the next child may begin as soon as this one has ended."""
+        pieces: list[bytes] = []
         try:
-            pieces = await decided
+            seen, pieces = await decided
         except (YurtError, OSError) as error:
             extra = {"evaluation": evaluation.id, "job": evaluation.job_id, "reason": str(error)}
             log.warning("an evaluation broke", extra=extra)
             broker.nack(evaluation.id, self._now())
-            self._schedule()
-            return
-        self._inflight += 1
-        rejected = False
-        try:
-            for piece in pieces:
-                rejected = await self._propose_piece(decoded(piece), unfinished_too=rejected) or rejected
-        except YurtError as error:
-            log.debug("a decision was not committed", extra={"reason": str(error)})
-            broker.nack(evaluation.id, self._now())
         else:
-            if rejected:
-                self._round_again(broker, evaluation.id)
-            else:
-                self._tries.pop(evaluation.id, None)
-            self._acked(broker, evaluation.id)
-        finally:
-            self._inflight -= 1
-            self._schedule()
+            if not pieces:
+                self._wait_on(broker, evaluation, seen)
+        broker.offer_aside()
+        self._schedule()
+        if pieces:
+            self._inflight += 1
+            placed: list[Allocation] = []
+            await self._propose(self._reserving(pieces, placed), [evaluation.id], placed)
 
-    async def _propose_piece(self, command: ApplyPlan, *, unfinished_too: bool) -> bool:
-        """Commit what fits of a piece of a plan; whether something did not."""
-        placed = [one.allocation for one in command.placed]
-        if self._cluster is not None:
-            self._cluster.reserve(placed)
-        try:
-            fitting = checked(command, self._server.view(), self._cluster) if self._cluster is not None else command
-            rejected = fitting is not command
-            await self._server.propose(unfinished(fitting) if rejected or unfinished_too else fitting)
-            return rejected
-        finally:
+    def _wait_on(self, broker: Broker, evaluation: Evaluation, seen: int) -> None:
+        """There is still no room, as of index `seen`."""
+        self._acked(broker, evaluation.id)
+        self._waiting.block(replace(evaluation, snapshot_index=seen))
+
+    def _reserving(self, pieces: list[bytes], placed: list[Allocation]) -> Iterator[ApplyPlan]:
+        """The commands of a child; the room of what one places is taken, and noted in `placed`, at its turn."""
+        for piece in pieces:
+            command = decoded(piece)
+            own = [one.allocation for one in command.placed]
+            placed += own
             if self._cluster is not None:
-                self._cluster.release(placed, self._server.view())
+                self._cluster.reserve(own)
+            yield command
 
     def _track(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -314,7 +304,7 @@ class Leader:
         self._track(self._propose(commands, eval_ids, placed))
 
     async def _propose(
-        self, commands: Sequence[Command], eval_ids: Sequence[str], placed: Sequence[Allocation]
+        self, commands: Iterable[Command], eval_ids: Sequence[str], placed: Sequence[Allocation]
     ) -> None:
         broker, rejected = self._broker, False
         try:

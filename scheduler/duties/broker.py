@@ -22,6 +22,7 @@ class Broker:
 
     nack_seconds: float = 60.0
     _ready: list[tuple[int, int, int, Evaluation]] = field(default_factory=list)
+    _aside: list[Evaluation] = field(default_factory=list)  # ready, but not offered
     _active: dict[JobKey, str] = field(default_factory=dict)  # the one that is ready or in work
     _pending: dict[JobKey, list[tuple[int, int, Evaluation]]] = field(default_factory=dict)
     _delayed: list[tuple[float, str, Evaluation]] = field(default_factory=list)
@@ -57,8 +58,7 @@ class Broker:
             self._pending.setdefault(key, []).append(entry)
             return
         self._active[key] = evaluation.id
-        self._sequence += 1
-        heapq.heappush(self._ready, (-evaluation.priority, evaluation.create_index, self._sequence, evaluation))
+        self._push_ready(evaluation)
 
     def dequeue(self, now: float) -> Evaluation | None:
         """The next evaluation to work on; it comes back after `nack_seconds` unless it is acknowledged."""
@@ -70,14 +70,19 @@ class Broker:
         self._unacked[evaluation.id] = (evaluation, now + self.nack_seconds)
         return evaluation
 
-    def put_back(self, eval_id: str) -> None:
-        """It was taken, but not begun: as if it had not been taken."""
-        entry = self._unacked.pop(eval_id, None)
-        if entry is None:
-            return
-        evaluation = entry[0]
+    def set_aside(self, eval_id: str) -> None:
+        """It was taken, but cannot be worked on now: as if it had not been, but not offered before `offer_aside`."""
+        evaluation = self._unacked.pop(eval_id)[0]
         self._deliveries[eval_id] -= 1
-        self._again.pop(eval_id, None)
+        self._aside.append(evaluation)
+
+    def offer_aside(self) -> None:
+        """What was set aside is ready again, in its old place."""
+        aside, self._aside = self._aside, []
+        for evaluation in aside:
+            self._push_ready(evaluation)
+
+    def _push_ready(self, evaluation: Evaluation) -> None:
         self._sequence += 1
         heapq.heappush(self._ready, (-evaluation.priority, evaluation.create_index, self._sequence, evaluation))
 
@@ -143,7 +148,7 @@ class Broker:
     def counts(self) -> dict[str, int]:
         """How many are ready, in work, pending behind another of their job, and delayed."""
         return {
-            "ready": len(self._ready),
+            "ready": len(self._ready) + len(self._aside),
             "unacked": len(self._unacked),
             "pending": sum(len(one) for one in self._pending.values()),
             "waiting": len(self._delayed),

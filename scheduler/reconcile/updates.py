@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 from yurt.fsm.structs.allocation import Allocation
@@ -25,20 +24,12 @@ IGNORE, IN_PLACE, DESTRUCTIVE = "ignore", "in place", "destructive"
 class Updates:
     """Decides for allocations of older versions of a job; comparisons are remembered by version.
 
-    What it compares with is made when the first allocation of an older version is there.
+    What it compares with is asked for when an allocation of an older version is there, and not before.
     """
 
     def __init__(self, job: Job, feasibility: Callable[[], Feasibility], working: Callable[[], Working]) -> None:
-        self._job, self._find_feasibility, self._find_working = job, feasibility, working
+        self._job, self._feasibility, self._working = job, feasibility, working
         self._known: dict[tuple[int, int, str], bool] = {}
-
-    @cached_property
-    def _feasibility(self) -> Feasibility:
-        return self._find_feasibility()
-
-    @cached_property
-    def _working(self) -> Working:
-        return self._find_working()
 
     def kind(self, allocation: Allocation, group: TaskGroup) -> str:
         """What happens to an allocation of the group."""
@@ -49,9 +40,10 @@ class Updates:
             return DESTRUCTIVE
         if allocation.is_terminal:
             return IGNORE
-        row = self._working.cluster.rows.get(allocation.node_id, -1)
-        node = self._working.cluster.nodes[row] if row >= 0 else None
-        if node is None or not self._feasibility.targets(node):
+        cluster = self._working().cluster
+        row = cluster.rows.get(allocation.node_id, -1)
+        node = cluster.nodes[row] if row >= 0 else None
+        if node is None or not self._feasibility().targets(node):
             return DESTRUCTIVE
         if _only_run_duration(old.group(group.name), group):
             return IN_PLACE
@@ -68,8 +60,8 @@ class Updates:
 
     def _stays(self, allocation: Allocation, group: TaskGroup, row: int) -> bool:
         """Whether the changed group may be where the allocation is, without it."""
-        working = self._working
-        if self._feasibility.refusal(group, row):
+        working = self._working()
+        if self._feasibility().refusal(group, row):
             return False
         node = working.node(row)
         working.release(allocation)
@@ -85,7 +77,7 @@ class Updates:
             working.restore(allocation)
 
     def _property_free(self, group: TaskGroup, row: int) -> bool:
-        working = self._working
+        working = self._working()
         for limit in property_limits(self._job, group, [working.node(row)]):
             counts = working.job_counts if limit.whole_job else working.group_counts(group.name)
             for other in counts.nonzero()[0].tolist():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from typing import Any
 
@@ -44,12 +43,10 @@ def agent(paths: tuple[str, ...], dev: bool, **given: Any) -> None:
     Flags win over files, later files over earlier ones, and -dev over what it sets.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's columns need no threads, and starting them takes time
-    gc.disable()  # modules are no garbage
     from yurt.fsm.errors import YurtError
     from yurt.server.agent import run
     from yurt.server.config.load import ConfigError, load
 
-    gc.enable()
     try:
         config = load(list(paths), flags_of(dev, given))
     except ConfigError as error:

@@ -102,7 +102,7 @@ def watch(client: Client, deployment_id: str) -> int:
             told = text
         if one["Status"] in ENDED:
             return 0 if one["Status"] == "successful" else 1
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # so that a change is told with those that come right after it
 
 
 def _follow(client: Client, answer: dict[str, Any], *, detach: bool, verbose: bool) -> None:

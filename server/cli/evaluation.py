@@ -107,7 +107,7 @@ def monitor(client: Client, eval_id: str, *, verbose: bool = False) -> int:
         _tell_allocations(client, eval_id, told, verbose)
         if status in ENDED:
             return _conclude(one, shown, verbose)
-        time.sleep(delay)
+        time.sleep(delay)  # an evaluation and its allocations are followed together: no one index wakes for both
         delay = min(delay * 1.5, 2.0)
 
 

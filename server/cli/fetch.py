@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import urllib.error
 import urllib.request
+from http.client import HTTPMessage
+from typing import IO
 
 SECONDS_MAX = 30.0
 BYTES_MAX = 16 << 20
@@ -14,12 +16,13 @@ SCHEMES = ("http://", "https://")
 class _SameSchemes(urllib.request.HTTPRedirectHandler):
     """Redirections may not leave for another scheme than these two, nor from https to http."""
 
-    def redirect_request(self, req: urllib.request.Request, *rest: object) -> urllib.request.Request | None:
-        target = str(rest[4])
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
         allowed = SCHEMES if req.full_url.startswith("http://") else SCHEMES[1:]
-        if not target.lower().startswith(allowed):
-            raise urllib.error.URLError(f"redirected to {target}, which is not followed")
-        return super().redirect_request(req, *rest)  # type: ignore[arg-type]
+        if not newurl.lower().startswith(allowed):
+            raise urllib.error.URLError(f"redirected to {newurl}, which is not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def is_url(path: str) -> bool:

@@ -205,7 +205,7 @@ def _follow(client: Client, node_id: str) -> None:
         if client.get(f"/v1/node/{node_id}")["DrainStrategy"] is None:
             click.echo(f"{now_text()}: Drain complete for node {node_id}")
             return
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # a node and its allocations are followed together
 
 
 node.add_command(pool)

@@ -6,6 +6,7 @@ block that is repeated without a label merges, later members win. Expressions ot
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -26,12 +27,17 @@ def _members(body: Body) -> dict[str, Any]:
     return found
 
 
+def _texts(parts: Iterable[Node]) -> list[str]:
+    """Those parts of a template that are plain text."""
+    return [one.value for one in parts if isinstance(one, Literal) and isinstance(one.value, str)]
+
+
 def _constant(node: Node) -> Any:
     match node:
         case Literal(value=value):
             return _number(value) if isinstance(value, Decimal) else value
-        case Template(parts=parts) if all(isinstance(one, Literal) and isinstance(one.value, str) for one in parts):
-            return "".join(one.value for one in parts)  # type: ignore[attr-defined]
+        case Template(parts=parts) if len(texts := _texts(parts)) == len(parts):
+            return "".join(texts)
         case Unary(operator="-", operand=Literal(value=Decimal() as value)):
             return _number(-value)
         case TupleCons(items=items):

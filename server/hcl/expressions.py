@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from decimal import Decimal, InvalidOperation
 
 from yurt.server.hcl.diagnostics import LimitError, Range
@@ -37,9 +38,9 @@ _NUMBER_LENGTH_MAX = 1024
 class OperatorParser(TemplateParser):
     """Reads expressions; collections and `for` are read by the subclass."""
 
+    @abstractmethod
     def collection(self) -> Node:
         """A tuple, an object, or a `for` in their brackets."""
-        raise NotImplementedError
 
     def expression(self) -> Node:
         """An expression; where there is none, a diagnostic and null."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from dataclasses import dataclass
 
 from yurt.server.hcl.cursor import Cursor
@@ -38,9 +39,9 @@ class Piece:
 class TemplateParser(Cursor):
     """Reads templates; `expression` is what its subclass reads."""
 
+    @abstractmethod
     def expression(self) -> Node:
         """An expression."""
-        raise NotImplementedError
 
     def quoted(self) -> Node:
         """A quoted string."""

@@ -12,7 +12,7 @@ from yurt.server.http.context import Answer, Context, text
 from yurt.server.http.forward import forward
 from yurt.server.http.reads import Reads
 from yurt.server.http.routes.jobs_read import submission_version
-from yurt.server.http.table import Route, find
+from yurt.server.http.table import Handler, Route, find
 from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown, Overloaded, StorageFull
 from yurt.server.server import InternalError, Server
 
@@ -91,7 +91,7 @@ class Dispatcher:
             return await self._read(context, route, handler)
         return await self._led(context, route, handler)
 
-    async def _read(self, context: Context, route: Route, handler: object) -> Answer:
+    async def _read(self, context: Context, route: Route, handler: Handler | None) -> Answer:
         """Answer from this server's state once it has everything acknowledged; hold while an election runs."""
         quorum = "consistent" in context.query
         if self.server.engine.may_read and not quorum:
@@ -109,13 +109,13 @@ class Dispatcher:
                 return NO_LEADER
         return await self._run(context, route, handler)
 
-    async def _run(self, context: Context, route: Route, handler: object) -> Answer:
+    async def _run(self, context: Context, route: Route, handler: Handler | None) -> Answer:
         if handler is None:
             assert route.get is not None
             return await self.reads.answer(context, route.get)
-        return await handler(context)  # type: ignore[operator, no-any-return]  # one of the route's handlers
+        return await handler(context)
 
-    async def _led(self, context: Context, route: Route, handler: object) -> Answer:
+    async def _led(self, context: Context, route: Route, handler: Handler | None) -> Answer:
         """Write as the leader, or let the leader write; hold while an election runs."""
         engine = self.server.engine
         deadline = asyncio.get_running_loop().time() + HOLD_SECONDS

@@ -96,10 +96,6 @@ class Configurations:
                 return placed
         return self._stack[0]
 
-    def after(self, index: int) -> list[Placed]:
-        """Those that entries after `index` brought, oldest first."""
-        return [placed for placed in self._stack if placed.index > index]
-
     def forget_before(self, index: int) -> None:
         """Keep what is in force as of `index`, and later ones."""
         while len(self._stack) > 1 and self._stack[1].index <= index:

@@ -12,7 +12,7 @@ from yurt.server.raft.messages import BadMessage, Heartbeat, HeartbeatAnswer, Vo
 from yurt.server.raft.state import EngineState, Progress
 
 NOOP = b"N"
-PATIENCE_MAX = 3  # elections that fail in a row make everybody wait longer, up to 2³ times: disks may be slow
+PATIENCE_MAX = 2  # elections that fail in a row make everybody wait longer, up to 2² times: disks may be slow
 
 
 class Elections(EngineState):

@@ -48,7 +48,7 @@ def wait_for(predicate: Callable[[], Any], seconds: float, what: str) -> Any:
 class AgentProcess:
     """An agent with its directory and its ports; `config` are members of its JSON configuration."""
 
-    module = "yurt.server.cli"
+    module = "yurt.server.cli"  # what `python -m` runs
 
     def __init__(self, directory: Path, name: str, http_port: int, rpc_port: int, **config: Any) -> None:
         self.directory, self.name, self.http_port, self.rpc_port = directory, name, http_port, rpc_port

@@ -1,6 +1,6 @@
 """Placing on a real server with simulated nodes, and what others notice of it: `python -m tests.bench.placement [NAME...]`.
 
-One durable server, `small` tasks of 10 MHz and 10 MB, nodes that run nothing. While the mixed jobs are placed, one
+One durable server, tasks of 10 MHz and 10 MB, nodes that run nothing. While the mixed jobs are placed, one
 client reads a job and one registers others; their latencies are the point.
 """
 
@@ -16,23 +16,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench.product import line
+from tests.bench.product import line, resident_mb
 from tests.bench.simulated_nodes import simulated_nodes
 from tests.process.servers import ServerProcess, single, small_job, wait_for
 
 SERVER = {"enabled": True, "bootstrap_expect": 1, "job_max_count": 0}
 
 
-def service(job_id: str, count: int) -> bytes:
-    """A job whose allocations fit anywhere."""
-    task = {"Name": "t", "Driver": "mock_driver", "Resources": {"CPU": 10, "MemoryMB": 10}}
+def service(job_id: str, count: int, **fields: Any) -> dict[str, Any]:
+    """A request to register a job whose allocations fit anywhere; `fields` are of its task's resources."""
+    task = {"Name": "t", "Driver": "mock_driver", "Resources": {"CPU": 10, "MemoryMB": 10, **fields}}
     group = {"Name": "g", "Count": count, "Tasks": [task], "EphemeralDisk": {"SizeMB": 110}}
-    return json.dumps({"Job": {"ID": job_id, "TaskGroups": [group], "Update": {"MaxParallel": 0}}}).encode()
+    return {"Job": {"ID": job_id, "TaskGroups": [group], "Update": {"MaxParallel": 0}}}
 
 
 def register(server: ServerProcess, job_id: str, count: int) -> None:
     """Register one."""
-    status, body = server.request("PUT", "/v1/jobs", json.loads(service(job_id, count)))
+    status, body = server.request("PUT", "/v1/jobs", service(job_id, count))
     assert status == 200, body
 
 
@@ -90,15 +90,6 @@ def _write(connection: http.client.HTTPConnection, number: int) -> None:
     answer = connection.getresponse()
     answer.read()
     assert answer.status == 200
-
-
-def resident_mb(server: ServerProcess) -> float:
-    """Of the server process."""
-    assert server.process is not None
-    for text in Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
-        if text.startswith("VmRSS"):
-            return int(text.split()[1]) / 1024
-    return 0.0
 
 
 def curve(directory: Path) -> None:

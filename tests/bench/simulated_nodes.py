@@ -21,15 +21,15 @@ CONNECTIONS = 16
 
 
 class SimulatedNodes:
-    """`count` ready nodes of a size; `beat` keeps them ready."""
+    """`count` ready nodes of a size (MHz, MB), numbered from `first` on; `beat` keeps them ready."""
 
-    def __init__(self, server: ServerProcess, count: int, *, cpu: int, memory: int) -> None:
+    def __init__(self, server: ServerProcess, count: int, *, first: int, cpu: int, memory: int) -> None:
         self._server = server
         self._nodes = [
             msgspec.structs.replace(
                 node(number, cpu=cpu, memory=memory), id=str(uuid.UUID(int=number + 1)), secret_id=str(uuid.uuid4())
             )
-            for number in range(count)
+            for number in range(first, first + count)
         ]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -88,9 +88,11 @@ class SimulatedNodes:
 
 
 @contextmanager
-def simulated_nodes(server: ServerProcess, count: int, *, cpu: int = 100_000, memory: int = 200_000) -> Iterator[None]:
+def simulated_nodes(
+    server: ServerProcess, count: int, *, first: int = 0, cpu: int = 100_000, memory: int = 200_000
+) -> Iterator[None]:
     """Nodes that are ready while the block runs."""
-    nodes = SimulatedNodes(server, count, cpu=cpu, memory=memory)
+    nodes = SimulatedNodes(server, count, first=first, cpu=cpu, memory=memory)
     nodes.register()
     nodes.beat()
     try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from yurt.server.testing.process import START_SECONDS_MAX, free_ports, wait_for
 from yurt.server.testing.process import AgentProcess as ServerProcess
 
-__all__ = ["ServerProcess", "cluster", "free_ports", "leader_of", "single", "small_job", "wait_for"]
+__all__ = ["ServerProcess", "children", "cluster", "free_ports", "leader_of", "single", "small_job", "wait_for"]
 
 
 @contextmanager
@@ -73,3 +73,12 @@ def small_job(job_id: str, **fields: Any) -> dict[str, Any]:
     """A batch-like job that needs no node: a service of count 0."""
     task = {"Name": "task", "Driver": "mock_driver", "Config": {"run_for": "1h"}}
     return {"Job": {"ID": job_id, "TaskGroups": [{"Name": "group", "Count": 0, "Tasks": [task]}], **fields}}
+
+
+def children(process: int) -> list[int]:
+    """The child processes of a process, of whichever thread."""
+    found = []
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):
+            found += [int(one) for one in (task / "children").read_text().split()]
+    return found

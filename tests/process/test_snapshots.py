@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.bench.snapshot import archive
-from tests.process.servers import ServerProcess, cluster, leader_of, single, small_job, wait_for
+from tests.process.servers import ServerProcess, children, cluster, leader_of, single, small_job, wait_for
 
 
 def yurt(*arguments: str, server: ServerProcess | None = None, code: int = 0) -> str:
@@ -142,15 +141,6 @@ def test_a_peers_file_is_carried_out_at_the_start(tmp_path: Path) -> None:
         assert not (raft / "peers.json").exists()
         assert index_of(survivor, "kept") != 404
         assert survivor.request("PUT", "/v1/jobs", small_job("alone"))[0] == 200
-
-
-def children(process: int) -> list[int]:
-    """The child processes of a process, of whichever thread."""
-    found = []
-    for task in Path(f"/proc/{process}/task").iterdir():
-        with contextlib.suppress(OSError):
-            found += [int(one) for one in (task / "children").read_text().split()]
-    return found
 
 
 @pytest.mark.slow

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yurt.server.raft.configuration import servers_in
+from yurt.server.raft.configuration import Placed, servers_in
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
     from tests.simulation.world import Server
+    from yurt.server.raft.engine import Engine
 
 LOGS_EVERY = 0.2
+
+
+def _changes(engine: Engine) -> list[Placed]:
+    """The configurations that the engine holds, oldest first."""
+    return engine.configurations._stack
 
 
 class Invariants:
@@ -26,10 +32,7 @@ class Invariants:
         self._began: dict[tuple[str, int, int], int] = {}  # commit index at the begin of a leadership
         self._logs_at = 0.0
         self._committed = ("", 0)
-        self._configurations: dict[int, list[list[str]]] = {
-            0: cluster.bootstrap,
-            1: cluster.bootstrap,
-        }  # committed ones
+        self._configurations = {0: cluster.bootstrap, 1: cluster.bootstrap}  # the committed ones, by index
 
     def check(self) -> None:
         """Raise AssertionError with what does not hold."""
@@ -73,7 +76,7 @@ class Invariants:
         if leader is None or engine is None or (leader.name, engine.commit_index) == self._committed:
             return
         self._committed = (leader.name, engine.commit_index)
-        pending = [one.index for one in engine.configurations.after(engine.commit_index)]
+        pending = [one.index for one in _changes(engine) if one.index > engine.commit_index]
         assert len(pending) <= 1, f"{leader} has several changes under way: {pending}"
         if engine.term == max(one.engine.term for one in self._cluster.running if one.engine is not None):
             self._cluster.network.oracle.counted(leader, engine)
@@ -109,7 +112,7 @@ class Invariants:
     def _configured(self, server: Server) -> None:
         engine = server.engine
         assert engine is not None
-        for placed in engine.configurations.after(0):
+        for placed in _changes(engine):
             if placed.index <= engine.commit_index:
                 self._configurations[placed.index] = placed.servers
         for index in range(engine.log.last_index, max(engine.log.first_index, engine.snapshot.index + 1) - 1, -1):

@@ -75,7 +75,8 @@ def _bcrypt(budget: Budget, given: Value, *costs: Value) -> Value:
     cost = whole(costs[0], 1) if costs else COST_DEFAULT
     cost = COST_DEFAULT if cost < COST_MIN else cost
     if cost > COST_MAX:
-        raise FunctionError(f"error occured generating password crypto/bcrypt: cost {cost} is outside allowed inclusive range {COST_MIN}..{COST_MAX}")  # fmt: skip  # noqa: E501
+        allowed = f"cost {cost} is outside allowed inclusive range {COST_MIN}..{COST_MAX}"
+        raise FunctionError(f"error occured generating password crypto/bcrypt: {allowed}")
     if cost > COST_ALLOWED_MAX:
         raise FunctionLimit(f"a cost of {cost} is over {COST_ALLOWED_MAX}")
     if len(given.raw.encode()) > 72:
@@ -96,7 +97,8 @@ def _rsadecrypt(ciphertext: Value, key: Value) -> Value:
     try:
         data = decoded_base64(ciphertext.raw)
     except FunctionError:
-        raise FunctionError(f'failed to decode "{ciphertext.raw[:64]}": cipher text must be base64-encoded') from None  # fmt: skip  # noqa: E501
+        told = f'failed to decode "{ciphertext.raw[:64]}": cipher text must be base64-encoded'
+        raise FunctionError(told) from None
     try:
         return text(rsa_decrypt(data, key.raw).decode())
     except RsaError as error:

@@ -50,7 +50,8 @@ def _timestamp(given: str) -> datetime:
         offset = timedelta(hours=int(zone[2][1:3]), minutes=int(zone[2][4:]))
         offset = -offset if zone[2][0] == "-" else offset
     try:
-        return datetime(*numbers, tzinfo=timezone(offset))  # type: ignore[arg-type, misc]  # six numbers
+        year, month, day, hour, minute, second = numbers
+        return datetime(year, month, day, hour, minute, second, tzinfo=timezone(offset))
     except ValueError as error:
         raise FunctionError(f"not a valid RFC3339 timestamp: {error}") from None
 
