@@ -57,11 +57,11 @@ class Outcome:
         )
 
     def finds_no_room_again(self, before: Evaluation) -> bool:
-        """Whether a blocked evaluation, `before`, just waits on: nothing of it need be written."""
+        """Whether a blocked evaluation, `before`, just waits on: it was not changed, nothing need be written."""
         return (
             self.is_plain
             and self.evaluation.status == BLOCKED == before.status
-            and self.evaluation.queued_allocations == before.queued_allocations
+            and self.evaluation.snapshot_index == before.snapshot_index
         )
 
     def commands(self, now_ns: int) -> list[ApplyPlan]:

@@ -44,6 +44,25 @@ def test_a_known_evaluation_is_taken_once() -> None:
     assert broker.dequeue(0) is not None and broker.dequeue(0) is None
 
 
+def test_what_is_set_aside_comes_again_in_its_old_place_and_was_not_delivered() -> None:
+    broker = Broker()
+    for one in (evaluation(1, priority=80), evaluation(2), evaluation(3, priority=90)):
+        broker.enqueue(one, 0)
+    for _ in range(5):  # more often than a delivery may fail
+        taken = [broker.dequeue(0), broker.dequeue(0)]
+        assert [one.id for one in taken if one] == ["e3", "e1"]
+        broker.set_aside("e1")
+        broker.set_aside("e3")
+        assert broker.counts()["ready"] == 3 and broker.counts()["unacked"] == 0
+        broker.offer_aside()
+    broker.set_aside(broker.dequeue(0).id)  # type: ignore[union-attr]
+    assert [broker.dequeue(0).id for _ in range(2)] == ["e1", "e2"]  # type: ignore[union-attr]
+    assert broker.dequeue(0) is None, "what is aside is not offered"
+    broker.offer_aside()
+    last = broker.dequeue(0)
+    assert last is not None and last.id == "e3" and broker.ack("e3") == [] and not broker.failed
+
+
 def test_what_is_not_done_comes_back_and_fails_at_last() -> None:
     broker = Broker()
     broker.enqueue(evaluation(1), 0)

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from tests.fsm.store.model import new_store
-from yurt.fsm.store.schema import DEPLOYMENTS, EVALUATIONS, JOB_VERSIONS, JOBS
+from yurt.fsm.store.schema import DEPLOYMENTS, EVALUATIONS, JOB_SUMMARIES, JOB_VERSIONS, JOBS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.deployment import Deployment, DeploymentState
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.group import TaskGroup
-from yurt.fsm.structs.job import Job
+from yurt.fsm.structs.job import Job, JobSummary, TaskGroupSummary
 from yurt.fsm.structs.policies import UpdateStrategy
 from yurt.fsm.structs.task import Task
+from yurt.scheduler import place
+from yurt.scheduler.cluster import Cluster
 from yurt.scheduler.evaluate import evaluate
 
 NOW = 1_800_000_000_000_000_000
@@ -139,3 +141,30 @@ def test_what_waits_goes_on_waiting_without_a_write() -> None:
 def test_the_same_state_leads_to_the_same_decision() -> None:
     job, evaluation = a_job(count=2, updates=True), an_evaluation()
     assert decide(job, evaluation) == decide(job, evaluation)
+
+
+def test_the_columns_that_are_handed_in_are_used_and_none_are_made_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(*_given: Any, **_more: Any) -> None:
+        raise AssertionError("made for an evaluation that places nothing")
+
+    evaluation = an_evaluation()
+    view = state((JOBS, a_job(count=0)), (JOB_VERSIONS, a_job(count=0)), (EVALUATIONS, evaluation))
+    empty = Cluster.of(view)
+    monkeypatch.setattr(Cluster, "of", made)
+    for name in ("Working", "Feasibility"):
+        monkeypatch.setattr(place, name, made)
+    assert evaluate(view, evaluation, now_ns=NOW, cluster=empty).evaluation.status == "complete"
+
+
+@pytest.mark.parametrize(
+    ("before", "shown", "waits"),
+    [("blocked", 2, True), ("blocked", 3, False), ("pending", 2, False)],
+    ids=["as before", "another number than the summary shows", "the first time"],
+)
+def test_what_finds_no_room_again_just_waits_on(before: str, shown: int, waits: bool) -> None:
+    evaluation = an_evaluation(trigger="queued-allocs", status=before)
+    summary = JobSummary(job_id="web", namespace="default", summary={"g": TaskGroupSummary(queued=shown)})
+    outcome = decide(a_job(count=2), evaluation, (JOB_SUMMARIES, summary))
+    assert outcome.finds_no_room_again(evaluation) is waits
+    if before == "blocked" and not waits:
+        assert outcome.evaluation.snapshot_index == 10, "it waits from what was looked at on"

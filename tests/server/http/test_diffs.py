@@ -23,7 +23,7 @@ from yurt.server.background import Background
 from yurt.server.http.context import Context
 from yurt.server.http.reads import Found, Reads
 from yurt.server.http.routes.job_diffs import LARGE_BYTES
-from yurt.server.http.routes.jobs_change import plan
+from yurt.server.http.routes.jobs_change import PLANNED_AT_ONCE, plan
 from yurt.server.http.routes.jobs_read import read_versions
 from yurt.server.zones import zone
 
@@ -246,6 +246,18 @@ def test_diffs_of_one_version(server: ServerProcess, fresh_id: Callable[[], str]
         404,
         "job versions not found",
     )
+
+
+def test_a_plan_of_many_allocations_on_a_real_server(server: ServerProcess, fresh_id: Callable[[], str]) -> None:
+    job_id = fresh_id()
+    body = body_of(job_id)
+    for count in (2, PLANNED_AT_ONCE + 2):  # in the loop, and beside it
+        body["Job"]["TaskGroups"][0]["Count"] = count
+        status, found = server.request("POST", f"/v1/job/{job_id}/plan", body)
+        assert status == 200
+        wanted = found["Annotations"]["DesiredTGUpdates"][body["Job"]["TaskGroups"][0]["Name"]]
+        assert wanted["Place"] == count
+    assert server.request("GET", f"/v1/job/{job_id}")[0] == 404, "a plan changes nothing"
 
 
 def test_a_large_plan_on_a_real_server(server: ServerProcess, fresh_id: Callable[[], str]) -> None:

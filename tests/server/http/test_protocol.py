@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from yurt.server.http.protocol import HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX, limited
 from yurt.server.http.serve import bind
@@ -218,3 +220,18 @@ def test_one_address_may_hold_so_many_connections(connect: Connect) -> None:
     assert status(again) == 200, "one that is closed makes room"
     held[1].sendall(request())
     assert status(held[1]) == 200, "those that were there are not disturbed"
+
+
+def test_requests_leave_nothing_for_the_collector(connect: Connect) -> None:
+    """What a request leaves in a cycle stops the loop later, for longer than the request took."""
+    connection = connect()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert status(connection) == 200
+        left = sum(isinstance(one, RequestResponseCycle) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left <= CONNECTIONS_MAX, f"{left} requests are still there"
