@@ -8,6 +8,7 @@ from tests.simulation.clients import Clients
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Network
 from tests.simulation.world import DISK_SECONDS, RATE_BOUND, Server, World
+from yurt.fsm.errors import YurtError
 
 SERVERS_MAX = 7
 
@@ -57,9 +58,17 @@ class Cluster:
 
     def ended(self, server: Server, error: BaseException) -> None:
         """An engine asks for the end of its process: never, unless a test has made it."""
-        assert self.expects_end, f"the engine of {server} stopped: {error!r}"
-        self.ends.append((server.name, error))
-        server.end()
+        if isinstance(error, AssertionError | YurtError):
+            assert self.expects_end, f"the engine of {server} stopped: {error!r}"
+            self.ends.append((server.name, error))
+            server.end()
+        else:
+            raise RuntimeError(f"the engine of {server} broke") from error
+
+    @property
+    def is_slow_in_peace(self) -> bool:
+        """Whether disks or network stay slow when all faults have ended."""
+        return self.calm_disk_seconds > DISK_SECONDS or self.calm_delay > 0.01
 
     @property
     def running(self) -> list[Server]:

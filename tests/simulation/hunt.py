@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from unittest import mock
 
-from tests.simulation.plants import PLANTS, Plant
+from tests.simulation.plants import PLANTS
+from tests.simulation.plants.plant import Plant
 from yurt.server.raft import engine
 from yurt.server.raft.engine import Engine
 
@@ -32,7 +33,7 @@ def sown(plant: Plant) -> Iterator[None]:
 
 
 def finds(plant: Plant, seed: int) -> str:
-    """What the simulation says of the bug in this seed; "" if it does not see it."""
+    """What the simulation says of the bug in this seed; "" if it does not see it. A plant that is broken raises."""
     with sown(plant):
         try:
             plant.life(seed).live()

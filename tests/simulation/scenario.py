@@ -8,15 +8,19 @@ from typing import Any
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import KINDS
 from tests.simulation.operators import WORK
+from yurt.fsm.errors import YurtError
 
 SIZES = (1, 2, 3, 3, 3, 4, 5, 5)
 FAULT_SECONDS = 7.0
-PEACE_SECONDS = 60.0
+PEACE_SECONDS, SLOW_PEACE_SECONDS = 12.0, 60.0
 AFTERWARDS = 8  # commands acknowledged in peace
 
 
 class Life:
-    """A seed: `size`, `faults` and `work` (names of the tables) are drawn from it unless they are given."""
+    """A seed: `size`, `faults` and `work` (names of the tables) are drawn from it unless they are given.
+
+    `settings` replace what it draws of the cluster, its network or its oracle, by the names of their attributes.
+    """
 
     def __init__(
         self,
@@ -37,12 +41,12 @@ class Life:
         self._next: dict[str, float] = {}
 
     def live(self) -> Life:
-        """Raises AssertionError with the trace's end."""
+        """Raises AssertionError, with the trace's end, for a promise that was broken; anything else is a harness's bug."""
         cluster = self.cluster
         try:
             self._suffer()
             self._recover()
-        except Exception as error:
+        except (AssertionError, YurtError) as error:
             trace = "\n".join(cluster.world.trace[-40:])
             again = f"python -m tests.simulation.replay {self.seed}"
             raise AssertionError(f"seed {self.seed}: {error!r}\n{trace}\nreplay: {again}") from error
@@ -92,7 +96,7 @@ class Life:
         cluster, world = self.cluster, self.cluster.world
         cluster.calm()
         before = len(cluster.clients.acknowledged)
-        end = FAULT_SECONDS + PEACE_SECONDS
+        end = FAULT_SECONDS + (SLOW_PEACE_SECONDS if cluster.is_slow_in_peace else PEACE_SECONDS)
         while world.time < end and len(cluster.clients.acknowledged) < before + AFTERWARDS:
             cluster.step()
             self._clients(0.05, 0.1)

@@ -8,11 +8,12 @@ from tests.server.raft.servers import leader_of, quiet_cluster, write
 from tests.server.raft.test_journal_crash import test_every_crash_leaves_what_is_durable as every_crash
 from tests.simulation.cluster import Cluster
 from tests.simulation.hunt import finds, sown
-from tests.simulation.plants import BELOW, PLANTS, Plant
+from tests.simulation.plants import PLANTS
+from tests.simulation.plants.plant import Plant
+from tests.simulation.plants.replication import LATE_ANSWERS
+from tests.simulation.plants.storage import CUTS
 from yurt.server.raft.errors import Corrupt
 from yurt.server.raft.messages import AppendAnswer, encode
-
-LATE_ANSWERS, CUTS = BELOW
 
 
 @pytest.mark.slow

@@ -39,16 +39,6 @@ def test_the_same_seed_is_the_same_life_whatever_the_hash_seed() -> None:
     assert len(traces) == 1
 
 
-FOUND = {  # seeds that once failed, and why
-    2320: "the only voter led at once after a restart, while a leader that had taken itself out still held a lease",
-}
-
-
-@pytest.mark.parametrize("seed", FOUND, ids=FOUND.get)
-def test_a_seed_that_once_failed(seed: int) -> None:
-    run(seed)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_many_seeds() -> None:

@@ -11,6 +11,7 @@ from tests.simulation.scenario import Life
 from yurt.server.raft.installing import Installing
 
 FAULTS = ("crash", "rot", "full disk", "cut link", "snapshot", "crash while writing")
+BUSY = {"snapshot_entries": 20, "between_writes": 0.006, "pause": 0.3}
 
 
 @pytest.mark.slow
@@ -26,11 +27,10 @@ def test_snapshots_under_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Installing, "_take_over", counted)
     counts: Counter[str] = Counter()
     refused = 0
-    for seed in range(100, 220):
-        life = Life(seed, size=(3, 5, 4, 2)[seed % 4], faults=FAULTS)
-        life.cluster.snapshot_entries = 20
+    for seed in range(100, 250):
+        life = Life(seed, size=(3, 3, 5, 4, 2)[seed % 5], faults=FAULTS, settings=BUSY)
         counts += life.live().counts
         refused += sum("refuses to start" in line for line in life.cluster.world.trace)
-    assert len(installed) > 30
-    assert counts["rot"] > 60 and counts["full disk"] > 60
+    assert len(installed) > 100
+    assert counts["rot"] > 100 and counts["full disk"] > 100
     assert 0 < refused < counts["rot"]

@@ -1,0 +1,87 @@
+"""Bugs of elections (spec raft-engine §5, §10: 5 to 9)."""
+
+from __future__ import annotations
+
+from tests.simulation.plants.plant import CHAIRS, Patch, Plant
+from yurt.server.raft.engine import Engine
+from yurt.server.raft.frame import CANDIDATE, Peer
+from yurt.server.raft.hardstate import HardState, HardStateFile
+from yurt.server.raft.messages import VoteAnswer, VoteRequest
+
+LOAD = HardStateFile.load
+
+
+def _votes_twice(patch: Patch) -> None:
+    def on_vote_request(self: Engine, peer: Peer, message: VoteRequest) -> None:
+        if message.poll:
+            self._answer_poll(peer, message)
+            return
+        if message.term > self.term:
+            self.step_down(message.term)
+        granted = message.term == self.term and self.is_current(message) and not self.is_leader_role
+        answer = VoteAnswer(self.cluster, self.term, message.sequence, granted)
+        if granted:
+            self.hold(self.set_term(self.term, peer.id), lambda: self.send_message(peer, answer))
+        else:
+            self.send_message(peer, answer)
+
+    patch(Engine, "on_vote_request", on_vote_request)
+
+
+def _forgets_its_vote(patch: Patch) -> None:
+    def load(self: HardStateFile, *, required: bool = False) -> HardState | None:
+        found = LOAD(self, required=required)
+        return found and HardState(found.term, None)
+
+    patch(HardStateFile, "load", load)
+    patch(Engine, "is_paused", lambda self: False)
+
+
+def _counts_answers(patch: Patch) -> None:
+    def counted(self: Engine, what: str) -> bool:
+        tally = self.__dict__.setdefault("tally", {})
+        key = (what, self.polling if what == "poll" else self.term)
+        tally[key] = tally.get(key, 1) + 1
+        return bool(tally[key] >= self.quorum())
+
+    def on_vote_answer(self: Engine, peer: Peer, message: VoteAnswer) -> None:
+        if not message.granted:
+            return
+        if message.poll and message.term == self.polling == self.term + 1 and counted(self, "poll"):
+            self.campaign()
+        elif not message.poll and self.role == CANDIDATE and message.term == self.term and counted(self, "vote"):
+            self._lead()
+
+    patch(Engine, "on_vote_answer", on_vote_answer)
+
+
+def _half_is_a_quorum(patch: Patch) -> None:
+    patch(Engine, "quorum", lambda self: (len(self.voters) + 1) // 2)
+
+
+def _index_before_term(patch: Patch) -> None:
+    def is_current(self: Engine, message: VoteRequest) -> bool:
+        return message.last_index >= self.log.last_index
+
+    patch(Engine, "is_current", is_current)
+
+
+def _leads_alone_at_once(patch: Patch) -> None:
+    patch(Engine, "is_alone", lambda self: self.voters == {self.own.id})
+
+
+PLANTS = (
+    Plant("a second vote in a term", _votes_twice, seed=58),
+    Plant("a restart forgets the vote", _forgets_its_vote, seed=5),
+    Plant(
+        "answers are counted, not voters",
+        _counts_answers,
+        seed=16,
+        size=5,
+        faults=("split", "crash"),
+        settings={"repeats": 0.5},
+    ),
+    Plant("half is a quorum", _half_is_a_quorum, seed=16, size=4),
+    Plant("the index goes before the term", _index_before_term, seed=3, faults=CHAIRS),
+    Plant("the only voter leads at once after a restart", _leads_alone_at_once, seed=2320),
+)
