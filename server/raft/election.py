@@ -184,7 +184,8 @@ class Elections(EngineState):
             self.election_timer.cancel()
         now = self.runtime.now()
         self.progress = {
-            server: Progress(peer, next=self.log.last_index + 1, contact=now) for server, peer in self.peers.items()
+            server: Progress(peer, self.log.last_index + 1, self.sequence + 1, contact=now)
+            for server, peer in self.peers.items()
         }
         self.next_index.clear()
         self.match_index.clear()

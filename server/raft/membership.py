@@ -35,7 +35,9 @@ class Membership(Reading):
                 known = self.progress.get(server)
                 if known is None or known.leaving:
                     now = self.runtime.now()
-                    self.progress[server] = Progress(peer, next=self.log.last_index + 1, contact=now, began=now)
+                    self.progress[server] = Progress(
+                        peer, self.log.last_index + 1, self.sequence + 1, contact=now, began=now
+                    )
                 else:
                     known.peer = peer
             for server, progress in self.progress.items():

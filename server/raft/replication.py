@@ -102,15 +102,20 @@ class Replication(Elections):
             progress.next += len(entries)
 
     def on_append_answer(self, peer: Peer, message: AppendAnswer) -> None:
-        """Take a proof, or look further back."""
+        """Take a proof, or look further back.
+
+        A proof holds for the term, also when the question was given up as lost: a slow disk answers late. A refusal
+        says only where to look next, so only one of what is in flight counts.
+        """
         progress = self.progress.get(peer.id)
         if not self.is_leader_role or message.term != self.term or progress is None:
             return
-        sent = progress.inflight.pop(message.sequence, None)
-        if sent is None:
-            return  # an answer to something given up: it proves nothing that is not proved again
-        progress.heard(sent)
-        progress.heartbeats.pop(message.sequence, None)
+        if message.sequence < progress.first:
+            return
+        is_in_flight = progress.inflight.pop(message.sequence, None) is not None
+        created = progress.heartbeats.pop(message.sequence, None)
+        if created is not None:
+            progress.heard(created)
         if message.matches:
             if message.index > self.log.last_index:
                 raise BadMessage("a follower cannot match what was never sent")
@@ -124,7 +129,7 @@ class Replication(Elections):
             self.next_index[peer] = progress.next
             self.advance_commit()
             self.continue_transfer()
-        else:
+        elif is_in_flight:
             progress.next = min(max(message.index, progress.match + 1), self.log.last_index + 1)
             self._probe(progress)
         self.send_entries(progress)

@@ -95,6 +95,7 @@ class Progress:
 
     peer: Peer
     next: int
+    first: int  # sequence numbers before it belong to an earlier membership: answers to them say nothing
     match: int = 0
     probing: bool = True
     basis: float = float("-inf")  # when the newest message that it answered in this term was created: leases

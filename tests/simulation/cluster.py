@@ -58,12 +58,12 @@ class Cluster:
 
     def ended(self, server: Server, error: BaseException) -> None:
         """An engine asks for the end of its process: never, unless a test has made it."""
-        if isinstance(error, AssertionError | YurtError):
-            assert self.expects_end, f"the engine of {server} stopped: {error!r}"
-            self.ends.append((server.name, error))
-            server.end()
-        else:
+        is_promise = isinstance(error, AssertionError | YurtError)
+        if not is_promise:
             raise RuntimeError(f"the engine of {server} broke") from error
+        assert self.expects_end, f"the engine of {server} stopped: {error!r}"
+        self.ends.append((server.name, error))
+        server.end()
 
     @property
     def is_slow_in_peace(self) -> bool:

@@ -86,6 +86,15 @@ def _hand_overs_never_end(patch: Patch) -> None:
     patch(Engine, "_give_up", lambda self: None)
 
 
+def _late_proofs_are_thrown_away(patch: Patch) -> None:
+    def on_append_answer(self: Engine, peer: Peer, message: AppendAnswer) -> None:
+        progress = self.progress.get(peer.id)
+        if progress is not None and message.sequence in progress.inflight:
+            ON_APPEND_ANSWER(self, peer, message)
+
+    patch(Engine, "on_append_answer", on_append_answer)
+
+
 def _nobody_grows_patient(patch: Patch) -> None:
     patch(election, "PATIENCE_MAX", 0)
 
@@ -118,5 +127,15 @@ PLANTS = (
     ),
     Plant("heartbeats wait for the disk", _heartbeats_wait_for_the_disk, seed=1, settings={"calm_disk_seconds": 0.8}),
     Plant("a hand-over never ends", _hand_overs_never_end, seed=119, work=("hand over",)),
-    Plant("elections that fail make nobody patient", _nobody_grows_patient, settings={"calm_disk_seconds": 0.8}),
+    Plant(
+        "elections that fail make nobody patient", _nobody_grows_patient, seed=20, settings={"calm_disk_seconds": 0.8}
+    ),
+    Plant(
+        "late proofs are thrown away",
+        _late_proofs_are_thrown_away,
+        seed=13,
+        size=3,
+        faults=("crash", "cut link"),
+        settings={"message_bytes": 100, "between_writes": 0.006, "calm_disk_seconds": 0.8},
+    ),
 )

@@ -83,5 +83,13 @@ PLANTS = (
     ),
     Plant("half is a quorum", _half_is_a_quorum, seed=16, size=4),
     Plant("the index goes before the term", _index_before_term, seed=3, faults=CHAIRS),
-    Plant("the only voter leads at once after a restart", _leads_alone_at_once, seed=2320),
+    Plant(
+        "the only voter leads at once after a restart",
+        _leads_alone_at_once,
+        seed=99,
+        size=2,
+        faults=("crash", "split"),
+        work=("change members",),
+        settings={"pause": 0.3},
+    ),
 )
