@@ -11,7 +11,7 @@ from tests.simulation.scenario import Life
 from yurt.server.raft.installing import Installing
 
 FAULTS = ("crash", "rot", "full disk", "cut link", "snapshot", "crash while writing")
-BUSY = {"snapshot_entries": 20, "between_writes": 0.006, "pause": 0.3}
+BUSY = {"snapshot_entries": 20, "between_writes": 0.006, "pause": 0.3, "calm_disk_seconds": 0.002}
 
 
 @pytest.mark.slow

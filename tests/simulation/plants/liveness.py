@@ -103,14 +103,14 @@ PLANTS = (
     Plant(
         "messages of lower terms get no answer",
         _lower_terms_get_no_answer,
-        seed=7,
+        seed=5,
         work=(),
         faults=("cut at the word",),
     ),
     Plant(
         "refused polls name no term",
         _refused_polls_name_no_term,
-        seed=8,
+        seed=10,
         size=3,
         faults=ROUGH,
         settings={"one_is_gone": True},
@@ -126,9 +126,9 @@ PLANTS = (
         settings={"calm_delay": 0.05, "one_is_gone": True, "snapshot_entries": 20},
     ),
     Plant("heartbeats wait for the disk", _heartbeats_wait_for_the_disk, seed=1, settings={"calm_disk_seconds": 0.8}),
-    Plant("a hand-over never ends", _hand_overs_never_end, seed=119, work=("hand over",)),
+    Plant("a hand-over never ends", _hand_overs_never_end, seed=11, work=("hand over",)),
     Plant(
-        "elections that fail make nobody patient", _nobody_grows_patient, seed=20, settings={"calm_disk_seconds": 0.8}
+        "elections that fail make nobody patient", _nobody_grows_patient, seed=4, settings={"calm_disk_seconds": 0.8}
     ),
     Plant(
         "late proofs are thrown away",

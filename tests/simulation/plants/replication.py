@@ -72,11 +72,12 @@ PLANTS = (
     Plant(
         "entries of older terms are committed by count",
         _commits_older_terms,
+        seed=0,
         size=5,
         faults=ROUGH,
         settings={"message_bytes": 1},
     ),
     Plant("all after the previous entry is cut", _cuts_all_after_previous, seed=2),
-    Plant("the commit index goes to the log's end", _commits_to_the_logs_end, seed=12),
-    Plant("an answer claims the log's end", _claims_the_logs_end, seed=103, settings={"message_bytes": 100}),
+    Plant("the commit index goes to the log's end", _commits_to_the_logs_end, seed=3),
+    Plant("an answer claims the log's end", _claims_the_logs_end, seed=30, settings={"message_bytes": 100}),
 )
