@@ -95,7 +95,7 @@ def _start_rotten(cluster: Cluster, server: Server) -> None:
     if not snapshots:
         server.start()
         return
-    newest = max(snapshots, key=lambda path: int(path.rpartition("-")[2].removesuffix(".snap")))
+    newest = max(snapshots, key=_index_of)
     at = cluster.world.chance.randrange(server.disk.size(newest))
     _flip(server, newest, at)
     cluster.world.note(f"{server} finds {newest} rotten")
@@ -103,8 +103,8 @@ def _start_rotten(cluster: Cluster, server: Server) -> None:
         server.start()
     except Corrupt:
         cluster.world.note(f"{server} refuses to start")
-        own = int(newest.rpartition("-")[2].removesuffix(".snap")) in server.written
-        assert not own or not set(snapshots) - {newest} - server.rotten, (
+        was_installed = server.journal().first_index == _index_of(newest) + 1  # nothing before it was kept then
+        assert was_installed or not set(snapshots) - {newest} - server.rotten, (
             f"{server} has an older snapshot, and refuses to start without its newest"
         )
         if newest in server.disk.seen:
@@ -112,6 +112,10 @@ def _start_rotten(cluster: Cluster, server: Server) -> None:
         server.start()
     else:
         server.rotten.add(newest)
+
+
+def _index_of(path: str) -> int:
+    return int(path.rpartition("-")[2].removesuffix(".snap"))
 
 
 def _flip(server: Server, path: str, at: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.server.raft.simulated_disk import SimulatedDisk
 from yurt.server.raft import messages
-from yurt.server.raft.engine import Engine, cluster_id
+from yurt.server.raft.engine import Engine
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.journal import Journal
 
@@ -69,10 +69,7 @@ class Oracle:
         assert there in (None, 0, term), f"{server} is counted for entry {index} of another term"
 
     def _journal(self, server: Server) -> Journal:
-        disk, cluster = self._worst(server, "log"), self._cluster
-        journal = Journal(disk, "log", cluster_id(cluster.bootstrap), segment_bytes=cluster.segment_bytes)
-        journal.open()
-        return journal
+        return server.journal(self._worst(server, "log"))
 
     def _worst(self, server: Server, directory: str) -> SimulatedDisk:
         self.looked += 1

@@ -69,7 +69,6 @@ class Recorder:
 
     def __init__(self) -> None:
         self.applied: list[bytes] = []
-        self.on_capture: Callable[[], None] = lambda: None
 
     def apply(self, payload: bytes) -> int:
         self.applied.append(payload)
@@ -79,7 +78,6 @@ class Recorder:
         return b"%d" % zlib.crc32(b"\n".join(self.applied)), place
 
     def capture(self) -> list[bytes]:
-        self.on_capture()
         return list(self.applied)
 
     def write(self, capture: list[bytes]) -> Iterator[bytes]:
@@ -157,7 +155,6 @@ class Server:
         self.engine: Engine | None = None
         self.machine: Recorder = Historian()
         self.rotten: set[str] = set()  # paths of snapshots that it does without
-        self.written: set[int] = set()  # indexes of snapshots that it wrote itself, not installed
 
     def __repr__(self) -> str:
         return self.name
@@ -204,9 +201,7 @@ class Server:
     def _start(self) -> None:
         cluster = self.cluster
         self.machine = Recorder() if cluster.plain else Historian()
-        self.machine.on_capture = self._snapshot_begins
-        journal = Journal(self.disk, "log", cluster_id(cluster.bootstrap), segment_bytes=cluster.segment_bytes)
-        journal.open()
+        journal = self.journal()
         self.disk.make_directory("hard")
         snapshots = SnapshotStore(self.disk, "snap", cluster_id(cluster.bootstrap))
         snapshots.open()
@@ -231,9 +226,12 @@ class Server:
         self.world.note(f"{self.name} starts in term {engine.term} with entries to {engine.log.last_index}")
         cluster.network.connected(self)
 
-    def _snapshot_begins(self) -> None:
-        if self.engine is not None:
-            self.written.add(self.engine.last_applied)
+    def journal(self, disk: SimulatedDisk | None = None) -> Journal:
+        """The log on its disk, or on a copy of it."""
+        identity = cluster_id(self.cluster.bootstrap)
+        journal = Journal(disk or self.disk, "log", identity, segment_bytes=self.cluster.segment_bytes)
+        journal.open()
+        return journal
 
     def _fatal(self, error: BaseException) -> None:
         if isinstance(error, Crash):
