@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.jobs import CasClients, Placed
 from yurt.server.raft.errors import NotLeader, Overloaded, StorageFull
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Clients:
         self.refused: set[bytes] = set()  # surely not written, they were told
         self.proposed = self.reads = self.unknown = 0
         self.floor = 0
+        self._jobs = CasClients(self._world.chance)
 
     def write(self) -> None:
         """Ask one of those who think that they lead."""
@@ -29,13 +31,17 @@ class Clients:
             return
         server = self._world.chance.choice(leading)
         self.proposed += 1
-        command = b"command-%d" % self.proposed
+        command = self._jobs.command(self.proposed) if self._cluster.keeps_jobs else b"command-%d" % self.proposed
         assert server.engine is not None
+        floor = self.floor
 
         def done(result: Any, error: Exception | None) -> None:
             if error is None:
                 assert command not in self.acknowledged, "a command is acknowledged once"
+                assert result > floor, "a write comes after all that was known before it began"
                 self.acknowledged[command] = result
+                if isinstance(result, Placed):
+                    self._jobs.answered(command, result)
                 self.floor = max(self.floor, result)
             elif isinstance(error, SURELY_NOT):
                 self.refused.add(command)

@@ -6,8 +6,9 @@ from typing import Any
 
 from tests.simulation.clients import Clients
 from tests.simulation.invariants import Invariants
+from tests.simulation.jobs import JobStore
 from tests.simulation.network import Network
-from tests.simulation.world import DISK_SECONDS, RATE_BOUND, Server, World
+from tests.simulation.world import DISK_SECONDS, RATE_BOUND, Historian, Recorder, Server, World
 from yurt.fsm.errors import YurtError
 
 SERVERS_MAX = 7
@@ -25,6 +26,8 @@ class Cluster:
         self.inflight_max = chance.choice((2, 8, 64))
         self.message_bytes = chance.choice((100, 2 << 20))
         self.snapshot_entries = chance.choice((20, 20, 20, 10_000))
+        self.snapshot_window = 300
+        self.keeps_jobs = False  # the machine is the product's own
         self.drift = chance.choice((0.0, RATE_BOUND))
         self.between_writes = chance.choice((0.03, 0.03, 0.03, 0.3))
         self.between_reads = 0.05
@@ -42,6 +45,9 @@ class Cluster:
         for name, value in (settings or {}).items():
             owner = next(one for one in (self, self.network, self.network.oracle) if hasattr(one, name))
             setattr(owner, name, value)
+        if self.keeps_jobs:  # its commands are larger
+            self.message_bytes, self.snapshot_window = 20 * self.message_bytes, 20 * self.snapshot_window
+            self.calm_disk_seconds = min(self.calm_disk_seconds, 0.1)
         self.clients = Clients(self)
         self.invariants = Invariants(self)
         self.expects_end = False
@@ -49,6 +55,12 @@ class Cluster:
         self.ends: list[tuple[str, BaseException]] = []
         for name in names:
             self.add_machine(name)
+
+    def new_machine(self) -> Recorder:
+        """What the log is applied to, as it is before the first entry."""
+        if self.keeps_jobs:
+            return JobStore()
+        return Recorder() if self.plain else Historian()
 
     def add_machine(self, name: str) -> Server:
         """A machine that starts with an empty disk."""
@@ -58,6 +70,11 @@ class Cluster:
 
     def ended(self, server: Server, error: BaseException) -> None:
         """An engine asks for the end of its process: never, unless a test has made it."""
+        if server.is_failing and isinstance(error, OSError | YurtError):
+            self.world.note(f"{server} ends: {error}")
+            server.crash()
+            self.world.later(0.3, lambda: server.engine is None and server.start())
+            return
         is_promise = isinstance(error, AssertionError | YurtError)
         if not is_promise:
             raise RuntimeError(f"the engine of {server} broke") from error
@@ -99,6 +116,7 @@ class Cluster:
         self.network.calm(self.calm_delay)
         for server in self.servers.values():
             server.paused_until, server.disk.capacity, server.disk.crash_at = 0.0, None, None
+            server.disk.fail_at = {}
             server.disk_seconds = self.calm_disk_seconds
             if server.engine is None and server is not self.gone:
                 server.start()

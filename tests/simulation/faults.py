@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 from tests.simulation.cluster import Cluster
@@ -74,6 +75,14 @@ def full_disk(cluster: Cluster, server: Server) -> None:
     server.disk.capacity = server.disk.used() + cluster.world.chance.choice((0, 2000, 20_000))
     cluster.world.note(f"{server} has no room")
     cluster.world.later(0.8, lambda: setattr(server.disk, "capacity", None))
+
+
+def failing_disk(cluster: Cluster, server: Server) -> None:
+    """A call of the disk fails, and the machine is started anew when its process has ended."""
+    if server.engine is None:
+        return
+    server.is_failing = True
+    server.disk.fail_at[server.disk.calls + cluster.world.chance.randrange(1, 30)] = errno.EIO
 
 
 def pause(cluster: Cluster, server: Server) -> None:
@@ -204,4 +213,5 @@ KINDS: dict[str, tuple[Fault, float]] = {
     "musical chairs": (musical_chairs, 1.0),
     "forgetful witness": (forgetful_witness, 1.0),
     "cut at the word": (cut_at_the_word, 1.0),
+    "failing disk": (failing_disk, 1.0),
 }

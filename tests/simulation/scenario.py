@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from tests.simulation import jobs
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import KINDS
 from tests.simulation.operators import WORK
@@ -13,6 +14,7 @@ from yurt.fsm.errors import YurtError
 SIZES = (1, 2, 3, 3, 3, 4, 5, 5)
 FAULT_SECONDS = 7.0
 PEACE_SECONDS, SLOW_PEACE_SECONDS = 12.0, 60.0
+JOBS_EVERY = 4  # one of so many lives (of each size) has the product's own state machine
 AFTERWARDS = 8  # commands acknowledged in peace
 
 
@@ -32,10 +34,14 @@ class Life:
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.seed = seed
+        if settings is None and seed // len(SIZES) % JOBS_EVERY == JOBS_EVERY - 1:
+            settings = {"keeps_jobs": True}
         self.cluster = Cluster(seed, size or SIZES[seed % len(SIZES)], settings=settings)
         chance = self.cluster.world.chance
         self.faults = faults or tuple(name for name in KINDS if chance.random() < 0.45)
         self.work = tuple(name for name in WORK if chance.random() < 0.4) if work is None else work
+        if self.cluster.keeps_jobs:
+            self.work = tuple(name for name in self.work if name != "restore")  # its states are none of the product
         self.counts: Counter[str] = Counter()
         self.cluster.pause = self.cluster.pause or chance.choice((0.3, 0.7, 1.4))
         self._next: dict[str, float] = {}
@@ -104,6 +110,9 @@ class Life:
             cluster.step()
         cluster.invariants.check_logs()
         cluster.invariants.check_clients()
+        if cluster.keeps_jobs:
+            jobs.check(cluster.invariants.history, cluster.clients.acknowledged)
+            assert self._has_one_state(), "servers that have applied the same differ"
         assert len(cluster.clients.acknowledged) >= before + AFTERWARDS, "after the faults ended too little is written"
         assert self._is_settled(), "somebody does not catch up after the faults ended"
 
@@ -115,6 +124,12 @@ class Life:
         assert leader.engine is not None
         members = [cluster.servers[one[0]] for one in leader.engine.configuration if one[0] != str(cluster.gone)]
         return len({len(one.machine.applied) for one in members}) == 1
+
+    def _has_one_state(self) -> bool:
+        """All who have applied the whole history hold the same state, byte for byte."""
+        machines = [one.machine for one in self.cluster.running]
+        whole = [one for one in machines if len(one.applied) == len(self.cluster.invariants.history)]
+        return len({one.contents() for one in whole if isinstance(one, jobs.JobStore)}) == 1
 
 
 def run(seed: int, *, size: int = 0, faults: tuple[str, ...] = (), work: tuple[str, ...] | None = None) -> Life:

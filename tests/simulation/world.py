@@ -154,6 +154,7 @@ class Server:
         self.incarnation = 0
         self.engine: Engine | None = None
         self.machine: Recorder = Historian()
+        self.is_failing = False  # a call of its disk has failed or will
         self.rotten: set[str] = set()  # paths of snapshots that it does without
 
     def __repr__(self) -> str:
@@ -200,7 +201,7 @@ class Server:
 
     def _start(self) -> None:
         cluster = self.cluster
-        self.machine = Recorder() if cluster.plain else Historian()
+        self.machine = cluster.new_machine()
         journal = self.journal()
         self.disk.make_directory("hard")
         snapshots = SnapshotStore(self.disk, "snap", cluster_id(cluster.bootstrap))
@@ -208,7 +209,8 @@ class Server:
         self.engine = engine = Engine(
             Peer(self.name, self.name, self.name),
             config=EngineConfig(
-                snapshot_entries=cluster.snapshot_entries, trailing_entries=5, snapshot_chunk=100, snapshot_window=300,
+                snapshot_entries=cluster.snapshot_entries, trailing_entries=5,
+                snapshot_chunk=cluster.snapshot_window // 3, snapshot_window=cluster.snapshot_window,
                 digest_commands=10, inflight_max=cluster.inflight_max, message_bytes=cluster.message_bytes,
             ),
             machine=self.machine,
