@@ -145,6 +145,7 @@ class _Agent:
         node = None
         if config.client.enabled:
             node = agent_beside(server, dispatcher, self.path, random.Random(self.chance.random()))
+            server.node_agent = node
             node.start()
         address = join_address(config.bind("http")[0], config.ports.http)
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})

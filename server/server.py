@@ -7,7 +7,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yurt.fsm import commands
 from yurt.fsm.errors import Refusal, YurtError
@@ -26,6 +26,9 @@ from yurt.server.raft.reads import Callback
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.reports import Reports
 from yurt.server.zones import zone
+
+if TYPE_CHECKING:
+    from yurt.server.client.agent import NodeAgent
 
 
 class InternalError(YurtError):
@@ -58,6 +61,7 @@ class Server:
         machine.on_applied(self.events.add)
         self.heartbeats = HeartbeatTimers(self, random.Random(uuid.uuid4().int))
         self.reports = Reports(self)
+        self.node_agent: NodeAgent | None = None  # of this process, if it is a node too
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None
         self._changed: asyncio.Future[Any] | None = None

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.allocation import Allocation
-from yurt.fsm.structs.node import Node
 from yurt.server.client.alloc_runner import AllocRunner, ended_elsewhere
-from yurt.server.client.drivers.base import Driver
+from yurt.server.client.allocdir import AllocDir
 from yurt.server.client.reports import Reports
+from yurt.server.client.saved import SavedAllocs
 from yurt.server.client.servers import NODE_NOT_FOUND, Beat, Operations, Refused
+from yurt.server.client.surroundings import Surroundings
 
 log = logging.getLogger("client")
 
 REGISTER_SECONDS, WATCH_RETRY_SECONDS, FIRST_BEAT_SECONDS = 1.0, 2.0, 10.0
 ALLOCS_PER_REQUEST_MAX = 100
+END_SECONDS = 10.0
 
 
 class NodeAgent:
@@ -26,21 +29,22 @@ class NodeAgent:
 
     def __init__(
         self,
-        node: Node,
+        surroundings: Surroundings,
         operations: Operations,
-        drivers: Mapping[str, Driver],
         *,
         chance: random.Random,
         learn: Callable[[list[str]], None],
         dev: bool = False,
     ) -> None:
-        self.node, self._operations, self._drivers = node, operations, drivers
+        self.surroundings, self.node, self._operations = surroundings, surroundings.node, operations
         self._chance, self._learn, self._dev = chance, learn, dev
         self.runners: dict[str, AllocRunner] = {}
         self._indexes: dict[str, int] = {}
         self._reports = Reports(operations)
+        self._saved = None if surroundings.ends_with_agent else SavedAllocs(surroundings.state_dir / "allocs")
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = 0.0
+        self._destroying: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin; everything runs in the present loop."""
@@ -48,16 +52,29 @@ class NodeAgent:
         self._tasks = [loop.create_task(work) for work in (self._life(), self._reports.run())]
 
     async def stop(self) -> None:
-        """End all of it; pretended tasks end with the agent."""
+        """End all of it. Tasks go on for the next agent, but a development agent's end, and their directories go."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.surroundings.ends_with_agent:
+            await self._end_tasks()
         for runner in self.runners.values():
             runner.stop()
+
+    async def _end_tasks(self) -> None:
+        running = [one for one in self.runners.values() if not one.ended.is_set()]
+        for runner in running:
+            runner.forgotten()
+        waiting = [asyncio.ensure_future(one.ended.wait()) for one in running]
+        if waiting:
+            await asyncio.wait(waiting, timeout=END_SECONDS)
+        for runner in self.runners.values():
+            runner.directory.destroy()
 
     # --- registration and heartbeats
 
     async def _life(self) -> None:
+        await self._restore()
         beat = await self._register()
         watching = asyncio.get_running_loop().create_task(self._watch())
         try:
@@ -106,6 +123,17 @@ class NodeAgent:
 
     # --- allocations
 
+    async def _restore(self) -> None:
+        """Go on with what an earlier agent of this node began."""
+        for saved in self._saved.load() if self._saved is not None else ():
+            if not AllocDir(self.surroundings.alloc_dir, saved.allocation.id).path.is_dir():
+                continue
+            runner = AllocRunner(saved.allocation, self.surroundings, self._changed)
+            self.runners[saved.allocation.id] = runner
+            self._indexes[saved.allocation.id] = saved.index
+            await runner.restore(saved)
+            self._changed(runner)
+
     async def _watch(self) -> None:
         index = 0
         while True:
@@ -139,21 +167,42 @@ class NodeAgent:
         elif allocation.is_server_terminal:
             self._reports.add(allocation.id, lambda: ended_elsewhere(allocation))
         else:
-            runner = AllocRunner(allocation, self._drivers, self._changed)
+            runner = AllocRunner(allocation, self.surroundings, self._changed)
             self.runners[allocation.id] = runner
             before = (allocation.previous_allocation, *(allocation.preempted_allocations or ()))
             runner.start([self.runners[one] for one in before if one in self.runners])
 
     def _changed(self, runner: AllocRunner) -> None:
         self._reports.add(runner.allocation.id, runner.current)
+        if self._saved is not None:
+            self._saved.save(runner.saved())
 
     def _remove(self, alloc_id: str) -> None:
         """The servers have forgotten the allocation."""
         del self._indexes[alloc_id]
         runner = self.runners.pop(alloc_id, None)
         self._reports.forget(alloc_id)
-        if runner is not None and not runner.ended.is_set():
+        if self._saved is not None:
+            self._saved.forget(alloc_id)
+        if runner is not None:
+            self._destroy(runner)
+
+    def _destroy(self, runner: AllocRunner) -> None:
+        """End what still runs, then remove its directories."""
+        if not runner.ended.is_set():
             runner.forgotten()
+        self._destroying.add(task := asyncio.get_running_loop().create_task(self._destroyed(runner)))
+        task.add_done_callback(self._destroying.discard)
+
+    async def collect(self, runner: AllocRunner) -> None:
+        """Remove the directories of an allocation that has ended; that it was here is still known."""
+        await self._destroyed(runner)
+
+    async def _destroyed(self, runner: AllocRunner) -> None:
+        await runner.ended.wait()
+        await asyncio.to_thread(runner.directory.destroy)
+        state = self.surroundings.state_dir / "tasks" / runner.allocation.id
+        await asyncio.to_thread(shutil.rmtree, state, ignore_errors=True)
 
 
 def _alone_ns(allocation: Allocation) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from yurt.fsm.commands_nodes import AllocUpdate
@@ -15,10 +15,14 @@ from yurt.fsm.structs.job import SERVICE, SYSTEM
 from yurt.fsm.structs.policies import RestartPolicy
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.client import task_events as events
-from yurt.server.client.drivers.base import Driver
+from yurt.server.client.allocdir import AllocDir
+from yurt.server.client.drivers.base import DriverError
 from yurt.server.client.health import HealthWatcher, rules_of
-from yurt.server.client.lifecycle import DEAD, Lifecycle, client_status, is_main, is_sidecar
-from yurt.server.client.task_runner import TaskRunner
+from yurt.server.client.lifecycle import DEAD, RUNNING, Lifecycle, client_status, is_main, is_sidecar
+from yurt.server.client.preparing import Preparation
+from yurt.server.client.saved import SavedAlloc, SavedTask
+from yurt.server.client.surroundings import Surroundings
+from yurt.server.client.task_runner import NotRunning, TaskRunner
 
 TOO_LONG = "allocation exceeded max_run_duration"
 
@@ -27,9 +31,11 @@ class AllocRunner:
     """Runs the tasks of one allocation; `report` is called whenever what there is to report has changed."""
 
     def __init__(
-        self, allocation: Allocation, drivers: Mapping[str, Driver], report: Callable[[AllocRunner], None]
+        self, allocation: Allocation, surroundings: Surroundings, report: Callable[[AllocRunner], None]
     ) -> None:
         self.allocation, self._report = allocation, report
+        self.directory = AllocDir(surroundings.alloc_dir, allocation.id)
+        self.surroundings = surroundings
         job = allocation.job
         group = job.group(allocation.task_group) if job is not None else None
         self._group = group or TaskGroup()
@@ -39,10 +45,11 @@ class AllocRunner:
             task.name: TaskRunner(
                 task,
                 task.restart_policy or self._group.restart_policy or RestartPolicy(),
-                drivers.get(task.driver),
+                surroundings.drivers.get(task.driver),
                 on_success=(kind in (SERVICE, SYSTEM) and is_main(task)) or is_sidecar(task),
-                output=_dropped,
+                preparing=Preparation(surroundings, self.directory, allocation, task),
                 changed=self._task_changed,
+                kill_timeout_max_ns=surroundings.kill_timeout_max_ns,
             )
             for task in tasks
         }
@@ -66,13 +73,73 @@ class AllocRunner:
             runner.emit(events.received())
         for other in previous:
             await other.ended.wait()
+        try:
+            self.directory.build()
+        except OSError as error:
+            self._cannot_be_set_up(error)
+            return
+        self._go_on()
+
+    def _cannot_be_set_up(self, error: OSError) -> None:
         for runner in self.runners.values():
-            runner.start()
+            runner.emit(events.setup_failure(f"failed to setup alloc: {error}"))
+            runner.end_unstarted()
+
+    def _go_on(self) -> None:
+        for runner in self.runners.values():
+            if runner.state.state != DEAD:
+                runner.start()
         if self._group.max_run_duration:
             loop = asyncio.get_running_loop()
             self._limit = loop.call_later(self._group.max_run_duration / 1e9, self._run_too_long)
         self._watch_health()
         self._advance()
+
+    async def restore(self, saved: SavedAlloc) -> None:
+        """Find again what an earlier agent left running; what has ended stays so."""
+        self._health = saved.health
+        for name, runner in self.runners.items():
+            if (task := saved.tasks.get(name)) is not None:
+                await runner.restore(task.state, task.handle)
+        self._go_on()
+
+    def saved(self) -> SavedAlloc:
+        """What the next agent needs to know."""
+        tasks = {name: SavedTask(one.state, one.saved()) for name, one in self.runners.items()}
+        return SavedAlloc(self.allocation, tasks, self._health, self.allocation.alloc_modify_index)
+
+    async def restart(self, task: str, *, every: bool = False) -> None:
+        """Restart one task, all that run, or (`every`) all of them from the first hook on; raises DriverError."""
+        if task:
+            await self._runner(task).restart("User requested task to restart")
+            return
+        running = [one for one in self.runners.values() if one.state.state == RUNNING]
+        if not running or self.ended.is_set():
+            raise NotRunning
+        reason = f"User requested {'all' if every else 'running'} tasks to restart"
+        if every:
+            self._lifecycle = Lifecycle(self._group.tasks or ())
+            for one in self.runners.values():
+                one.may_run.clear()
+                one.revive()
+        await asyncio.gather(*(one.restart(reason) for one in running))
+        self._advance()
+
+    def signal(self, task: str, name: str) -> None:
+        """Send a signal to one task or to all; raises DriverError."""
+        for one in [self._runner(task)] if task else list(self.runners.values()):
+            one.signal(name)
+
+    @property
+    def mhz(self) -> float:
+        """What one processor of the node counts for."""
+        resources = self.surroundings.node.node_resources
+        return resources.cpu.cpu_shares / (resources.cpu.total_cpu_cores or 1) if resources is not None else 0.0
+
+    def _runner(self, task: str) -> TaskRunner:
+        if task not in self.runners:
+            raise DriverError("Task not found")
+        return self.runners[task]
 
     def update(self, allocation: Allocation) -> None:
         """The servers changed the allocation."""
@@ -239,7 +306,3 @@ def ended_elsewhere(allocation: Allocation) -> AllocUpdate:
 
 def _unsaid(_runner: AllocRunner) -> None:
     """Nobody wants to know."""
-
-
-def _dropped(_stream: str, _text: str) -> None:
-    """The output of pretended tasks goes nowhere."""

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import signal
 import ssl
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from yurt.server.client.agent import NodeAgent
 from yurt.server.client.drivers.base import Driver
 from yurt.server.client.drivers.mock import MockDriver
+from yurt.server.client.drivers.raw_exec import RawExecDriver
 from yurt.server.client.fingerprint import fingerprint
 from yurt.server.client.http import Answered
 from yurt.server.client.identity import load_identity
 from yurt.server.client.servers import Operations, RemoteServers, Send
-from yurt.server.config.agent import AgentConfig
+from yurt.server.client.surroundings import Surroundings
+from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.http.context import Context
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.server import Server
@@ -25,9 +30,34 @@ from yurt.server.server import Server
 log = logging.getLogger("client")
 
 
-def drivers() -> dict[str, Driver]:
-    """The drivers of this version."""
-    return {driver.name: driver for driver in (MockDriver(),)}
+def drivers(config: AgentConfig) -> dict[str, Driver]:
+    """The drivers of this version, and those that installed packages offer (entry points `yurt.drivers`)."""
+    given = plugin_config(config, "raw_exec")
+    enabled = bool(given.get("enabled", config.dev))
+    denied = tuple(str(one) for one in given.get("denied_envvars", ()))
+    known: dict[str, Driver] = {}
+    for driver in (MockDriver(), RawExecDriver(enabled=enabled, denied=denied)):
+        known[driver.name] = driver
+    for entry in entry_points(group="yurt.drivers"):
+        other: Driver = entry.load()(plugin_config(config, entry.name))
+        known[other.name] = other
+    return known
+
+
+def plugin_config(config: AgentConfig, name: str) -> dict[str, Any]:
+    """The `config` of a driver's `plugin` block; empty without one."""
+    found: dict[str, Any] = {}
+    blocks = config.plugin if isinstance(config.plugin, list) else [config.plugin or {}]
+    for block in blocks:
+        for given in _blocks(block.get(name)):
+            for one in _blocks(given.get("config")):
+                found.update(one)
+    return found
+
+
+def _blocks(value: Any) -> list[dict[str, Any]]:
+    """A block that may be given once, in a list, or not at all."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
 
 
 def make_agent(
@@ -38,9 +68,19 @@ def make_agent(
     identity = load_identity(Path(client.state_dir or f"{data_dir}/client"))
     alloc_dir = Path(client.alloc_dir or f"{data_dir}/alloc")
     alloc_dir.mkdir(parents=True, exist_ok=True)
-    known = drivers()
-    node = fingerprint(config, identity, known.values(), alloc_dir)
-    return NodeAgent(node, Operations(send, identity), known, chance=chance, learn=learn, dev=config.dev)
+    known = drivers(config)
+    surroundings = Surroundings(
+        node=fingerprint(config, identity, known.values(), alloc_dir),
+        drivers=known,
+        alloc_dir=alloc_dir.resolve(),
+        state_dir=Path(client.state_dir or f"{data_dir}/client").resolve(),
+        region=config.region,
+        host=dict(os.environ),
+        kill_timeout_max_ns=nanoseconds(client.max_kill_timeout),
+        ends_with_agent=config.dev and not config.data_dir,
+        remote_exec=not client.disable_remote_exec,
+    )
+    return NodeAgent(surroundings, Operations(send, identity), chance=chance, learn=learn, dev=config.dev)
 
 
 def agent_beside(server: Server, dispatcher: Dispatcher, data_dir: str, chance: random.Random) -> NodeAgent:

@@ -139,6 +139,60 @@ def main_tasks_dead() -> TaskEvent:
     return TaskEvent(type="Main Tasks Dead", display_message="Main tasks in the group died", details={})
 
 
+def downloading_artifacts() -> TaskEvent:
+    """Its files are fetched."""
+    return TaskEvent(type="Downloading Artifacts", display_message="Client is downloading artifacts", details={})
+
+
+def failed_artifact(error: str) -> TaskEvent:
+    """One of its files could not be fetched."""
+    return TaskEvent(
+        type="Failed Artifact Download", display_message=error, details={"download_error": error}, download_error=error
+    )
+
+
+def template_failed(error: str) -> TaskEvent:
+    """One of its templates says something that cannot be rendered; that makes the task failed."""
+    reason = f"Template failed: {error}"
+    return TaskEvent(
+        type="Killing", display_message=reason, details={"kill_reason": reason, "fails_task": "true"},
+        kill_reason=reason, fails_task=True,
+    )  # fmt: skip
+
+
+def hook_failed(hook: str, error: str) -> TaskEvent:
+    """A step before the start failed."""
+    return _with_message("Task hook failed", f"{hook}: {error}")
+
+
+def restart_signaled(reason: str) -> TaskEvent:
+    """Somebody wants it to start anew."""
+    return TaskEvent(
+        type="Restart Signaled", display_message=reason, details={"restart_reason": reason}, restart_reason=reason
+    )
+
+
+def signaling(name: str, reason: str = "") -> TaskEvent:
+    """It is sent a signal."""
+    shown = f"Task being sent signal {name}" if name else "Task being sent a signal"
+    return TaskEvent(
+        type="Signaling",
+        display_message=reason or shown,
+        details={"signal": name, "task_signal_reason": reason},
+        task_signal=name,
+        task_signal_reason=reason,
+    )
+
+
+def failed_restoring() -> TaskEvent:
+    """After a restart of the agent its process was not found any more."""
+    return TaskEvent(
+        type="Failed Restoring Task",
+        display_message="failed to restore task; will not run until server is contacted",
+        details={},
+    )
+
+
 def unhealthy(reason: str) -> TaskEvent:
     """Why the deployment takes the allocation for unhealthy."""
     return _with_message("Alloc Unhealthy", reason)

@@ -18,8 +18,9 @@ from starlette.routing import Route
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.openapi import description
+from yurt.server.http.route import BODY_BYTES_MAX, JOB_BYTES_MAX
 from yurt.server.http.streams import send_stream
-from yurt.server.http.table import BODY_BYTES_MAX, JOB_BYTES_MAX, ROUTES, find
+from yurt.server.http.table import ROUTES, find
 from yurt.server.server import Server
 
 Scope = MutableMapping[str, Any]

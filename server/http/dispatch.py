@@ -11,8 +11,9 @@ from yurt.fsm.job.admit import NO_REGION
 from yurt.server.http.context import Answer, Context, text
 from yurt.server.http.forward import forward
 from yurt.server.http.reads import Reads
+from yurt.server.http.route import Handler, Route
 from yurt.server.http.routes.jobs_read import submission_version
-from yurt.server.http.table import Handler, Route, find
+from yurt.server.http.table import find
 from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown, Overloaded, StorageFull
 from yurt.server.server import InternalError, Server
 

@@ -15,7 +15,7 @@ import orjson
 from yurt import __version__
 
 if TYPE_CHECKING:
-    from yurt.server.http.table import Route
+    from yurt.server.http.route import Route
 
 _ARGUMENT = re.compile(r":(\w+)")
 _READ = {

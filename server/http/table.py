@@ -6,10 +6,6 @@ rest by the beginning. Dispatch, the generated tests and the documentation read 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
-
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.requests import (
     DispatchRequest,
@@ -26,7 +22,7 @@ from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
 from yurt.server.http.context import Answer, Context
-from yurt.server.http.reads import Query
+from yurt.server.http.route import JOB_BYTES_MAX, Route
 from yurt.server.http.routes import (
     allocations,
     cluster,
@@ -44,37 +40,7 @@ from yurt.server.http.routes import (
     search,
     snapshot,
 )
-
-Handler = Callable[[Context], Awaitable[Answer]]
-BODY_BYTES_MAX = 1 << 20
-JOB_BYTES_MAX = 16 << 20
-
-
-@dataclass(frozen=True)
-class Route:
-    """One endpoint.
-
-    `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
-    method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read. `only_put`:
-    POST is not the same as PUT. `wrong_method`: the status that other methods get. `streams_body`: any server takes a
-    write's body as it comes. `capability` is what a token will need, `body` the record of the body of a write.
-    """
-
-    path: str
-    capability: str
-    get: Query | None = None
-    getter: Handler | None = None
-    put: Handler | None = None
-    delete: Handler | None = None
-    any_method: bool = False
-    local: bool = False
-    leader: bool = False
-    wrong_method: int = 405
-    only_put: bool = False
-    body_bytes_max: int = BODY_BYTES_MAX
-    streams_body: bool = False
-    body: type[Any] | None = None
-
+from yurt.server.http.table_client import CLIENT_ENDINGS, CLIENT_FIXED, CLIENT_PREFIXES
 
 _J, _C, _S = "/v1/job/:id", "list-jobs", "submit-job"
 LIST = Route(
@@ -154,6 +120,7 @@ FIXED: tuple[Route, ...] = (
     ),
     Route("/v1/system/gc", "management", put=cluster.collect_garbage, only_put=True),
     Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries, only_put=True),
+    *CLIENT_FIXED,
 )  # fmt: skip
 
 JOB = Route(
@@ -224,9 +191,11 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
     ),
     ("/v1/deployment/", Route("/v1/deployment/:id", "read-job", get=deployments.read_deployment)),
     ("/v1/node/", Route("/v1/node/:id", "node:read", get=nodes.read_node)),
+    *CLIENT_PREFIXES,
 )  # fmt: skip
 # Endings of paths that begin like one of the above.
 ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
+    **CLIENT_ENDINGS,
     "/v1/evaluation/:id": (
         (
             "/allocations",

@@ -1,15 +1,14 @@
-"""What the task runner asks of a driver (spec node-agent §11)."""
+"""What the task runner asks of a driver (spec node-agent §11). A driver of one's own implements `Driver`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.node import Driver as DriverInfo
-
-Output = Callable[[str, str], None]  # stream (`stdout`, `stderr`) and text
 
 
 class DriverError(YurtError):
@@ -39,6 +38,45 @@ class ExitResult:
         return self.exit_code == 0 and self.signal == 0 and not self.error
 
 
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Where output goes: `DIRECTORY/TASK.stdout.N` and `.stderr.N`, so many files of so many bytes."""
+
+    directory: Path
+    task: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStart:
+    """All that a driver gets to start a task: interpolated already.
+
+    `state` is a directory of the agent's own for the driver's files about this task; `logs` is None if output is not
+    kept. `memory_bytes` and `cpu_shares` are what the scheduler gave it.
+    """
+
+    id: str
+    config: dict[str, Any]
+    env: Mapping[str, str]
+    user: str
+    directory: Path
+    state: Path
+    logs: Logs | None
+    memory_bytes: int = 0
+    cpu_shares: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a running task uses: processor seconds in all, bytes now, its processes."""
+
+    user_seconds: float
+    system_seconds: float
+    resident_bytes: int
+    pids: tuple[int, ...]
+
+
 class Handle(Protocol):
     """A task that was started."""
 
@@ -51,6 +89,12 @@ class Handle(Protocol):
     def signal(self, name: str) -> None:
         """Send a signal; raises DriverError."""
 
+    def usage(self) -> Usage | None:
+        """What it uses; None if that is not known."""
+
+    def saved(self) -> dict[str, Any] | None:
+        """What `Driver.recover` needs to find the task again; None if it ends with the agent."""
+
 
 class Driver(Protocol):
     """Starts tasks of one kind."""
@@ -60,5 +104,8 @@ class Driver(Protocol):
     def fingerprint(self) -> DriverInfo:
         """What the node says of the driver."""
 
-    async def start(self, config: dict[str, Any], output: Output) -> Handle:
+    async def start(self, task: TaskStart) -> Handle:
         """Start a task; raises `DriverError`."""
+
+    async def recover(self, saved: dict[str, Any]) -> Handle | None:
+        """The task that an earlier agent started; None if it cannot be found."""

@@ -6,10 +6,11 @@ import asyncio
 import time
 from typing import Any
 
-from yurt.fsm.lang.duration import parse_duration
 from yurt.fsm.structs.node import Driver as DriverInfo
 from yurt.fsm.structs.times import to_rfc3339
-from yurt.server.client.drivers.base import ConfigError, DriverError, ExitResult, Output
+from yurt.server.client.drivers.base import DriverError, ExitResult, TaskStart, Usage
+from yurt.server.client.drivers.config import decode_config
+from yurt.server.client.supervisor import RotatingLog
 
 _COMMAND = {
     "run_for": "duration", "exit_code": "int", "exit_signal": "int", "exit_err_msg": "text", "signal_error": "text",
@@ -19,50 +20,15 @@ _COMMAND = {
 _KEYS = {
     **_COMMAND, "start_error": "text", "start_error_recoverable": "bool", "start_block_for": "duration",
     "kill_after": "duration", "plugin_exit_after": "duration", "driver_ip": "text", "driver_advertise": "bool",
-    "driver_port_map": "text", "exec_command": "block",
+    "driver_port_map": "text", "exec_command": _COMMAND,
 }  # fmt: skip
-_ZERO: dict[str, Any] = {"duration": 0.0, "int": 0, "text": "", "bool": False, "block": None}
-
-
-def decode_config(given: dict[str, Any] | None, keys: dict[str, str] = _KEYS) -> dict[str, Any]:
-    """All keys with their values, durations in seconds; raises `ConfigError` with every fault."""
-    found = {key: _ZERO[kind] for key, kind in keys.items()}
-    errors: list[str] = []
-    for key, value in (given or {}).items():
-        kind = keys.get(key)
-        if kind is None:
-            errors.append(f'Invalid label: No argument or block type is named "{key}".')
-            continue
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        try:
-            found[key] = _converted(value, kind)
-        except (TypeError, ValueError):
-            errors.append(f'Incorrect attribute value type: Inappropriate value for attribute "{key}".')
-    if errors:
-        lines = ["failed to parse config: ", *errors]
-        listed = "".join(f"\t* {line}\n" for line in lines)
-        raise ConfigError(f"{len(lines)} errors occurred:\n{listed}\n")
-    return found
-
-
-def _converted(value: Any, kind: str) -> Any:
-    if kind == "duration":
-        return (parse_duration(value) if isinstance(value, str) else int(value)) / 1e9
-    if kind == "int":
-        return int(value)
-    if kind == "bool":
-        return value if isinstance(value, bool) else {"true": True, "false": False}[str(value)]
-    if kind == "block":
-        return decode_config(dict(value), _COMMAND)
-    return value if isinstance(value, str) else str(value)
 
 
 class MockHandle:
     """One pretended task."""
 
-    def __init__(self, config: dict[str, Any], output: Output) -> None:
-        self._config, self._output = config, output
+    def __init__(self, config: dict[str, Any], task: TaskStart) -> None:
+        self._config, self._logs = config, task.logs
         self._stopping = asyncio.Event()
         self.signals: list[str] = []
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -92,10 +58,20 @@ class MockHandle:
         text = self._config[f"{stream}_string"]
         if not text:
             return
+        logs = self._logs
+        if logs is None:
+            return
+        log = RotatingLog(str(logs.directory), f"{logs.task}.{stream}", logs.files, logs.bytes)
+        try:
+            await self._repeat(stream, text, log)
+        finally:
+            log.close()
+
+    async def _repeat(self, stream: str, text: str, log: RotatingLog) -> None:
         for count in range(self._config[f"{stream}_repeat"] + 1):
             if count:
                 await asyncio.sleep(self._config[f"{stream}_repeat_duration"])
-            self._output(stream, text)
+            log.write(text.encode())
 
     async def wait(self) -> ExitResult:
         """Until it ends."""
@@ -117,6 +93,14 @@ class MockHandle:
             raise DriverError(self._config["signal_error"])
         self.signals.append(name)
 
+    def usage(self) -> Usage | None:
+        """Nothing is used."""
+        return None
+
+    def saved(self) -> dict[str, Any] | None:
+        """It ends with the agent."""
+        return None
+
 
 async def _ended(result: ExitResult) -> ExitResult:
     return result
@@ -137,10 +121,14 @@ class MockDriver:
             update_time=to_rfc3339(time.time_ns()),
         )
 
-    async def start(self, config: dict[str, Any], output: Output) -> MockHandle:
+    async def start(self, task: TaskStart) -> MockHandle:
         """Waits `start_block_for`, then fails with `start_error` or starts."""
-        decoded = decode_config(config)
+        decoded = decode_config(task.config, _KEYS)
         await asyncio.sleep(decoded["start_block_for"])
         if decoded["start_error"]:
             raise DriverError(decoded["start_error"], recoverable=decoded["start_error_recoverable"])
-        return MockHandle(decoded, output)
+        return MockHandle(decoded, task)
+
+    async def recover(self, saved: dict[str, Any]) -> MockHandle | None:
+        """Pretended tasks end with their agent."""
+        return None

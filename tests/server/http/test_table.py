@@ -8,7 +8,8 @@ import pytest
 
 from tests.process.servers import ServerProcess
 from yurt.fsm.errors import Refusal
-from yurt.server.http.table import ROUTES, Route, find
+from yurt.server.http.route import Route
+from yurt.server.http.table import ROUTES, find
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS")
 

@@ -1,0 +1,166 @@
+"""The directories of an allocation, and paths in them that cannot leave them (spec node-agent §9, §16)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections import deque
+from pathlib import Path
+
+from yurt.fsm.errors import YurtError
+
+LINKS_MAX = 40
+SECRETS, PRIVATE = "secrets", "private"
+
+
+class Escapes(YurtError):
+    """A path leads out of the allocation's directory."""
+
+    def __init__(self) -> None:
+        super().__init__("Path escapes the alloc directory")
+
+
+class TaskDir:
+    """The directories of one task."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.local, self.secrets = path, path / "local", path / SECRETS
+        self.private, self.temporary = path / PRIVATE, path / "tmp"
+
+
+class AllocDir:
+    """The directories of one allocation, below the agent's `alloc_dir`."""
+
+    def __init__(self, root: Path, alloc_id: str) -> None:
+        self.path = root / alloc_id
+        self.shared = self.path / "alloc"
+        self.logs = self.shared / "logs"
+
+    def task(self, name: str) -> TaskDir:
+        """The directories of a task; its name cannot lead elsewhere."""
+        if name in ("", ".", "..", "alloc") or "/" in name or "\0" in name:
+            raise Escapes
+        return TaskDir(self.path / name)
+
+    def build(self) -> None:
+        """Make what all tasks share. Raises OSError."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.chmod(0o755)
+        for path in (self.shared, self.shared / "data", self.logs, self.shared / "tmp"):
+            _make(path, 0o777)
+
+    def build_task(self, name: str, owner: tuple[int, int] | None) -> TaskDir:
+        """Make a task's own directories; `owner` (uid, gid) gets those that others shall not read. Raises OSError."""
+        made = self.task(name)
+        _make(made.path, 0o777)
+        _make(made.local, 0o777)
+        _make(made.temporary, 0o1777)
+        for path in (made.secrets, made.private):
+            _make(path, 0o700)
+            if owner is not None:
+                os.chown(path, *owner)
+        return made
+
+    def destroy(self) -> None:
+        """Remove all of it; what cannot be removed stays."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _make(path: Path, mode: int) -> None:
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)
+
+
+class Inside:
+    """An open handle on something in a directory, found without ever leaving it, whoever moves things meanwhile.
+
+    `parts` are the names from the root to what was found, links followed. Links are followed inside only.
+    """
+
+    def __init__(self, root: Path, path: str) -> None:
+        """Raises `Escapes`, or OSError as `stat` would."""
+        self.root = root
+        self.parts: list[str] = []
+        self._fds = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+        try:
+            self._walk(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _walk(self, path: str) -> None:
+        waiting, links = deque(path.split("/")), 0
+        while waiting:
+            part = waiting.popleft()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                if not self.parts:
+                    raise Escapes
+                self.parts.pop()
+                os.close(self._fds.pop())
+                continue
+            fd = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fds[-1])
+            if not stat.S_ISLNK(os.fstat(fd).st_mode):
+                self._fds.append(fd)
+                self.parts.append(part)
+                continue
+            target = os.readlink("", dir_fd=fd)
+            os.close(fd)
+            links += 1
+            if links > LINKS_MAX:
+                raise Escapes
+            waiting.extendleft(reversed(self._relative(target).split("/")))
+
+    def _relative(self, target: str) -> str:
+        """A link's target as a path from here; an absolute one must lie below the root."""
+        if not target.startswith("/"):
+            return target
+        start = f"{self.root}/"
+        if not f"{target}/".startswith(start):
+            raise Escapes
+        while self.parts:
+            self.parts.pop()
+            os.close(self._fds.pop())
+        return target[len(start) :]
+
+    @property
+    def status(self) -> os.stat_result:
+        """What it is."""
+        return os.fstat(self._fds[-1])
+
+    @property
+    def is_secret(self) -> str:
+        """`secret` or `private` if it lies in such a directory of a task, else nothing."""
+        kinds = {SECRETS: "secret", PRIVATE: "private"}
+        return kinds.get(self.parts[1], "") if len(self.parts) > 2 else ""
+
+    def open(self) -> int:
+        """A descriptor to read it with; nothing is waited for. Raises OSError."""
+        return os.open(f"/proc/self/fd/{self._fds[-1]}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def entries(self) -> list[tuple[str, os.stat_result]]:
+        """Names in the directory, sorted, with what they are. Raises OSError."""
+        fd = os.open(f"/proc/self/fd/{self._fds[-1]}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        found = []
+        try:
+            for name in sorted(os.listdir(fd)):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((name, os.stat(name, dir_fd=fd, follow_symlinks=False)))
+        finally:
+            os.close(fd)
+        return found
+
+    def close(self) -> None:
+        """Let go."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = []
+
+    def __enter__(self) -> Inside:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()

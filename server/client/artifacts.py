@@ -1,0 +1,158 @@
+"""Files that a task wants before it starts: http(s), checked, unpacked, within limits (spec node-agent §13)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+from yurt.fsm.errors import YurtError
+
+READ_SECONDS = 60.0
+BYTES_MAX = 4 << 30
+FILES_MAX = 4096
+PART_BYTES = 1 << 20
+_ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar")
+_DIGESTS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+
+
+class ArtifactError(YurtError):
+    """The artifact is not there, not what it should be, or not of a kind that is fetched here."""
+
+
+def fetch(artifact: Mapping[str, Any], task: Path) -> None:
+    """Fetch into the task's directory; raises `ArtifactError`. Runs in a thread."""
+    source = str(artifact["getter_source"])
+    options = dict(artifact["getter_options"] or {})
+    try:
+        _fetch(source, options, artifact, task)
+    except (OSError, HTTPException, ValueError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise ArtifactError(f'failed to download artifact "{source}": {_reason(source, error)}') from error
+
+
+def _reason(source: str, error: Exception) -> str:
+    reason = (
+        error.reason
+        if isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError)
+        else error
+    )
+    if isinstance(error, urllib.error.HTTPError):
+        return f"bad response code: {error.code}"
+    if isinstance(reason, ConnectionRefusedError):
+        address = urllib.parse.urlsplit(source).netloc
+        return f'failed to download artifact: Get "{source}": dial tcp {address}: connect: connection refused'
+    return str(reason)
+
+
+def _fetch(source: str, options: dict[str, str], artifact: Mapping[str, Any], task: Path) -> None:
+    parts = urllib.parse.urlsplit(source)
+    if parts.scheme not in ("http", "https") or "::" in source:
+        raise ValueError("only http and https are fetched by this agent")
+    query = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
+    for name in ("archive", "checksum", "filename"):
+        options.update({key: value for key, value in query if key == name})
+    kept = [(key, value) for key, value in query if key not in ("archive", "checksum", "filename")]
+    url = urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(kept)))
+    target = _target(task, str(artifact["relative_dest"] or "local/"))
+    mode = str(artifact["getter_mode"] or "any")
+    name = options.get("filename") or Path(parts.path).name or "artifact"
+    kind = _archive_kind(name, options.get("archive", ""))
+    with tempfile.TemporaryFile(dir=_made(task / "tmp")) as file:
+        _download(url, artifact["getter_headers"] or {}, file, options.get("checksum", ""))
+        file.seek(0)
+        if kind and mode != "file":
+            _unpack(file, kind, _made(target))
+        else:
+            path = target if mode == "file" else _made(target) / Path(name).name
+            _made(path.parent)
+            with open(path, "wb", opener=_fresh) as out:
+                shutil.copyfileobj(file, out, PART_BYTES)
+
+
+def _fresh(path: str, _flags: int) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755)
+
+
+def _made(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _target(task: Path, destination: str) -> Path:
+    path = Path(os.path.normpath(task / destination.lstrip("/")))
+    if not path.is_relative_to(task) or not path.resolve().is_relative_to(task.resolve()):
+        raise ValueError("artifact destination path escapes the alloc directory")
+    return path
+
+
+def _archive_kind(name: str, wanted: str) -> str:
+    if wanted in ("false", "0"):
+        return ""
+    ending = f".{wanted}" if wanted else name.lower()
+    return next((one for one in _ARCHIVES if ending.endswith(one)), "")
+
+
+def _download(url: str, headers: Mapping[str, str], file: IO[bytes], checksum: str) -> None:
+    digest = _digest(checksum)
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 (the scheme was checked)
+    got = 0
+    with urllib.request.urlopen(request, timeout=READ_SECONDS) as answer:  # noqa: S310
+        while part := answer.read(PART_BYTES):
+            got += len(part)
+            if got > BYTES_MAX:
+                raise ValueError(f"it has more than {BYTES_MAX} bytes")
+            if digest is not None:
+                digest[0].update(part)
+            file.write(part)
+    if digest is not None and digest[0].hexdigest() != digest[1]:
+        raise ValueError(f"Checksums did not match. Expected: {digest[1]} Got: {digest[0].hexdigest()}")
+
+
+def _digest(checksum: str) -> tuple[Any, str] | None:
+    if not checksum:
+        return None
+    kind, _, wanted = checksum.rpartition(":")
+    if not kind:
+        kind = next((name for name, length in _DIGESTS.items() if length == len(wanted)), "")
+    if kind not in _DIGESTS:
+        raise ValueError(f"unsupported checksum type: {kind}")
+    return hashlib.new(kind, usedforsecurity=False), wanted.lower()
+
+
+def _unpack(file: IO[bytes], kind: str, target: Path) -> None:
+    """Nothing leaves the target, links and devices do not come in, and there is an end to size and number."""
+    if kind == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            _check(len(entries), sum(one.file_size for one in entries))
+            for one in entries:
+                archive.extract(one, target)  # drops absolute paths and `..`
+                if (mode := one.external_attr >> 16 & 0o777) and not one.is_dir():
+                    (target / one.filename).chmod(mode)
+        return
+    if not hasattr(tarfile, "data_filter"):
+        raise ValueError("this Python has no safe way to unpack tar archives (3.11.4 has)")
+    with tarfile.open(fileobj=file, mode="r:*") as tar:
+        number = size = 0
+        for member in tar:
+            number, size = number + 1, size + member.size
+            _check(number, size)
+            tar.extract(member, target, filter="data")
+
+
+def _check(number: int, size: int) -> None:
+    if number > FILES_MAX or size > BYTES_MAX:
+        raise ValueError(f"the archive has more than {FILES_MAX} files or {BYTES_MAX} bytes")

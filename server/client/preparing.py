@@ -1,0 +1,168 @@
+"""Before a task starts: directories, payload, artifacts, templates, environment (spec node-agent §6, §13)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from yurt.fsm.structs.allocation import AllocatedTask, Allocation, TaskEvent
+from yurt.fsm.structs.resources import LogConfig
+from yurt.fsm.structs.task import Task
+from yurt.server.client import task_events as events
+from yurt.server.client.allocdir import AllocDir, TaskDir
+from yurt.server.client.artifacts import ArtifactError, fetch
+from yurt.server.client.drivers.base import DriverError, Logs, TaskStart
+from yurt.server.client.drivers.raw_exec import identity_of
+from yurt.server.client.environment import Environment, environment
+from yurt.server.client.surroundings import Surroundings
+from yurt.server.client.templates import TemplateError, env_of, render
+
+Emit = Callable[[TaskEvent], None]
+
+
+class HookError(DriverError):
+    """A step before the start failed; `event` says so to users."""
+
+    def __init__(self, event: TaskEvent, *, recoverable: bool = False) -> None:
+        super().__init__(event.display_message, recoverable=recoverable)
+        self.event = event
+
+
+class Preparation:
+    """Prepares one task; what was done once is not done again when the task restarts."""
+
+    def __init__(self, surroundings: Surroundings, directory: AllocDir, allocation: Allocation, task: Task) -> None:
+        self._surroundings, self._directory, self._allocation, self._task = surroundings, directory, allocation, task
+        self._has_artifacts = self._has_templates = False
+        self._template_env: dict[str, str] = {}
+
+    async def prepare(self, emit: Emit) -> TaskStart:
+        """Do all that comes before the start; raises `HookError`."""
+        task = self._task
+        try:
+            made = self._directory.build_task(task.name, self._owner())
+        except OSError as error:
+            raise HookError(events.hook_failed("task_dir", str(error)), recoverable=True) from error
+        self._write_payload(made)
+        await self._fetch_artifacts(made, emit)
+        self._render_templates(made)
+        return self.describe()
+
+    def describe(self) -> TaskStart:
+        """How the task is started, without doing anything."""
+        task, allocation = self._task, self._allocation
+        made = self._directory.task(task.name)
+        env = self.environment(made)
+        limits = task.log_config or LogConfig()
+        logs = Logs(self._directory.logs, task.name, limits.max_files, limits.max_file_size_mb << 20)
+        whole = allocation.allocated_resources
+        given = (whole.tasks or {}).get(task.name) if whole is not None else None
+        given = given or AllocatedTask()
+        return TaskStart(
+            id=f"{allocation.id}/{task.name}",
+            config=env.within(task.config or {}),
+            env=env.variables,
+            user=task.user,
+            directory=made.path,
+            state=self._surroundings.state_dir / "tasks" / allocation.id / task.name,
+            logs=None if limits.disabled else logs,
+            memory_bytes=(given.memory.memory_max_mb or given.memory.memory_mb) << 20,
+            cpu_shares=given.cpu.cpu_shares,
+        )
+
+    def environment(self, made: TaskDir) -> Environment:
+        """The task's environment, with what its templates add."""
+        around = self._surroundings
+        directories = {
+            "NOMAD_ALLOC_DIR": str(self._directory.shared),
+            "NOMAD_TASK_DIR": str(made.local),
+            "NOMAD_SECRETS_DIR": str(made.secrets),
+        }
+        found = environment(self._allocation, self._task, around.node, directories, around.host, around.region)
+        found.variables.update(self._template_env)
+        return found
+
+    def _owner(self) -> tuple[int, int] | None:
+        if not self._task.user or os.geteuid() != 0:
+            return None
+        try:
+            found = identity_of(self._task.user)
+        except DriverError:
+            return None  # the driver will say so
+        return (found["uid"], found["gid"]) if found else None
+
+    def _write_payload(self, made: TaskDir) -> None:
+        wanted, job = self._task.dispatch_payload, self._allocation.job
+        if wanted is None or not wanted.file or job is None or not job.payload:
+            return
+        try:
+            body = base64.b64decode(job.payload) if isinstance(job.payload, str) else bytes(job.payload)
+            path = _below(made.local, wanted.file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+            path.chmod(0o777)
+        except (OSError, ValueError, binascii.Error) as error:
+            raise HookError(events.hook_failed("dispatch_payload", str(error))) from error
+
+    async def _fetch_artifacts(self, made: TaskDir, emit: Emit) -> None:
+        if self._has_artifacts or not self._task.artifacts:
+            return
+        emit(events.downloading_artifacts())
+        env = self.environment(made)
+        for artifact in self._task.artifacts:
+            try:
+                await asyncio.to_thread(fetch, env.within(_fields(artifact)), made.path)
+            except ArtifactError as error:
+                raise HookError(events.failed_artifact(str(error)), recoverable=True) from error
+        self._has_artifacts = True
+
+    def _render_templates(self, made: TaskDir) -> None:
+        restart = self._task.restart_policy
+        if self._has_templates and not (restart is not None and restart.render_templates):
+            return
+        env = self.environment(made)
+        for template in self._task.templates or ():
+            try:
+                text = template.embedded_tmpl
+                if template.source_path:
+                    source = env.text(template.source_path)
+                    text = _inside(self._directory.path, made.path, source, "source").read_text()
+                body = render(text, env.variables, template.left_delim or "{{", template.right_delim or "}}")
+                path = _inside(self._directory.path, made.path, env.text(template.dest_path), "destination")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(body)
+                path.chmod(int(template.perms or "0644", 8))
+                if template.uid is not None and template.uid >= 0 and os.geteuid() == 0:
+                    os.chown(path, template.uid, template.gid if template.gid is not None else -1)
+                if template.envvars:
+                    self._template_env.update(env_of(body))
+            except TemplateError as error:
+                raise HookError(events.template_failed(str(error))) from error
+            except (OSError, ValueError) as error:
+                raise HookError(events.hook_failed("template", str(error))) from error
+        self._has_templates = True
+
+
+def _fields(artifact: object) -> dict[str, object]:
+    return {name: getattr(artifact, name) for name in artifact.__struct_fields__}  # type: ignore[attr-defined]
+
+
+def _below(directory: Path, name: str) -> Path:
+    """A path in a directory; raises ValueError if it leads out of it."""
+    path = Path(os.path.normpath(directory / name.lstrip("/")))
+    if not path.is_relative_to(directory) or not path.parent.resolve().is_relative_to(directory.resolve()):
+        raise ValueError(f"{name} escapes the task directory")
+    return path
+
+
+def _inside(allocation: Path, task: Path, name: str, what: str) -> Path:
+    """A path relative to the task's directory that stays in the allocation's; raises ValueError."""
+    path = Path(os.path.normpath(task / name)) if not Path(name).is_absolute() else Path(os.path.normpath(name))
+    real = allocation.resolve()
+    if path.is_relative_to(allocation) and path.resolve().is_relative_to(real):
+        return path
+    raise ValueError(f"template {what} path escapes alloc directory")

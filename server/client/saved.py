@@ -1,0 +1,72 @@
+"""What the agent knows of its allocations, on disk: a new agent finds their tasks again (spec node-agent §12)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from yurt.fsm.structs.allocation import Allocation, AllocDeploymentStatus, TaskState
+from yurt.fsm.structs.base import to_json
+
+log = logging.getLogger("client")
+
+
+class SavedTask(msgspec.Struct, frozen=True):
+    """A task's state, and what its driver needs to find it again."""
+
+    state: TaskState
+    handle: dict[str, Any] | None = None
+
+
+class SavedAlloc(msgspec.Struct, frozen=True):
+    """An allocation as the servers described it, and how far it has come."""
+
+    allocation: Allocation
+    tasks: dict[str, SavedTask]
+    health: AllocDeploymentStatus | None = None
+    index: int = 0
+
+
+_decoder = msgspec.json.Decoder(SavedAlloc)
+
+
+class SavedAllocs:
+    """One file an allocation."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def save(self, saved: SavedAlloc) -> None:
+        """Write in one step; what cannot be written costs a restart of the tasks after a restart of the agent."""
+        path = self._path(saved.allocation.id)
+        body = to_json(saved)
+        try:
+            fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(body)
+            Path(f"{path}.new").replace(path)
+        except OSError as error:
+            log.warning("an allocation's state was not written", extra={"path": str(path), "reason": str(error)})
+
+    def forget(self, alloc_id: str) -> None:
+        """The allocation is gone."""
+        with contextlib.suppress(OSError):
+            self._path(alloc_id).unlink()
+
+    def load(self) -> Iterator[SavedAlloc]:
+        """All that can be read; the others are as if they had never been."""
+        for path in sorted(self._directory.glob("*.json")):
+            try:
+                yield _decoder.decode(path.read_bytes())
+            except (OSError, msgspec.DecodeError) as error:
+                log.warning("an allocation's state was not read", extra={"path": str(path), "reason": str(error)})
+
+    def _path(self, alloc_id: str) -> Path:
+        return self._directory / f"{alloc_id}.json"

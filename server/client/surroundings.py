@@ -1,0 +1,30 @@
+"""What a node agent's parts share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from yurt.fsm.structs.node import Node
+from yurt.server.client.drivers.base import Driver
+
+KILL_TIMEOUT_MAX_NS = 30_000_000_000
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """The node, its drivers and directories. `host` are the agent's own environment variables, which tasks inherit.
+
+    `ends_with_agent`: a development agent, whose tasks and directories go when it stops.
+    """
+
+    node: Node
+    drivers: Mapping[str, Driver]
+    alloc_dir: Path
+    state_dir: Path
+    region: str
+    host: Mapping[str, str]
+    kill_timeout_max_ns: int = KILL_TIMEOUT_MAX_NS
+    ends_with_agent: bool = False
+    remote_exec: bool = True

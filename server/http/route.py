@@ -1,0 +1,40 @@
+"""What an endpoint is: its path, who may use it, and what answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from yurt.server.http.context import Answer, Context
+from yurt.server.http.reads import Query
+
+Handler = Callable[[Context], Awaitable[Answer]]
+BODY_BYTES_MAX = 1 << 20
+JOB_BYTES_MAX = 16 << 20
+
+
+@dataclass(frozen=True)
+class Route:
+    """One endpoint.
+
+    `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
+    method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read. `only_put`:
+    POST is not the same as PUT. `wrong_method`: the status that other methods get. `streams_body`: any server takes a
+    write's body as it comes. `capability` is what a token will need, `body` the record of the body of a write.
+    """
+
+    path: str
+    capability: str
+    get: Query | None = None
+    getter: Handler | None = None
+    put: Handler | None = None
+    delete: Handler | None = None
+    any_method: bool = False
+    local: bool = False
+    leader: bool = False
+    wrong_method: int = 405
+    only_put: bool = False
+    body_bytes_max: int = BODY_BYTES_MAX
+    streams_body: bool = False
+    body: type[Any] | None = None

@@ -1,0 +1,40 @@
+"""The part of the route table that nodes answer: /v1/client/… (spec node-agent §15, §16)."""
+
+from __future__ import annotations
+
+from yurt.server.http.route import Route
+from yurt.server.http.routes import client
+
+FILES = {
+    name: "read-logs" if name == "logs" else "read-fs" for name in ("ls", "stat", "cat", "readat", "stream", "logs")
+}
+_A = "/v1/client/allocation/:id"
+
+CLIENT_FIXED: tuple[Route, ...] = (
+    Route("/v1/client/stats", "node:read", getter=client.of_node("stats"), local=True),
+    Route("/v1/client/gc", "node:write", getter=client.of_node("gc"), put=client.of_node("gc"), local=True),
+)
+CLIENT_PREFIXES: tuple[tuple[str, Route], ...] = (
+    *(
+        (
+            f"/v1/client/fs/{name}/",
+            Route(f"/v1/client/fs/{name}/:id", right, getter=client.of_allocation(name), local=True),
+        )
+        for name, right in FILES.items()
+    ),
+    ("/v1/client/fs/", Route("/v1/client/fs/:other", "read-fs", getter=client.no_such_method, local=True)),
+    ("/v1/client/allocation/", Route(_A, "read-job", getter=client.no_such_resource, any_method=True, local=True)),
+)
+CLIENT_ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
+    _A: (
+        ("/stats", Route(f"{_A}/stats", "read-job", getter=client.of_allocation("stats"), local=True)),
+        ("/restart", Route(f"{_A}/restart", "alloc-lifecycle", put=client.of_allocation("restart"), local=True)),
+        ("/signal", Route(f"{_A}/signal", "alloc-lifecycle", put=client.of_allocation("signal"), local=True)),
+        (
+            "/gc",
+            Route(
+                f"{_A}/gc", "submit-job", getter=client.of_allocation("gc"), put=client.of_allocation("gc"), local=True
+            ),
+        ),
+    ),
+}
