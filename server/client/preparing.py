@@ -74,6 +74,10 @@ class Preparation:
             cpu_shares=given.cpu.cpu_shares,
         )
 
+    def interpolate(self, text: str) -> str:
+        """A text with what the task's environment and node say in place of its references."""
+        return self.environment(self._directory.task(self._task.name)).text(text)
+
     def environment(self, made: TaskDir) -> Environment:
         """The task's environment, with what its templates add."""
         around = self._surroundings

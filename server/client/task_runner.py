@@ -33,6 +33,9 @@ class Preparing(Protocol):
     def describe(self) -> TaskStart:
         """How the task is started, without doing anything."""
 
+    def interpolate(self, text: str) -> str:
+        """A text with the references replaced."""
+
 
 class NotRunning(DriverError):
     """What was asked for needs a running task."""
@@ -115,10 +118,16 @@ class TaskRunner:
         return self._handle.usage() if self._handle is not None and self.state.state == RUNNING else None
 
     def description(self) -> TaskStart:
-        """How the running task was started; raises `NotRunning`."""
-        if self.state.state != RUNNING:
+        """How the running task was started; raises `NotRunning`, and DriverError if it is only pretended."""
+        if self.state.state != RUNNING or self._handle is None:
             raise NotRunning
+        if self._handle.saved() is None:
+            raise DriverError(f'driver "{self.task.driver}" runs no commands beside its tasks')
         return self._preparing.describe()
+
+    def interpolated(self, text: str) -> str:
+        """A text with what the task's environment says in place of its references."""
+        return self._preparing.interpolate(text)
 
     @property
     def is_ending(self) -> bool:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from yurt.server.http import websocket
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.openapi import description
@@ -72,6 +73,9 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
+        if scope["type"] == "websocket":
+            await websocket.serve(self._server, scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._fallback(scope, receive, send)
             return

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 HEAD_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
@@ -52,9 +53,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_deadline()
-        self.addresses[self._address] -= 1
-        if self.addresses[self._address] <= 0:
-            del self.addresses[self._address]
+        forget(self.addresses, self._address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -64,6 +63,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._deadline is None:
             self._start_deadline()
         super().data_received(data)
+
+    def handle_websocket_upgrade(self) -> None:
+        """The request is whole; the connection has another protocol from now on."""
+        self._stop_deadline()
+        super().handle_websocket_upgrade()
 
     def _start_deadline(self) -> None:
         self._stop_deadline()
@@ -133,7 +137,29 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
 
-def limited(*, request_seconds: float, connections_max: int) -> type[LimitedProtocol]:
-    """The protocol with these limits, which its connections share; 0 connections means any number."""
-    limits = {"request_seconds": request_seconds, "connections_max": connections_max, "addresses": Counter[str]()}
-    return type("Limited", (LimitedProtocol,), limits)
+class CountedWebSocket(WebSocketsSansIOProtocol):
+    """A connection that became a WebSocket: it counts until it is lost."""
+
+    addresses: Counter[str]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        forget(self.addresses, self.client[0] if self.client else "")
+        super().connection_lost(exc)
+
+
+def forget(addresses: Counter[str], address: str) -> None:
+    """One connection of an address less."""
+    addresses[address] -= 1
+    if addresses[address] <= 0:
+        del addresses[address]
+
+
+def limited(*, request_seconds: float, connections_max: int) -> tuple[type[LimitedProtocol], type[CountedWebSocket]]:
+    """The protocols with these limits, which all connections share; 0 connections means any number."""
+    addresses = Counter[str]()
+    limits = {"request_seconds": request_seconds, "connections_max": connections_max, "addresses": addresses}
+    return (
+        type("Limited", (LimitedProtocol,), limits),
+        type("Counted", (CountedWebSocket,), {"addresses": addresses}),
+    )

@@ -44,12 +44,13 @@ async def proxied(context: Context, node: Node) -> Answer:
 async def connect(context: Context, node: Node) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection to the node; raises OSError, TimeoutError, ValueError."""
     host, port = split_address(node.http_addr)
-    tls = _tls(context) if node.tls_enabled else None
+    tls = tls_to(context) if node.tls_enabled else None
     async with asyncio.timeout(CONNECT_SECONDS):
         return await asyncio.open_connection(host, port, ssl=tls, limit=HEAD_BYTES_MAX)
 
 
-def _tls(context: Context) -> ssl.SSLContext:
+def tls_to(context: Context) -> ssl.SSLContext:
+    """How nodes are spoken to with TLS."""
     config = context.server.config.tls
     made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.ca_file or None)
     made.check_hostname = config.verify_server_hostname

@@ -17,6 +17,7 @@ from yurt.server.http.app import App
 from yurt.server.http.protocol import limited
 
 GRACE_SECONDS = 5
+WEBSOCKET_BYTES_MAX = 1 << 20
 
 
 class PortInUse(YurtError):
@@ -62,10 +63,13 @@ class HttpServer:
         connections_max: int,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        http, websocket = limited(request_seconds=request_seconds, connections_max=connections_max)
         config = uvicorn.Config(
             app,
-            http=limited(request_seconds=request_seconds, connections_max=connections_max),
-            ws="none",
+            http=http,
+            ws=websocket,
+            ws_max_size=WEBSOCKET_BYTES_MAX,
+            ws_per_message_deflate=False,
             lifespan="off",
             proxy_headers=False,
             access_log=False,

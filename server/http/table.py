@@ -21,10 +21,10 @@ from yurt.fsm.job.requests import (
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
-from yurt.server.http.context import Answer, Context
 from yurt.server.http.route import JOB_BYTES_MAX, Route
 from yurt.server.http.routes import (
     allocations,
+    client,
     cluster,
     deployments,
     enterprise,
@@ -46,11 +46,6 @@ _J, _C, _S = "/v1/job/:id", "list-jobs", "submit-job"
 LIST = Route(
     "/v1/jobs", _C, get=jobs_read.list_jobs, put=jobs_write.register, body_bytes_max=JOB_BYTES_MAX, body=RegisterRequest
 )
-
-
-async def _no_action(_context: Context) -> Answer:
-    """GET /v1/job/:id/action (a WebSocket)."""
-    raise Refusal(500, "websocket connection not found in context")
 
 
 _E = enterprise.only_there
@@ -151,7 +146,7 @@ JOB_SUFFIXES: tuple[tuple[str, Route], ...] = (
     ("/services", Route(f"{_J}/services", "read-job", get=jobs_read.job_services)),
     ("/submission", Route(f"{_J}/submission", "read-job", get=jobs_read.read_submission)),
     ("/actions", Route(f"{_J}/actions", "read-job", getter=jobs_read.job_actions)),
-    ("/action", Route(f"{_J}/action", "alloc-exec", getter=_no_action, any_method=True)),
+    ("/action", Route(f"{_J}/action", "alloc-exec", getter=client.no_websocket, any_method=True)),
 )
 TAG = Route(f"{_J}/versions/:tag/tag", _S, put=jobs_change.tag, delete=jobs_change.untag, body=TagRequest)
 PREFIXES: tuple[tuple[str, Route], ...] = (

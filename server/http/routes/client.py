@@ -52,6 +52,7 @@ def of_allocation(name: str) -> Handler:
         assert agent is not None
         return await OF_ALLOCATIONS[name](agent, context)
 
+    answer.__doc__ = OF_ALLOCATIONS[name].__doc__
     return answer
 
 
@@ -70,6 +71,7 @@ def of_node(name: str) -> Handler:
             raise Refusal(404, f'Unknown node "{asked}"')
         return await proxied(context, reachable(node))
 
+    answer.__doc__ = OF_NODES[name].__doc__
     return answer
 
 
@@ -81,3 +83,8 @@ async def no_such_method(_context: Context) -> Answer:
 async def no_such_resource(_context: Context) -> Answer:
     """/v1/client/allocation/ with another ending."""
     raise Refusal(404, "resource not found")
+
+
+async def no_websocket(_context: Context) -> Answer:
+    """A WebSocket endpoint asked without an upgrade."""
+    raise Refusal(500, "websocket connection not found in context")

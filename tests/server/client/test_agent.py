@@ -6,7 +6,8 @@ import asyncio
 import random
 from typing import Any
 
-from tests.server.client.test_runners import DRIVERS, allocation, asynchronous, task
+from tests.server.client.around import surroundings
+from tests.server.client.test_runners import allocation, asynchronous, task
 from yurt.fsm.commands_nodes import AllocUpdate
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.allocation import Allocation, TaskState
@@ -64,9 +65,8 @@ class Servers:
 
 
 def start(servers: Any, learn: Any = None) -> NodeAgent:
-    agent = NodeAgent(
-        Node(id="n"), servers, DRIVERS, chance=random.Random(1), learn=learn or (lambda _addresses: None), dev=True
-    )
+    learn = learn or (lambda _addresses: None)
+    agent = NodeAgent(surroundings(), servers, chance=random.Random(1), learn=learn, dev=True)
     agent.start()
     return agent
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.server.client.around import surroundings
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.group import TaskGroup
@@ -15,11 +16,9 @@ from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.policies import MigrateStrategy, RestartPolicy, UpdateStrategy
 from yurt.fsm.structs.task import Lifecycle, Task
 from yurt.server.client.alloc_runner import AllocRunner
-from yurt.server.client.drivers.mock import MockDriver
 
 MS = 1_000_000
 NEVER = RestartPolicy(attempts=0, interval=1000 * MS, mode="fail")
-DRIVERS = {"mock_driver": MockDriver()}
 
 
 def task(name: str = "t", *, hook: str = "", sidecar: bool = False, driver: str = "mock_driver", **fields: Any) -> Task:
@@ -43,7 +42,7 @@ class Run:
 
     def __init__(self, row: Allocation, previous: tuple[AllocRunner, ...] = ()) -> None:
         self._changed = asyncio.Event()
-        self.runner = AllocRunner(row, DRIVERS, lambda _runner: self._changed.set())
+        self.runner = AllocRunner(row, surroundings(), lambda _runner: self._changed.set())
         self.runner.start(list(previous))
 
     async def until(self, wanted: Callable[[], bool]) -> None:

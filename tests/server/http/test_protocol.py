@@ -40,7 +40,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    protocol = limited(request_seconds=SECONDS, connections_max=CONNECTIONS_MAX)
+    protocol, _ = limited(request_seconds=SECONDS, connections_max=CONNECTIONS_MAX)
     config = uvicorn.Config(application, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     listening = bind("127.0.0.1", 0)
