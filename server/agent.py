@@ -25,7 +25,7 @@ from yurt.server.http.app import App
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.forward import serve_forwarded
 from yurt.server.http.reads import Reads
-from yurt.server.http.serve import HttpServer, bind
+from yurt.server.http.serve import HttpServer, bind, server_tls
 from yurt.server.joining import Joining
 from yurt.server.leader import Leader
 from yurt.server.logfile import RotatingFile
@@ -283,7 +283,7 @@ class _Agent:
             sockets,
             request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,
             connections_max=limits.http_max_conns_per_client,
-            tls=self._http_tls(),
+            tls=server_tls(self.config.tls),
         )
 
     def _fatal(self, error: BaseException) -> None:
@@ -318,14 +318,3 @@ class _Agent:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.load_cert_chain(tls.cert_file, tls.key_file)
         return {"server_tls": server, "client_tls": client}
-
-    def _http_tls(self) -> ssl.SSLContext | None:
-        tls = self.config.tls
-        if not tls.http:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca_file or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-        if tls.verify_https_client:
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context

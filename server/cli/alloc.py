@@ -6,35 +6,28 @@ from typing import Any
 
 import click
 
+from yurt.server.cli import alloc_control, alloc_exec, alloc_files
+from yurt.server.cli.alloc_lookup import resolve
 from yurt.server.cli.client import Client
 from yurt.server.cli.evaluation import monitor
 from yurt.server.cli.options import api, as_json, detach, verbose
 from yurt.server.cli.output import ago, date, paint, pairs, print_json, short, table
-from yurt.server.cli.resolve import only_match
 
 
 @click.group()
 def alloc() -> None:
-    """Look at allocations, stop them."""
+    """Look at allocations and what their tasks wrote; run commands in them, restart, stop."""
 
 
-def listing(allocations: list[dict[str, Any]], verbose: bool = False) -> str:
-    """Allocations as a table, newest first."""
-    if not allocations:
-        return "No allocations placed"
-    rows = [
-        (
-            short(one["ID"], verbose), short(one["NodeID"], verbose), one["TaskGroup"], one["JobVersion"],
-            one["DesiredStatus"], one["ClientStatus"], ago(one["CreateTime"]), ago(one["ModifyTime"]),
-        )
-        for one in sorted(allocations, key=lambda one: -one["CreateIndex"])
-    ]  # fmt: skip
-    return table(("ID", "Node ID", "Task Group", "Version", "Desired", "Status", "Created", "Modified"), rows)
-
-
-def resolve(client: Client, given: str) -> str:
-    """The ID of the one allocation that a prefix names."""
-    return only_match(client, "/v1/allocations", given, "allocation", listing)
+for command in (
+    alloc_files.logs,
+    alloc_files.fs,
+    alloc_exec.execute,
+    alloc_control.restart,
+    alloc_control.signal,
+    alloc_control.checks,
+):
+    alloc.add_command(command)
 
 
 @alloc.command()

@@ -46,7 +46,7 @@ class Client:
         self.namespace = namespace or environment("NAMESPACE")
         self.token = token or environment("TOKEN")
 
-    def get(self, path: str, **query: str) -> Any:
+    def get(self, path: str, /, **query: str) -> Any:
         """The decoded body of a GET; raises `ApiError`."""
         return self.request("GET", path, query=query)[0]
 
@@ -78,6 +78,12 @@ class Client:
         """PUT a file as it is; raises `ApiError`."""
         with self._answer("PUT", path, query, file) as answer:
             answer.read()
+
+    def stream(self, path: str, /, **query: str) -> Iterator[bytes]:
+        """The body of a GET piece by piece, as it comes; raises `ApiError`."""
+        with self._answer("GET", path, query, None) as answer:
+            while part := answer.read1(PART_BYTES):
+                yield part
 
     @contextlib.contextmanager
     def _answer(
@@ -121,7 +127,7 @@ class Client:
         if parts.scheme == "http":
             return http.client.HTTPConnection(parts.hostname, parts.port or 4646, timeout=TIMEOUT_SECONDS)
         return http.client.HTTPSConnection(
-            parts.hostname, parts.port or 4646, timeout=TIMEOUT_SECONDS, context=_tls_context()
+            parts.hostname, parts.port or 4646, timeout=TIMEOUT_SECONDS, context=tls_context()
         )
 
     def _refuse_address(self) -> NoReturn:
@@ -139,7 +145,7 @@ def _decoded(data: bytes) -> Any:
         return None
 
 
-def _tls_context() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """TLS as the CACERT, CAPATH, CLIENT_CERT, CLIENT_KEY and SKIP_VERIFY variables ask for."""
     context = ssl.create_default_context(cafile=environment("CACERT") or None, capath=environment("CAPATH") or None)
     if environment("SKIP_VERIFY").lower() in ("1", "true", "t"):

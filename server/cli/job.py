@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from yurt.server.cli import (
+    alloc_exec,
     job_history,
     job_init,
     job_periodic,
@@ -42,5 +43,6 @@ for command in (
     job_rollout.allocs,
     job_rollout.deployments,
     job_rollout.promote,
+    alloc_exec.action,
 ):
     job.add_command(command)

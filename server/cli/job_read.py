@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from yurt.server.cli.alloc import listing as alloc_listing
+from yurt.server.cli.alloc_lookup import listing as alloc_listing
 from yurt.server.cli.client import ApiError, Client, job_path
 from yurt.server.cli.deployment import shown
 from yurt.server.cli.job_children import is_parent, parent_status

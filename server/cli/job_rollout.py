@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from yurt.server.cli.alloc import listing as alloc_listing
+from yurt.server.cli.alloc_lookup import listing as alloc_listing
 from yurt.server.cli.client import Client, job_path
 from yurt.server.cli.deployment import listing, promote_deployment, shown
 from yurt.server.cli.job_read import resolve

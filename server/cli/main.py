@@ -59,11 +59,32 @@ def cli() -> None:
 
 def two_dashes(arguments: list[str]) -> list[str]:
     """Arguments with `-flag` written as `--flag`, as click wants long flags; `-h`, `-v`, `-` and numbers stay."""
+    if arguments[:2] == ["alloc", "exec"]:
+        end = _begin_of_command(arguments)
+        return _two_dashes(arguments[:end]) + arguments[end:]
+    return _two_dashes(arguments)
+
+
+def _begin_of_command(arguments: list[str]) -> int:
+    """Where the first word of `alloc exec` stands that is no flag: from there on nothing is ours."""
+    position = 2
+    while position < len(arguments) and arguments[position].startswith("-"):
+        flag = arguments[position].lstrip("-")
+        alone = "=" in flag or set(flag) <= set("ith") or flag in ("help", "no-i", "no-t")
+        position += 1 if alone else 2
+    return position
+
+
+def _two_dashes(arguments: list[str]) -> list[str]:
     changed: list[str] = []
     for position, argument in enumerate(arguments):
         if argument == "--":
             return changed + arguments[position:]
-        flag = len(argument) > 2 and argument[0] == "-" and argument[1].isalpha()
+        if argument in ("-i=false", "-t=false"):
+            changed.append(f"--no-{argument[1]}")
+            continue
+        argument = argument.removesuffix("=true") if argument in ("-i=true", "-t=true") else argument
+        flag = len(argument) > 2 and argument[0] == "-" and argument[1].isalpha() and argument != "-it"
         changed.append("-" + argument if flag else argument)
     return changed
 

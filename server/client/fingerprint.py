@@ -66,7 +66,7 @@ def fingerprint(config: AgentConfig, identity: Identity, drivers: Iterable[Drive
         secret_id=identity.secret_id,
         datacenter=config.datacenter,
         name=config.node_name,
-        http_addr=config.advertised("http") if config.server.enabled else "",
+        http_addr=config.advertised("http"),
         tls_enabled=config.tls.http,
         attributes=attributes,
         node_resources=NodeResources(

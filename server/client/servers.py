@@ -57,6 +57,11 @@ class RemoteServers:
                     self._addresses.append(address)
         raise last or Unreachable("no server is known")
 
+    @property
+    def first(self) -> str:
+        """The server that is asked first; empty if none is known."""
+        return next(iter((*self._addresses, *self._configured)), "")
+
     def learn(self, addresses: list[str]) -> None:
         """What a server told replaces what was known; a list of nothing is not believed."""
         if addresses and set(addresses) != set(self._addresses):

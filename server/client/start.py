@@ -20,11 +20,14 @@ from yurt.server.client.drivers.raw_exec import RawExecDriver
 from yurt.server.client.fingerprint import fingerprint
 from yurt.server.client.http import Answered
 from yurt.server.client.identity import load_identity
+from yurt.server.client.listener import NodeApp
 from yurt.server.client.servers import Operations, RemoteServers, Send
 from yurt.server.client.surroundings import Surroundings
 from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.http.context import Context
 from yurt.server.http.dispatch import Dispatcher
+from yurt.server.http.proxy import Target
+from yurt.server.http.serve import HttpServer, bind, server_tls
 from yurt.server.server import Server
 
 log = logging.getLogger("client")
@@ -106,12 +109,32 @@ async def run_alone(config: AgentConfig, data_dir: str) -> int:
     chance = random.SystemRandom()
     servers = RemoteServers(config.server_addresses(), chance, _tls(config))
     agent = make_agent(config, data_dir, servers.send, servers.learn, chance)
+    http = _listen(config, agent, servers)
     agent.start()
+    http.start()
     log.info("node agent started", extra={"node": agent.node.id, "servers": ",".join(config.server_addresses())})
     await stopping.wait()
     await agent.stop()
+    await http.stop()
     log.info("agent stopped")
     return 0
+
+
+def _listen(config: AgentConfig, agent: NodeAgent, servers: RemoteServers) -> HttpServer:
+    """What answers for the node's allocations, and hands everything else to the servers. Raises `PortInUse`."""
+
+    def target() -> Target | None:
+        address = servers.first
+        return Target(f"server {address}", address, _tls(config), is_last=False) if address else None
+
+    limits = config.limits
+    return HttpServer(
+        NodeApp(agent, config, target),
+        [bind(host, config.ports.http) for host in config.bind("http")],
+        request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,
+        connections_max=limits.http_max_conns_per_client,
+        tls=server_tls(config.tls),
+    )
 
 
 def _tls(config: AgentConfig) -> ssl.SSLContext | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import zlib
@@ -18,6 +17,7 @@ from starlette.routing import Route
 from yurt.server.http import websocket
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
+from yurt.server.http.exchange import read_body, send_file
 from yurt.server.http.openapi import description
 from yurt.server.http.route import BODY_BYTES_MAX, JOB_BYTES_MAX
 from yurt.server.http.streams import send_stream
@@ -27,7 +27,6 @@ from yurt.server.server import Server
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-FILE_PART_BYTES = 256 << 10
 TOO_LARGE = text(413, "Request body is too large")
 
 
@@ -91,7 +90,7 @@ class App:
         body = b""
         limit = 0 if scope["method"] == "GET" else _body_limit(path)
         if limit:
-            read = await _read_body(receive, headers, limit)
+            read = await read_body(receive, headers, limit)
             if read is None:
                 await self._send(scope, send, TOO_LARGE)
                 return
@@ -118,7 +117,7 @@ class App:
     async def _send(self, scope: Scope, send: Send, answer: Answer, *, gzipped: bool = False) -> None:
         body, headers = answer.body, [*answer.headers, VARY, *self._extra]
         if isinstance(answer, FileAnswer):
-            await _send_file(send, answer, headers)
+            await send_file(send, answer, headers)
             return
         if gzipped and body:
             body = gzip.compress(body, 1)
@@ -126,16 +125,6 @@ class App:
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-
-
-async def _send_file(send: Send, answer: FileAnswer, headers: list[tuple[bytes, bytes]]) -> None:
-    """As fast as the client reads."""
-    headers.append((b"content-length", b"%d" % answer.size))
-    with answer.file as file:
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        while part := await asyncio.to_thread(file.read, FILE_PART_BYTES):
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
 
 
 def _cleaned(raw: bytes, query: bytes) -> bytes:
@@ -159,25 +148,6 @@ def _body_limit(path: str) -> int:
     except Exception:  # noqa: BLE001 (the dispatcher will say what is wrong with the path)
         return BODY_BYTES_MAX
     return (0 if found[0].streams_body else found[0].body_bytes_max) if found else BODY_BYTES_MAX
-
-
-async def _read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
-    """The whole body; None if it is too large, as soon as that is known."""
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > limit:
-        return None
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return b""
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            return None
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
 
 
 def _deflated(answer: Answer) -> Answer:

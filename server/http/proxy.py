@@ -1,74 +1,101 @@
-"""A request that a node answers: handed over to where it listens, its answer passed on as it comes."""
+"""A request that another agent answers: handed over to where it listens, its answer passed on as it comes."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.structs.node import Node
 from yurt.server.address import split_address
+from yurt.server.config.agent import Tls
 from yurt.server.http.context import Answer, Context
 
 CONNECT_SECONDS, IDLE_SECONDS = 5.0, 330.0
 HEAD_BYTES_MAX = 64 << 10
 PART_BYTES = 64 << 10
-_KEPT = (b"x-nomad-token", b"authorization", b"content-type")
-_PASSED = (b"content-type", b"x-nomad-index")
+BODY_BYTES_MAX = 256 << 20
+_KEPT = (b"x-nomad-token", b"authorization", b"content-type", b"accept-encoding")
+_PASSED = (
+    b"content-type", b"x-nomad-index", b"x-nomad-knownleader", b"x-nomad-lastcontact", b"x-nomad-nexttoken",
+    b"content-encoding", b"location", b"retry-after",
+)  # fmt: skip
+PROXIED = b"x-yurt-proxied"
 
 
-async def proxied(context: Context, node: Node) -> Answer:
-    """The node's answer; raises Refusal(500) if there is none."""
-    if b"x-yurt-proxied" in context.headers:
-        raise Refusal(404, f'Unknown allocation "{context.arguments[0]}"')  # never a second time
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is asked: what it is called in errors, where it listens, and how it is spoken to."""
+
+    name: str
+    address: str
+    tls: ssl.SSLContext | None = None
+    is_last: bool = True  # it must answer itself
+
+
+def target_of(context: Context, node: Node) -> Target:
+    """The node as a target; raises Refusal(404) for a request that was handed over already."""
+    if PROXIED in context.headers:
+        raise Refusal(404, f'Unknown allocation "{context.arguments[0]}"')
+    return Target(f"node {node.id}", node.http_addr, tls_to(context.server.config.tls) if node.tls_enabled else None)
+
+
+def tls_to(tls: Tls) -> ssl.SSLContext:
+    """How other agents are spoken to with TLS."""
+    made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca_file or None)
+    made.check_hostname = tls.verify_server_hostname
+    if tls.cert_file:
+        made.load_cert_chain(tls.cert_file, tls.key_file)
+    return made
+
+
+async def proxied(context: Context, target: Target) -> Answer:
+    """The target's answer; raises Refusal(500) if there is none."""
     try:
-        reader, writer = await connect(context, node)
+        reader, writer = await _connect(target)
     except (OSError, TimeoutError, ValueError) as error:
-        raise Refusal(500, f"node {node.id} does not answer at {node.http_addr}: {error}") from error
+        raise Refusal(500, f"{target.name} does not answer at {target.address}: {error}") from error
     try:
-        writer.write(head_of(context, node, f"Content-Length: {len(context.body)}", "Connection: close") + context.body)
+        writer.write(_head(context, target) + context.body)
         async with asyncio.timeout(IDLE_SECONDS):
             await writer.drain()
             status, headers = await read_head(reader)
     except (OSError, TimeoutError, ValueError, EOFError) as error:
         writer.close()
-        raise Refusal(500, f"node {node.id} broke off: {error}") from error
+        raise Refusal(500, f"{target.name} broke off: {error}") from error
     passed = tuple((name, value) for name, value in headers.items() if name in _PASSED)
     length = headers.get(b"content-length")
-    left = int(length) if length is not None and length.isdigit() else None
-    return Answer(status, b"", passed, stream=_body(reader, writer, left))
+    if length is None or not length.isdigit():
+        return Answer(status, b"", passed, stream=_body(reader, writer))
+    try:
+        async with asyncio.timeout(IDLE_SECONDS):
+            body = await reader.readexactly(min(int(length), BODY_BYTES_MAX))
+    except (OSError, TimeoutError, EOFError) as error:
+        raise Refusal(500, f"{target.name} broke off: {error}") from error
+    finally:
+        writer.close()
+    return Answer(status, body, passed)
 
 
-async def connect(context: Context, node: Node) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to the node; raises OSError, TimeoutError, ValueError."""
-    host, port = split_address(node.http_addr)
-    tls = tls_to(context) if node.tls_enabled else None
+async def _connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = split_address(target.address)
     async with asyncio.timeout(CONNECT_SECONDS):
-        return await asyncio.open_connection(host, port, ssl=tls, limit=HEAD_BYTES_MAX)
+        return await asyncio.open_connection(host, port, ssl=target.tls, limit=HEAD_BYTES_MAX)
 
 
-def tls_to(context: Context) -> ssl.SSLContext:
-    """How nodes are spoken to with TLS."""
-    config = context.server.config.tls
-    made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.ca_file or None)
-    made.check_hostname = config.verify_server_hostname
-    if config.cert_file:
-        made.load_cert_chain(config.cert_file, config.key_file)
-    return made
-
-
-def head_of(context: Context, node: Node, *lines: str) -> bytes:
-    """The request's head, with these lines more."""
+def _head(context: Context, target: Target) -> bytes:
     query = f"?{context.raw_query.decode('latin-1')}" if context.raw_query else ""
-    first = f"{context.method} {quote(context.path)}{query} HTTP/1.1\r\nHost: {node.http_addr}\r\nX-Yurt-Proxied: 1\r\n"
-    kept = "".join(
-        f"{name.decode('latin-1')}: {context.headers[name].decode('latin-1')}\r\n"
-        for name in _KEPT
-        if name in context.headers
-    )
-    return (first + kept + "".join(f"{line}\r\n" for line in lines) + "\r\n").encode("latin-1")
+    lines = [f"{context.method} {quote(context.path)}{query} HTTP/1.1", f"Host: {target.address}"]
+    if target.is_last:
+        lines.append("X-Yurt-Proxied: 1")
+    lines += [f"Content-Length: {len(context.body)}", "Connection: close"]
+    for name in _KEPT:
+        if name in context.headers:
+            lines.append(f"{name.decode('latin-1')}: {context.headers[name].decode('latin-1')}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[bytes, bytes]]:
@@ -82,13 +109,9 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[bytes, byte
     return int(first.split(b" ", 2)[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
-async def _body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int | None) -> AsyncIterator[bytes]:
+async def _body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[bytes]:
     try:
-        while left is None or left > 0:
-            part = await reader.read(PART_BYTES if left is None else min(left, PART_BYTES))
-            if not part:
-                return
-            left = None if left is None else left - len(part)
+        while part := await reader.read(PART_BYTES):
             yield part
     finally:
         writer.close()

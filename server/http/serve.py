@@ -8,12 +8,12 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
 from yurt.fsm.errors import YurtError
-from yurt.server.http.app import App
+from yurt.server.config.agent import Tls
 from yurt.server.http.protocol import limited
 
 GRACE_SECONDS = 5
@@ -43,6 +43,18 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+def server_tls(tls: Tls) -> ssl.SSLContext | None:
+    """How clients are answered with TLS; None without it. Raises OSError for files that cannot be read."""
+    if not tls.http:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(tls.cert_file, tls.key_file)
+    if tls.verify_https_client:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 class _Embedded(uvicorn.Server):
     """Leaves signals to the agent."""
 
@@ -51,12 +63,22 @@ class _Embedded(uvicorn.Server):
         return contextlib.nullcontext()
 
 
+class Application(Protocol):
+    """What is served: an ASGI application that can end its waiting requests."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One ASGI connection."""
+
+    def end_waiting(self) -> None:
+        """Answer everybody who waits: the process stops."""
+
+
 class HttpServer:
     """The running HTTP side."""
 
     def __init__(
         self,
-        app: App,
+        app: Application,
         sockets: list[socket.socket],
         *,
         request_seconds: float,

@@ -24,7 +24,7 @@ from yurt.fsm.structs.task import Action
 from yurt.server.client.execute import Session
 from yurt.server.client.task_runner import NotRunning
 from yurt.server.http.context import Context
-from yurt.server.http.proxy import CONNECT_SECONDS, tls_to
+from yurt.server.http.proxy import CONNECT_SECONDS, target_of
 from yurt.server.http.routes.client import node_of
 from yurt.server.server import Server
 
@@ -231,9 +231,7 @@ async def _run(
 
 async def _relay(context: Context, socket: Socket, node: Node, path: str) -> None:
     """Hand the frames over to the node, both ways."""
-    if b"x-yurt-proxied" in context.headers:
-        raise Refusal(404, f'Unknown allocation "{context.arguments[0]}"')
-    scheme, tls = ("wss", tls_to(context)) if node.tls_enabled else ("ws", None)
+    target = target_of(context, node)
     parts = context.raw_query.decode("latin-1").split("&")
     query = "&".join(part for part in parts if not part.startswith("ws_handshake="))
     headers = {"X-Yurt-Proxied": "1"}
@@ -241,11 +239,11 @@ async def _relay(context: Context, socket: Socket, node: Node, path: str) -> Non
         headers["X-Nomad-Token"] = token.decode("latin-1")
     try:
         upstream = await connect(
-            f"{scheme}://{node.http_addr}{path}?{query}",
-            additional_headers=headers, ssl=tls, open_timeout=CONNECT_SECONDS, compression=None, proxy=None,
+            f"{'wss' if target.tls else 'ws'}://{target.address}{path}?{query}",
+            additional_headers=headers, ssl=target.tls, open_timeout=CONNECT_SECONDS, compression=None, proxy=None,
         )  # fmt: skip
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
-        raise Refusal(500, f"node {node.id} does not answer at {node.http_addr}: {error}") from error
+        raise Refusal(500, f"{target.name} does not answer at {target.address}: {error}") from error
     async with upstream:
         back = asyncio.ensure_future(_back(upstream, socket))
         forth = asyncio.ensure_future(_forth(upstream, socket))

@@ -9,7 +9,7 @@ from yurt.fsm.store.schema import ALLOCATIONS, NODES
 from yurt.fsm.structs.node import Node
 from yurt.server.client.api import OF_ALLOCATIONS, OF_NODES
 from yurt.server.http.context import Answer, Context
-from yurt.server.http.proxy import proxied
+from yurt.server.http.proxy import proxied, target_of
 from yurt.server.http.routes.allocations import LOOKUP
 from yurt.server.http.routes.lookup import check_uuid
 
@@ -47,7 +47,7 @@ def of_allocation(name: str) -> Handler:
             raise Refusal(400, "must provide a valid alloc id")
         node = node_of(context, alloc_id)
         if node is not None:
-            return await proxied(context, node)
+            return await proxied(context, target_of(context, node))
         agent = context.server.node_agent
         assert agent is not None
         return await OF_ALLOCATIONS[name](agent, context)
@@ -69,7 +69,7 @@ def of_node(name: str) -> Handler:
         node = context.server.view().get(NODES, asked)
         if node is None:
             raise Refusal(404, f'Unknown node "{asked}"')
-        return await proxied(context, reachable(node))
+        return await proxied(context, target_of(context, reachable(node)))
 
     answer.__doc__ = OF_NODES[name].__doc__
     return answer

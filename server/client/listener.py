@@ -1,0 +1,97 @@
+"""What an agent that is only a node answers: about its allocations itself, everything else through the servers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, cast
+
+from yurt.fsm.errors import Refusal
+from yurt.fsm.store.schema import ALLOCATIONS, JOBS
+from yurt.server.client.agent import NodeAgent
+from yurt.server.config.agent import AgentConfig
+from yurt.server.http import websocket
+from yurt.server.http.context import Answer, Context, text
+from yurt.server.http.exchange import read_body, send_answer
+from yurt.server.http.proxy import PROXIED, Target, proxied
+from yurt.server.http.route import JOB_BYTES_MAX
+from yurt.server.http.table import find
+
+if TYPE_CHECKING:
+    from yurt.server.server import Server
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+OWN = "/v1/client/"
+
+
+class NodeView:
+    """The part of the state that a node has: its own allocations and their jobs."""
+
+    def __init__(self, agent: NodeAgent) -> None:
+        self._agent = agent
+
+    def get(self, table: Any, key: Any) -> Any:
+        """An allocation of this node, or a job that has one; None for anything else."""
+        if table is ALLOCATIONS:
+            runner = self._agent.runners.get(key)
+            return runner.allocation if runner is not None else None
+        if table is JOBS:
+            rows = (one.allocation for one in self._agent.runners.values())
+            return next((one.job for one in rows if (one.namespace, one.job_id) == key), None)
+        return None
+
+
+class NodeServer:
+    """In the place of a server for those handlers that ask only for the node."""
+
+    def __init__(self, agent: NodeAgent, config: AgentConfig) -> None:
+        self.node_agent, self.config = agent, config
+
+    def view(self) -> NodeView:
+        """What the node knows."""
+        return NodeView(self.node_agent)
+
+
+class NodeApp:
+    """The ASGI application; `target` names the server that is asked at the moment."""
+
+    def __init__(self, agent: NodeAgent, config: AgentConfig, target: Callable[[], Target | None]) -> None:
+        self._agent, self._target = agent, target
+        self._server = cast("Server", NodeServer(agent, config))
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] == "websocket":
+            await websocket.serve(self._server, scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        body = await read_body(receive, headers, JOB_BYTES_MAX)
+        if body is None:
+            await send_answer(scope, receive, send, text(413, "Request body is too large"))
+            return
+        context = Context(self._server, scope["method"], scope["path"], scope["query_string"], headers, body)
+        try:
+            answer = await self._answer(context)
+        except Refusal as refusal:
+            answer = text(refusal.status, refusal.text)
+        await send_answer(scope, receive, send, answer)
+
+    async def _answer(self, context: Context) -> Answer:
+        if context.path == "/v1/agent/health":
+            return text(200, '{"client":{"message":"ok","ok":true}}')
+        found = find(context.path) if context.path.startswith(OWN) else None
+        if found is not None:
+            route, context.arguments = found
+            here = not context.arguments or context.arguments[0] in self._agent.runners
+            if here or PROXIED in context.headers:
+                handler = route.getter if context.method == "GET" else route.put
+                if handler is None:
+                    return text(405, "Invalid method")
+                return await handler(context)
+        target = self._target()
+        if target is None:
+            return text(500, "No servers are known")
+        return await proxied(context, target)
+
+    def end_waiting(self) -> None:
+        """Nobody waits here: servers do."""

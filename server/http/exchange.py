@@ -1,0 +1,55 @@
+"""Bodies in, answers out, over ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from yurt.server.http.context import VARY, Answer, FileAnswer
+from yurt.server.http.streams import send_stream
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+FILE_PART_BYTES = 256 << 10
+
+
+async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
+    """The whole body; None if it is too large, as soon as that is known."""
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limit:
+        return None
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b""
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def send_answer(scope: Scope, receive: Receive, send: Send, answer: Answer) -> None:
+    """Send it as it is, whole or piece by piece."""
+    headers = [*answer.headers, VARY]
+    if answer.stream is not None:
+        await send_stream(receive, send, status=answer.status, headers=headers, pieces=answer.stream)
+        return
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+
+async def send_file(send: Send, answer: FileAnswer, headers: list[tuple[bytes, bytes]]) -> None:
+    """As fast as the client reads."""
+    headers.append((b"content-length", b"%d" % answer.size))
+    with answer.file as file:
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        while part := await asyncio.to_thread(file.read, FILE_PART_BYTES):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
