@@ -13,6 +13,7 @@ import msgspec
 from yurt.fsm.commands_base import Command as Command
 from yurt.fsm.commands_base import Done as Done
 from yurt.fsm.commands_nodes import NODE_COMMANDS, AnyNodeCommand
+from yurt.fsm.commands_services import SERVICE_COMMANDS, AnyServiceCommand
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
@@ -22,7 +23,7 @@ from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, AllocationStop, Placement
 
-COMMAND_VERSION = 2
+COMMAND_VERSION = 3
 
 
 class UnknownCommand(YurtError):
@@ -284,6 +285,7 @@ COMMANDS: tuple[type[Command], ...] = (
     SetAutopilotConfiguration,
     ReconcileSummaries,
     *NODE_COMMANDS,
+    *SERVICE_COMMANDS,
 )
 AnyCommand = (
     RegisterJob
@@ -307,6 +309,7 @@ AnyCommand = (
     | SetAutopilotConfiguration
     | ReconcileSummaries
     | AnyNodeCommand
+    | AnyServiceCommand
 )
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)

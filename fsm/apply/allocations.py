@@ -5,6 +5,7 @@ from __future__ import annotations
 from yurt.fsm.apply.deployment_counts import count_in_deployment
 from yurt.fsm.apply.evaluations import store_evaluation
 from yurt.fsm.apply.life import refresh_status
+from yurt.fsm.apply.services import delete_of_allocation
 from yurt.fsm.apply.tally import Tally
 from yurt.fsm.commands_base import Done
 from yurt.fsm.commands_nodes import AllocUpdate, TransitionAllocations, UpdateAllocations
@@ -42,6 +43,8 @@ def update(txn: Transaction, command: UpdateAllocations) -> Done:
         elif row.client_status == FAILED != stored.client_status and may_reschedule(row, command.now_ns):
             seen.add(row, "alloc-failure")
         txn.put(ALLOCATIONS, row)
+        if row.is_client_terminal and not stored.is_client_terminal:
+            delete_of_allocation(txn, row.id)
         tally.count(stored, row)
         count_in_deployment(txn, stored, row, command.now_ns)
     tally.store(txn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yurt.fsm.apply.life import refresh_status, set_queued
 from yurt.fsm.apply.purge import delete_job
+from yurt.fsm.apply.services import delete_of_allocation
 from yurt.fsm.commands import CollectGarbage, Done, EvaluateJob, JobWritten, UpdateEvaluations
 from yurt.fsm.job.rules import check_evaluate
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS, NODES
@@ -115,6 +116,7 @@ def collect(txn: Transaction, command: CollectGarbage) -> Done:
         allocation = txn.get(ALLOCATIONS, alloc_id)
         if allocation is not None and allocation.is_terminal:
             txn.delete(ALLOCATIONS, alloc_id)
+            delete_of_allocation(txn, alloc_id)
     for node_id in command.node_ids:
         node = txn.get(NODES, node_id)
         if node is not None and node.status == DOWN:

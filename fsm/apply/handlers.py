@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from yurt.fsm import commands, commands_nodes
+from yurt.fsm import commands, commands_nodes, commands_services
 from yurt.fsm.apply import (
     allocations,
     children,
@@ -17,6 +17,7 @@ from yurt.fsm.apply import (
     nodes,
     plans,
     scaling,
+    services,
     versions,
 )
 from yurt.fsm.store.transaction import Transaction
@@ -57,5 +58,7 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands_nodes.PauseDeployment: deployments.pause,
     commands_nodes.FailDeployment: deployments.fail,
     commands_nodes.SetAllocationHealth: deployments.set_health,
+    commands_services.UpsertServices: services.upsert,
+    commands_services.DeleteServices: services.delete,
 }
 assert set(HANDLERS) == set(commands.COMMANDS), "every command has one handler"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yurt.fsm.apply.node_class import computed_class
 from yurt.fsm.apply.node_evaluations import evaluate_nodes
+from yurt.fsm.apply.services import delete_of_node
 from yurt.fsm.commands_nodes import (
     EvaluateNode,
     NodeWritten,
@@ -123,6 +124,8 @@ def update_statuses(txn: Transaction, command: UpdateNodeStatuses) -> NodeWritte
         if one.event:
             node = with_event(txn, node, one.event, command.now_ns)
         txn.put(NODES, node)
+        if one.status == DOWN:
+            delete_of_node(txn, node.id)
         if _concerns_jobs(stored.status, one.status):
             concerned.append(node)
     made = evaluate_nodes(txn, concerned, command.seed, command.now_ns)
@@ -163,5 +166,6 @@ def purge(txn: Transaction, command: PurgeNode) -> NodeWritten:
     """Handle `PurgeNode`."""
     node = find_node(txn, command.node_id)
     txn.delete(NODES, node.id)
+    delete_of_node(txn, node.id)
     made = evaluate_nodes(txn, (node,), command.seed, command.now_ns)
     return NodeWritten(index=txn.index, node_modify_index=txn.index, eval_ids=made)

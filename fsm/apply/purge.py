@@ -16,6 +16,7 @@ from yurt.fsm.store.schema import (
     NODES,
     PERIODIC_LAUNCHES,
     SCALING_EVENTS,
+    SERVICE_REGISTRATIONS,
     Table,
 )
 from yurt.fsm.store.transaction import Transaction
@@ -37,6 +38,7 @@ def delete_job(txn: Transaction, job: Job, now_ns: int) -> None:
     _delete_all(txn, JOB_VERSIONS, key)
     _delete_all(txn, JOB_SUBMISSIONS, key)
     _delete_all(txn, DEPLOYMENTS, key)
+    _delete_all(txn, SERVICE_REGISTRATIONS, key)
     _tell_nodes(txn, key)
     _delete_all(txn, ALLOCATIONS, key)
     txn.touch(ALLOCATIONS)

@@ -109,7 +109,13 @@ AUTOPILOT_CONFIG: Table[str, AutopilotConfiguration] = Table("autopilot_config",
 SCHEDULER_CONFIG: Table[str, SchedulerConfiguration] = Table("scheduler_config", SchedulerConfiguration, lambda _: "")
 SERVICE_REGISTRATIONS: Table[str, ServiceRegistration] = Table(
     "service_registrations", ServiceRegistration, lambda s: s.id,
-    {"job": lambda s: (s.namespace, s.job_id), "service": lambda s: (s.namespace, s.service_name)}, floor=1,
+    {
+        "job": lambda s: (s.namespace, s.job_id),
+        "service": lambda s: (s.namespace, s.service_name),
+        "alloc": lambda s: s.alloc_id or None,
+        "node": lambda s: s.node_id or None,
+    },
+    floor=1,
 )  # fmt: skip
 
 # The order is that of snapshots: versions stand before the jobs that refer to them.

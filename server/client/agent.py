@@ -12,6 +12,7 @@ from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.allocation import Allocation
 from yurt.server.client.alloc_runner import AllocRunner, ended_elsewhere
 from yurt.server.client.allocdir import AllocDir
+from yurt.server.client.registrar import Registrar
 from yurt.server.client.reports import Reports
 from yurt.server.client.saved import SavedAllocs
 from yurt.server.client.servers import NODE_NOT_FOUND, Beat, Operations, Refused
@@ -41,6 +42,7 @@ class NodeAgent:
         self.runners: dict[str, AllocRunner] = {}
         self._indexes: dict[str, int] = {}
         self._reports = Reports(operations)
+        self._registrar = surroundings.registrar = Registrar(operations)
         self._saved = None if surroundings.ends_with_agent else SavedAllocs(surroundings.state_dir / "allocs")
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = 0.0
@@ -49,7 +51,8 @@ class NodeAgent:
     def start(self) -> None:
         """Begin; everything runs in the present loop."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(work) for work in (self._life(), self._reports.run())]
+        works = (self._life(), self._reports.run(), self._registrar.run())
+        self._tasks = [loop.create_task(work) for work in works]
 
     async def stop(self) -> None:
         """End all of it. Tasks go on for the next agent, but a development agent's end, and their directories go."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +18,10 @@ from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.client import task_events as events
 from yurt.server.client.allocdir import AllocDir
 from yurt.server.client.drivers.base import DriverError
+from yurt.server.client.environment import Environment
 from yurt.server.client.health import HealthWatcher, rules_of
 from yurt.server.client.lifecycle import DEAD, RUNNING, Lifecycle, client_status, is_main, is_sidecar
+from yurt.server.client.offers import GROUP, Offers
 from yurt.server.client.preparing import Preparation
 from yurt.server.client.saved import SavedAlloc, SavedTask
 from yurt.server.client.surroundings import Surroundings
@@ -41,13 +44,21 @@ class AllocRunner:
         self._group = group or TaskGroup()
         tasks = self._group.tasks or ()
         kind = job.type if job is not None else ""
+        self._preparations = {task.name: Preparation(surroundings, self.directory, allocation, task) for task in tasks}
+        self._offers = Offers(
+            self._group,
+            surroundings.registrar,
+            self._environment,
+            changed=self._check_changed,
+            restart=self._check_failed,
+        )
         self.runners = {
             task.name: TaskRunner(
                 task,
                 task.restart_policy or self._group.restart_policy or RestartPolicy(),
                 surroundings.drivers.get(task.driver),
                 on_success=(kind in (SERVICE, SYSTEM) and is_main(task)) or is_sidecar(task),
-                preparing=Preparation(surroundings, self.directory, allocation, task),
+                preparing=self._preparations[task.name],
                 changed=self._task_changed,
                 kill_timeout_max_ns=surroundings.kill_timeout_max_ns,
             )
@@ -60,6 +71,7 @@ class AllocRunner:
         self._killing: asyncio.Task[None] | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._exceeded = False
+        self._restarting: set[asyncio.Task[None]] = set()
         self.ended = asyncio.Event()
 
     # --- what the agent does with it
@@ -86,6 +98,7 @@ class AllocRunner:
             runner.end_unstarted()
 
     def _go_on(self) -> None:
+        self._offers.start(GROUP, self.allocation, self.surroundings.node.datacenter)
         for runner in self.runners.values():
             if runner.state.state != DEAD:
                 runner.start()
@@ -145,6 +158,7 @@ class AllocRunner:
         """The servers changed the allocation."""
         redeployed = allocation.deployment_id != self.allocation.deployment_id
         self.allocation = allocation
+        self._offers.renew(allocation, self.surroundings.node.datacenter)
         if allocation.is_server_terminal:
             marks = allocation.desired_transition
             self.kill(skip_delay=bool(marks and marks.no_shutdown_delay))
@@ -161,6 +175,7 @@ class AllocRunner:
             self._killing = asyncio.get_running_loop().create_task(work)
 
     async def _kill(self, reason: str, skip_delay: bool, poststop: bool) -> None:
+        self._offers.stop(GROUP)
         if self._group.shutdown_delay and not skip_delay:
             await asyncio.sleep(self._group.shutdown_delay / 1e9)
         live = [one for one in self.runners.values() if poststop or not one.is_poststop]
@@ -185,6 +200,7 @@ class AllocRunner:
 
     def stop(self) -> None:
         """Forget the tasks: the agent ends."""
+        self._offers.abandon()
         for task in (self._work, self._killing):
             if task is not None:
                 task.cancel()
@@ -206,12 +222,40 @@ class AllocRunner:
         return {name: runner.state for name, runner in self.runners.items()}
 
     def _task_changed(self, runner: TaskRunner) -> None:
+        self._offer(runner)
         if runner.state.state == DEAD:
             self._one_died(runner)
         self._advance()
         if self._watcher is not None:
             self._watcher.changed()
         self._report(self)
+
+    def _offer(self, runner: TaskRunner) -> None:
+        """A task's services are there while it runs, and no longer when it is asked to end."""
+        name, wanted = runner.task.name, runner.state.state == RUNNING and not runner.is_ending
+        if wanted and not self._offers.is_offered(name):
+            self._offers.start(name, self.allocation, self.surroundings.node.datacenter)
+        elif not wanted:
+            self._offers.stop(name)
+
+    def _environment(self, task: str) -> Environment:
+        """Of a task; of the group, which is that of any task without what is the task's own."""
+        return next(iter(self._preparations.values()) if not task else iter((self._preparations[task],))).environment()
+
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """The newest results of the health checks, by their IDs."""
+        return {one.id: one.told(self.allocation.name) for one in self._offers.checks()}
+
+    def _check_changed(self) -> None:
+        if self._watcher is not None:
+            self._watcher.changed()
+
+    def _check_failed(self, task: str, reason: str) -> None:
+        """A check asks for a restart: of its task, or of all for a check of the group."""
+        for runner in self.runners.values():
+            if task in ("", runner.task.name) and runner.state.state == RUNNING and not runner.is_ending:
+                self._restarting.add(work := asyncio.get_running_loop().create_task(_restarted(runner, reason)))
+                work.add_done_callback(self._restarting.discard)
 
     def _one_died(self, runner: TaskRunner) -> None:
         if runner.is_poststop:
@@ -241,6 +285,7 @@ class AllocRunner:
                 runner.may_run.clear()
         if all(state.state == DEAD for state in states.values()) and not self.ended.is_set():
             self.ended.set()
+            self._offers.stop_all()
             if self._limit is not None:
                 self._limit.cancel()
             self._report(self)
@@ -254,7 +299,7 @@ class AllocRunner:
         rules = rules_of(self.allocation)
         known = self._health is not None and self._health.healthy is not None
         if rules is not None and not known and not self.allocation.is_server_terminal:
-            self._watcher = HealthWatcher(rules, list(self.runners.values()), self._decided)
+            self._watcher = HealthWatcher(rules, list(self.runners.values()), self._decided, self._offers.checks)
 
     def _decided(self, healthy: bool, reasons: dict[str, str]) -> None:
         if self.allocation.deployment_id:
@@ -302,6 +347,11 @@ def ended_elsewhere(allocation: Allocation) -> AllocUpdate:
         task_states=states,
         network_status=allocation.network_status,
     )
+
+
+async def _restarted(runner: TaskRunner, reason: str) -> None:
+    with contextlib.suppress(DriverError):  # it has ended by itself
+        await runner.restart(reason, counts=True)
 
 
 def _unsaid(_runner: AllocRunner) -> None:

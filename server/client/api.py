@@ -204,6 +204,11 @@ async def statistics(agent: NodeAgent, context: Context) -> Answer:
     return json_answer(orjson.dumps(allocation_usage(runner, task)))
 
 
+async def checks(agent: NodeAgent, context: Context) -> Answer:
+    """GET /v1/client/allocation/:id/checks: the newest results of its health checks."""
+    return json_answer(orjson.dumps(_runner(agent, context).checks()))
+
+
 async def host_statistics(agent: NodeAgent, _context: Context) -> Answer:
     """GET /v1/client/stats."""
     return json_answer(orjson.dumps(host_usage(agent.surroundings.alloc_dir)))
@@ -219,6 +224,6 @@ async def collect_all(agent: NodeAgent, _context: Context) -> Answer:
 
 OF_ALLOCATIONS: dict[str, Handler] = {
     "ls": list_files, "stat": stat_file, "cat": cat_file, "readat": read_at, "stream": stream_file, "logs": read_logs,
-    "restart": restart, "signal": send_signal, "gc": collect, "stats": statistics,
+    "restart": restart, "signal": send_signal, "gc": collect, "stats": statistics, "checks": checks,
 }  # fmt: skip
 OF_NODES: dict[str, Handler] = {"stats": host_statistics, "gc": collect_all}

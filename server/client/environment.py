@@ -34,7 +34,7 @@ class Environment:
     """The variables of a task, and interpolation over them and the node."""
 
     def __init__(self, variables: dict[str, str], names: Mapping[str, str]) -> None:
-        self.variables, self._names = variables, names
+        self.variables, self.names = variables, names
 
     def text(self, text: str) -> str:
         """The text with every `${…}` that is known replaced; the others stay as they are."""
@@ -44,8 +44,8 @@ class Environment:
         name = match[1].strip()
         if name in self.variables:
             return self.variables[name]
-        if name in self._names:
-            return self._names[name]
+        if name in self.names:
+            return self.names[name]
         quoted = _QUOTED.fullmatch(name)
         asked = quoted[1] if quoted else name[4:] if name.startswith("env.") else None
         if asked is not None and asked in self.variables:

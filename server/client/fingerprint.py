@@ -59,6 +59,7 @@ def fingerprint(config: AgentConfig, identity: Identity, drivers: Iterable[Drive
         "unique.storage.bytestotal": str(disk.total),
         "unique.network.ip-address": address,
         "nomad.version": WIRE_VERSION,
+        "nomad.service_discovery": "true",
         "yurt.version": __version__,
     }
     return Node(

@@ -13,12 +13,13 @@ from yurt.fsm.structs.job import SERVICE, SYSTEM
 from yurt.fsm.structs.policies import MigrateStrategy
 from yurt.fsm.structs.task import Task
 from yurt.fsm.structs.times import SECOND, from_rfc3339
+from yurt.server.client.checks import SUCCESS, Watched
 from yurt.server.client.lifecycle import DEAD, RUNNING, is_main, is_poststop, is_sidecar
 from yurt.server.client.task_runner import TaskRunner
 
 MIN_HEALTHY_NS = 10 * SECOND
 DEADLINE_NS = 300 * SECOND
-MANUAL = "manual"
+MANUAL, CHECKS = "manual", "checks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Rules:
 
     min_healthy_ns: int
     deadline_ns: int
+    by_checks: bool = False
 
 
 def rules_of(allocation: Allocation) -> Rules | None:
@@ -38,7 +40,8 @@ def rules_of(allocation: Allocation) -> Rules | None:
     given = group.update if allocation.deployment_id else group.migrate or MigrateStrategy()
     if given is None or given.health_check == MANUAL:
         return None
-    return Rules(given.min_healthy_time or MIN_HEALTHY_NS, given.healthy_deadline or DEADLINE_NS)
+    deadline = given.healthy_deadline or DEADLINE_NS
+    return Rules(given.min_healthy_time or MIN_HEALTHY_NS, deadline, given.health_check in ("", CHECKS))
 
 
 def failing(runners: list[TaskRunner]) -> dict[str, str]:
@@ -79,9 +82,13 @@ class HealthWatcher:
     """Decides once: calls `decided(healthy, {task: reason})`."""
 
     def __init__(
-        self, rules: Rules, runners: list[TaskRunner], decided: Callable[[bool, dict[str, str]], None]
+        self,
+        rules: Rules,
+        runners: list[TaskRunner],
+        decided: Callable[[bool, dict[str, str]], None],
+        checks: Callable[[], list[Watched]] = list,
     ) -> None:
-        self._rules, self._runners, self._decided = rules, runners, decided
+        self._rules, self._runners, self._decided, self._checks = rules, runners, decided, checks
         self._changed = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
@@ -101,7 +108,7 @@ class HealthWatcher:
             if reasons := failing(self._runners):
                 self._decided(False, reasons)
                 return
-            since = running_since(self._runners)
+            since = self._since()
             healthy_at = None if since is None else since + self._rules.min_healthy_ns
             if healthy_at is not None and now >= healthy_at:
                 self._decided(True, {})
@@ -115,13 +122,29 @@ class HealthWatcher:
             except TimeoutError:
                 continue
 
+    def _counted(self) -> list[Watched]:
+        """The checks that a deployment waits for."""
+        return [one for one in self._checks() if not one.is_readiness] if self._rules.by_checks else []
+
+    def _since(self) -> int | None:
+        """Since when all runs and all checks pass."""
+        since = running_since(self._runners)
+        checks = self._counted()
+        if since is None or any(one.status != SUCCESS for one in checks):
+            return None
+        return max([since, *(one.since_ns for one in checks)])
+
     def _late(self) -> dict[str, str]:
         found = {}
+        checks = self._counted()
+        passing = [one for one in checks if one.status == SUCCESS]
         until = f"by healthy_deadline of {format_duration(self._rules.deadline_ns)}"
         for runner in self._runners:
             if not is_main(runner.task):
                 continue
-            if runner.state.state != RUNNING:
+            if runner.state.state == RUNNING and len(passing) < len(checks):
+                found[runner.task.name] = f"Only {len(passing)} out of {len(checks)} checks registered and passing"
+            elif runner.state.state != RUNNING:
                 found[runner.task.name] = f"Task not running {until}"
             else:
                 least = format_duration(self._rules.min_healthy_ns)

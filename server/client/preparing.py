@@ -76,11 +76,11 @@ class Preparation:
 
     def interpolate(self, text: str) -> str:
         """A text with what the task's environment and node say in place of its references."""
-        return self.environment(self._directory.task(self._task.name)).text(text)
+        return self.environment().text(text)
 
-    def environment(self, made: TaskDir) -> Environment:
+    def environment(self, made: TaskDir | None = None) -> Environment:
         """The task's environment, with what its templates add."""
-        around = self._surroundings
+        around, made = self._surroundings, made or self._directory.task(self._task.name)
         directories = {
             "NOMAD_ALLOC_DIR": str(self._directory.shared),
             "NOMAD_TASK_DIR": str(made.local),

@@ -16,6 +16,7 @@ from yurt.fsm.commands_nodes import AllocUpdate
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.node import Node
+from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.server.client.http import Answered, Unreachable, request
 from yurt.server.client.identity import Identity
 
@@ -118,6 +119,15 @@ class Operations:
     async def update_allocs(self, updates: list[AllocUpdate]) -> None:
         """Node.UpdateAlloc."""
         await self._ask("PUT", "Node.UpdateAlloc", {"NodeID": self._identity.node_id, "Alloc": updates})
+
+    async def upsert_services(self, services: list[ServiceRegistration]) -> None:
+        """ServiceRegistration.Upsert."""
+        body = {"NodeID": self._identity.node_id, "Services": services}
+        await self._ask("PUT", "ServiceRegistration.Upsert", body)
+
+    async def delete_services(self, ids: list[str]) -> None:
+        """ServiceRegistration.DeleteByID."""
+        await self._ask("PUT", "ServiceRegistration.DeleteByID", {"NodeID": self._identity.node_id, "IDs": ids})
 
 
 class _Allocs(msgspec.Struct):

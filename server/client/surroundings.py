@@ -8,6 +8,7 @@ from pathlib import Path
 
 from yurt.fsm.structs.node import Node
 from yurt.server.client.drivers.base import Driver
+from yurt.server.client.registrar import Registrar
 
 KILL_TIMEOUT_MAX_NS = 30_000_000_000
 
@@ -28,3 +29,4 @@ class Surroundings:
     kill_timeout_max_ns: int = KILL_TIMEOUT_MAX_NS
     ends_with_agent: bool = False
     remote_exec: bool = True
+    registrar: Registrar | None = None

@@ -88,8 +88,8 @@ class TaskRunner:
         if self.state.state == DEAD or self._killing.is_set():
             return
         self._skip_delay = skip_delay
-        self.emit(events.killing(self._kill_timeout_ns, reason))
         self._killing.set()
+        self.emit(events.killing(self._kill_timeout_ns, reason))
 
     async def restart(self, reason: str, *, counts: bool = False) -> None:
         """End the process, and start it anew at once, or as after a failure if that `counts`. Raises `NotRunning`."""

@@ -38,6 +38,7 @@ from yurt.server.http.routes import (
     raft,
     scheduling,
     search,
+    services,
     snapshot,
 )
 from yurt.server.http.table_client import CLIENT_ENDINGS, CLIENT_FIXED, CLIENT_PREFIXES
@@ -113,6 +114,15 @@ FIXED: tuple[Route, ...] = (
         "/v1/agent-rpc/Node.UpdateAlloc", "node",
         put=node_agent.update_alloc, body_bytes_max=JOB_BYTES_MAX, body=node_agent.UpdateRequest,
     ),
+    Route(
+        "/v1/agent-rpc/ServiceRegistration.Upsert", "node",
+        put=node_agent.upsert_services, body=node_agent.ServicesRequest,
+    ),
+    Route(
+        "/v1/agent-rpc/ServiceRegistration.DeleteByID", "node",
+        put=node_agent.delete_services, body=node_agent.ServicesRequest,
+    ),
+    Route("/v1/services", "read-job", get=services.list_services),
     Route("/v1/system/gc", "management", put=cluster.collect_garbage, only_put=True),
     Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries, only_put=True),
     *CLIENT_FIXED,
@@ -186,6 +196,10 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
     ),
     ("/v1/deployment/", Route("/v1/deployment/:id", "read-job", get=deployments.read_deployment)),
     ("/v1/node/", Route("/v1/node/:id", "node:read", get=nodes.read_node)),
+    (
+        "/v1/service/",
+        Route("/v1/service/:name", "read-job", get=services.read_service, delete=services.delete_service),
+    ),
     *CLIENT_PREFIXES,
 )  # fmt: skip
 # Endings of paths that begin like one of the above.
@@ -197,8 +211,18 @@ ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
             Route("/v1/evaluation/:id/allocations", "read-job", get=allocations.evaluation_allocations),
         ),
     ),
-    "/v1/allocation/:id": (("/stop", Route("/v1/allocation/:id/stop", "alloc-lifecycle", put=allocations.stop)),),
-    "/v1/node/pool/:name": (("/nodes", Route("/v1/node/pool/:name/nodes", "node:read", get=nodes.pool_nodes)),),
+    "/v1/allocation/:id": (
+        ("/stop", Route("/v1/allocation/:id/stop", "alloc-lifecycle", put=allocations.stop)),
+        ("/services", Route("/v1/allocation/:id/services", "read-job", get=services.allocation_services)),
+        (
+            "/checks",
+            Route("/v1/allocation/:id/checks", "read-job", getter=client.of_allocation("checks"), local=True),
+        ),
+    ),
+    "/v1/node/pool/:name": (
+        ("/nodes", Route("/v1/node/pool/:name/nodes", "node:read", get=nodes.pool_nodes)),
+        ("/jobs", Route("/v1/node/pool/:name/jobs", "list-jobs", get=jobs_read.pool_jobs)),
+    ),
     "/v1/node/:id": (
         ("/allocations", Route("/v1/node/:id/allocations", "node:read", get=nodes.node_allocations)),
         (

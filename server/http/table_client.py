@@ -28,6 +28,7 @@ CLIENT_PREFIXES: tuple[tuple[str, Route], ...] = (
 CLIENT_ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
     _A: (
         ("/exec", Route(f"{_A}/exec", "alloc-exec", getter=client.no_websocket, any_method=True, local=True)),
+        ("/checks", Route(f"{_A}/checks", "read-job", getter=client.of_allocation("checks"), local=True)),
         ("/stats", Route(f"{_A}/stats", "read-job", getter=client.of_allocation("stats"), local=True)),
         ("/restart", Route(f"{_A}/restart", "alloc-lifecycle", put=client.of_allocation("restart"), local=True)),
         ("/signal", Route(f"{_A}/signal", "alloc-lifecycle", put=client.of_allocation("signal"), local=True)),

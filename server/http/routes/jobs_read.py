@@ -99,6 +99,19 @@ def list_jobs(view: View, context: Context, options: ReadOptions) -> Found:
     return Found(body, index, ((JOBS, None), (JOB_SUMMARIES, None)), next_token=token)
 
 
+def pool_jobs(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/node/pool/:name/jobs."""
+    name, namespace, meta = context.arguments[0], context.namespace, context.flag("meta")
+    if options.prefix:
+        raise Refusal(400, "prefix argument not allowed")
+    rows = (job for job in view.scan(JOBS, reverse=options.reverse) if job.node_pool == name)
+    rows = (job for job in rows if namespace in ("*", job.namespace))
+    jobs, token = page(rows, options, lambda job: f"{job.namespace}.{job.id}")
+    index = max(view.table_index(JOBS), view.table_index(JOB_SUMMARIES))
+    body = join(stub(view, job, meta=meta) for job in jobs)
+    return Found(body, index, ((JOBS, None), (JOB_SUMMARIES, None)), next_token=token)
+
+
 def _start(options: ReadOptions, namespace: str) -> tuple[str, str] | None:
     """Where to begin, so that skipping to a page costs nothing."""
     if options.next_token.startswith(f"{namespace}."):

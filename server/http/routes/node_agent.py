@@ -17,13 +17,15 @@ from yurt.fsm.commands_nodes import (
     RegisterNode,
     UpdateNodeStatuses,
 )
+from yurt.fsm.commands_services import DeleteServices, UpsertServices
 from yurt.fsm.errors import Refusal
-from yurt.fsm.store.schema import ALLOCATIONS, NODES
+from yurt.fsm.store.schema import ALLOCATIONS, NODES, SERVICE_REGISTRATIONS
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Having
 from yurt.fsm.structs.allocation import UNKNOWN
-from yurt.fsm.structs.base import Record, to_json
+from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.node import DISCONNECTED, DOWN, INITIALIZING, READY, Node
+from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid
@@ -59,6 +61,14 @@ class UpdateRequest(Record, frozen=True):
 
     node_id: str = ""
     alloc: tuple[AllocUpdate, ...] = ()
+
+
+class ServicesRequest(Record, frozen=True):
+    """ServiceRegistration.Upsert, and with IDs ServiceRegistration.DeleteByID."""
+
+    node_id: str = ""
+    services: tuple[ServiceRegistration, ...] = ()
+    ids: tuple[str, ...] = msgspec.field(default=(), name="IDs")
 
 
 def _decoded(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
@@ -166,3 +176,32 @@ async def update_alloc(context: Context) -> Answer:
     own = [update for row, update in stored if row is not None and row.node_id == node.id]
     index = await server.reports.add(own) if own else view.index
     return json_answer(orjson.dumps({"Index": index}), index_header(index))
+
+
+async def upsert_services(context: Context) -> Answer:
+    """ServiceRegistration.Upsert: only of the node's own allocations."""
+    given = _decoded(context.body, ServicesRequest)
+    assert isinstance(given, ServicesRequest)
+    server: Server = context.server
+    node = authenticated(server.view(), given.node_id, _secret(context))
+    own = tuple(replace(one, node_id=node.id) for one in given.services if _is_own(server, node, one.alloc_id))
+    result = await server.propose(UpsertServices(now_ns=server.now_ns(), services=own))
+    return json_answer(orjson.dumps({"Index": result.index}), index_header(result.index))
+
+
+def _is_own(server: Server, node: Node, alloc_id: str) -> bool:
+    row = server.view().get(ALLOCATIONS, alloc_id)
+    return row is not None and row.node_id == node.id
+
+
+async def delete_services(context: Context) -> Answer:
+    """ServiceRegistration.DeleteByID: only what the node has registered."""
+    given = _decoded(context.body, ServicesRequest)
+    assert isinstance(given, ServicesRequest)
+    server: Server = context.server
+    view = server.view()
+    node = authenticated(view, given.node_id, _secret(context))
+    stored = ((one, view.get(SERVICE_REGISTRATIONS, one)) for one in given.ids)
+    ids = tuple(one for one, row in stored if row is not None and row.node_id == node.id)
+    result = await server.propose(DeleteServices(now_ns=server.now_ns(), ids=ids))
+    return json_answer(orjson.dumps({"Index": result.index}), index_header(result.index))

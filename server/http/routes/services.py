@@ -1,0 +1,93 @@
+"""Registered services (spec cluster §8; node-agent §13)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import orjson
+
+from yurt.fsm.commands_services import DeleteServices
+from yurt.fsm.errors import Refusal
+from yurt.fsm.store.schema import ALLOCATIONS, SERVICE_REGISTRATIONS
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.registration import ServiceRegistration
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header
+from yurt.server.http.pages import join, page
+from yurt.server.http.reads import Found
+from yurt.server.http.routes.allocations import LOOKUP
+from yurt.server.http.routes.lookup import check_uuid, missing
+
+_FORM = "failed to choose services: Parameter for choose must be in form '<number>|<key>'"
+
+
+def _encoded(context: Context, rows: Iterable[ServiceRegistration]) -> bytes:
+    store = context.server.machine.store
+    return join(store.encoded(SERVICE_REGISTRATIONS, one) for one in rows)
+
+
+def list_services(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/services: names with all their tags, by namespace."""
+    wanted = context.namespace
+    found: dict[str, dict[str, dict[str, None]]] = {}
+    for one in view.scan(SERVICE_REGISTRATIONS):
+        if wanted in ("*", one.namespace):
+            tags = found.setdefault(one.namespace, {}).setdefault(one.service_name, {})
+            tags.update(dict.fromkeys(one.tags or ()))
+    body = [
+        {
+            "Namespace": namespace,
+            "Services": [{"ServiceName": name, "Tags": list(tags)} for name, tags in sorted(services.items())],
+        }
+        for namespace, services in sorted(found.items())
+    ]
+    index = view.table_index(SERVICE_REGISTRATIONS)
+    return Found(orjson.dumps(body), index, ((SERVICE_REGISTRATIONS, None),))
+
+
+def read_service(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/service/:name: its registrations; `choose=N|KEY` picks N of them, the same ones for the same key."""
+    name = context.arguments[0]
+    if not name:
+        raise Refusal(400, "missing service name")
+    rows = sorted(view.find(SERVICE_REGISTRATIONS, "service", (context.namespace, name)), key=lambda one: one.id)
+    if choose := context.query.get("choose", ""):
+        rows = _chosen(rows, choose)
+    rows, token = page(rows, options, lambda one: one.id)
+    index = view.table_index(SERVICE_REGISTRATIONS)
+    return Found(_encoded(context, rows), index, ((SERVICE_REGISTRATIONS, None),), next_token=token)
+
+
+def _chosen(rows: list[ServiceRegistration], choose: str) -> list[ServiceRegistration]:
+    """By rendezvous hashing: who goes takes only its own share along."""
+    number, bar, key = choose.partition("|")
+    if not bar or not number.isdecimal():
+        raise Refusal(400, _FORM)
+    ordered = sorted(rows, key=lambda one: hashlib.sha256(f"{key}\0{one.id}".encode()).digest())
+    return ordered[: int(number)]
+
+
+async def delete_service(context: Context) -> Answer:
+    """DELETE /v1/service/:name/:id."""
+    parts = context.arguments[0].split("/")
+    if len(parts) > 2:
+        raise Refusal(400, "invalid URI")
+    if not parts[0]:
+        raise Refusal(400, "missing service name")
+    if len(parts) < 2 or not parts[1]:
+        raise Refusal(400, "missing service id")
+    server = context.server
+    command = DeleteServices(now_ns=server.now_ns(), ids=(parts[1],), namespace=context.namespace, name=parts[0])
+    result = await server.propose(command)
+    return Answer(200, b"", (index_header(result.index),))
+
+
+def allocation_services(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/allocation/:id/services."""
+    alloc_id = context.arguments[0]
+    check_uuid(alloc_id, LOOKUP)
+    watch = ((SERVICE_REGISTRATIONS, None), (ALLOCATIONS, alloc_id))
+    if view.get(ALLOCATIONS, alloc_id) is None:
+        return missing("allocation not found", 0, *watch)
+    rows = sorted(view.find(SERVICE_REGISTRATIONS, "alloc", alloc_id), key=lambda one: one.id)
+    return Found(_encoded(context, rows), max((one.modify_index for one in rows), default=0), watch)
