@@ -94,9 +94,15 @@ class RotatingLog:
 
 
 def started_at(pid: int) -> int:
-    """When a process began, in clock ticks since the machine did: with the PID it names a process for good. OSError."""
+    """When a process began, in clock ticks since the machine did: with the PID it names a process for good.
+
+    Raises OSError if there is none, or only what is left of it until its parent looks.
+    """
     with open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[19])
+        fields = file.read().rpartition(b")")[2].split()
+    if fields[0] in (b"Z", b"X"):
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return int(fields[19])
 
 
 def write_whole(path: str, body: bytes) -> None:

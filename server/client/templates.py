@@ -24,7 +24,7 @@ _PIPES: dict[str, Callable[[str], str]] = {
     "toLower": str.lower,
     "trimSpace": str.strip,
     "base64Encode": lambda text: base64.b64encode(text.encode()).decode(),
-    "base64Decode": lambda text: base64.b64decode(text).decode(),
+    "base64Decode": lambda text: base64.b64decode(text, validate=True).decode(),
     "toJSON": json.dumps,
 }
 

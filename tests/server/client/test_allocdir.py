@@ -1,0 +1,128 @@
+"""Directories of allocations: nothing outside of them can be reached (spec node-agent §9, §16)."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from yurt.fsm.errors import Refusal
+from yurt.server.client import files
+from yurt.server.client.allocdir import AllocDir, Escapes, Inside
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> AllocDir:
+    directory = AllocDir(tmp_path.resolve() / "allocs", "id")
+    directory.build()
+    task = directory.build_task("t", None)
+    (task.local / "file").write_text("inside")
+    (task.secrets / "key").write_text("secret")
+    (tmp_path / "outside").write_text("outside")
+    return directory
+
+
+def test_modes(made: AllocDir) -> None:
+    shown = {path: files.mode_text((made.path / path).stat().st_mode) for path in ("alloc/data", "t/local", "t/tmp")}
+    assert shown == {"alloc/data": "drwxrwxrwx", "t/local": "drwxrwxrwx", "t/tmp": "dtrwxrwxrwx"}
+    assert stat.S_IMODE((made.path / "t/secrets").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "alloc", "a/b", "../x", "a\0b"])
+def test_a_task_s_name_leads_nowhere_else(made: AllocDir, name: str) -> None:
+    with pytest.raises(Escapes):
+        made.task(name)
+
+
+@pytest.mark.parametrize("path", ["t/local/file", "/t/local/file", "t/../t/./local//file", "t/local/../local/file"])
+def test_paths_inside(made: AllocDir, path: str) -> None:
+    with Inside(made.path, path) as found:
+        assert found.parts == ["t", "local", "file"] and found.status.st_size == 6
+
+
+@pytest.mark.parametrize("path", ["..", "../outside", "t/../../outside", "/../..", "t/local/../../../../etc/passwd"])
+def test_paths_that_lead_out(made: AllocDir, path: str) -> None:
+    with pytest.raises(Escapes):
+        Inside(made.path, path)
+
+
+@pytest.mark.parametrize(
+    ("target", "is_inside"),
+    [
+        ("file", True), ("../local/file", True), ("{root}/t/local/file", True), ("link2", True),
+        ("/etc/passwd", False), ("../../../outside", False), ("../../../../outside", False), ("{root}x/file", False),
+        ("{root}/../../outside", False), ("self", False),
+    ],
+)  # fmt: skip
+def test_links_are_followed_inside_only(made: AllocDir, target: str, is_inside: bool) -> None:
+    local = made.path / "t/local"
+    (local / "link2").symlink_to("file")
+    (local / "self").symlink_to("self")
+    (local / "link").symlink_to(target.format(root=made.path))
+    if is_inside:
+        with Inside(made.path, "t/local/link") as found:
+            assert found.parts == ["t", "local", "file"]
+    else:
+        with pytest.raises((Escapes, OSError)):
+            Inside(made.path, "t/local/link")
+
+
+def test_a_link_to_a_secret_is_a_secret(made: AllocDir) -> None:
+    (made.path / "t/local/link").symlink_to("../secrets/key")
+    for path in ("t/secrets/key", "t/local/link", "/t/local/../secrets/key"):
+        with pytest.raises(Refusal, match="Reading secret file prohibited: t/secrets/key"):
+            files.open_file(made, path)
+
+
+def test_pipes_and_directories_are_not_read(made: AllocDir) -> None:
+    os.mkfifo(made.path / "t/local/pipe")
+    for path, text in (("t/local/pipe", "no regular file"), ("t/local", "is a directory"), ("", "must provide")):
+        with pytest.raises(Refusal, match=text):
+            files.open_file(made, path)
+
+
+def test_a_directory_that_is_swapped_for_a_link_gives_nothing_away(made: AllocDir) -> None:
+    """Whoever moves names while they are looked up gets an error at most."""
+    local = made.path / "t/local"
+    (local / "a").mkdir()
+    (local / "a/outside").write_text("inside")
+    ended = threading.Event()
+
+    def swap() -> None:
+        while not ended.is_set():
+            (local / "a").rename(local / "b")
+            (local / "a").symlink_to(made.path.parent.parent)
+            (local / "a").unlink()
+            (local / "b").rename(local / "a")
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        for _ in range(3000):
+            try:
+                with Inside(made.path, "t/local/a/outside") as found:
+                    fd = found.open()
+            except (Escapes, OSError):
+                continue
+            try:
+                assert os.read(fd, 100) == b"inside"
+            finally:
+                os.close(fd)
+    finally:
+        ended.set()
+        swapper.join()
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"", "text/plain; charset=utf-8"), (b"text \xc3\xa9\n", "text/plain; charset=utf-8"),
+        (b"\x00\x01", "application/octet-stream"), (b"\x89PNG\r\n\x1a\n\x00", "image/png"),
+        (b"\x1f\x8b\x08\x00", "application/x-gzip"),
+    ],
+)  # fmt: skip
+def test_content_types(head: bytes, kind: str) -> None:
+    assert files.content_type(head) == kind

@@ -1,0 +1,154 @@
+"""Artifacts: fetched, checked, unpacked, and nothing outside the task's directory is written (spec node-agent §13)."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yurt.server.client.artifacts import ArtifactError, fetch
+
+
+def tar_of(*entries: tuple[str, bytes | None]) -> bytes:
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w:gz") as archive:
+        for name, data in entries:
+            member = tarfile.TarInfo(name)
+            if data is None:
+                member.type, member.linkname = tarfile.SYMTYPE, "/etc"
+                archive.addfile(member)
+            else:
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return body.getvalue()
+
+
+def zip_of(**entries: bytes) -> bytes:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return body.getvalue()
+
+
+FILES = {
+    "/plain.txt": b"plain",
+    "/good.tar.gz": tar_of(("dir/a", b"A"), ("b", b"B")),
+    "/climbs.tar.gz": tar_of(("../../climbed", b"x")),
+    "/absolute.tar.gz": tar_of(("/tmp/yurt-absolute", b"x")),
+    "/link.tar.gz": tar_of(("link", None), ("link/x", b"x")),
+    "/good.zip": zip_of(**{"dir/a": b"A"}),
+    "/broken.zip": b"PK not a zip",
+}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves FILES; shows the headers at /headers."""
+
+    def do_GET(self) -> None:
+        body = self.headers.get("X-Key", "").encode() if self.path == "/headers" else FILES.get(self.path)
+        self.send_response(200 if body is not None else 404)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *_args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def get(task: Path, source: str, **fields: Any) -> None:
+    task.mkdir(exist_ok=True)
+    fetch(
+        {
+            "getter_source": source, "getter_options": None, "getter_headers": None, "getter_mode": "any",
+            "relative_dest": "local/", **fields,
+        },
+        task,
+    )  # fmt: skip
+
+
+def test_a_file_and_where_it_goes(tmp_path: Path, url: str) -> None:
+    task = tmp_path / "t"
+    get(task, f"{url}/plain.txt")
+    get(task, f"{url}/plain.txt", relative_dest="local/named", getter_mode="file")
+    get(task, f"{url}/good.tar.gz", relative_dest="local/kept", getter_options={"archive": "false"})
+    assert (task / "local/plain.txt").read_bytes() == (task / "local/named").read_bytes() == b"plain"
+    assert (task / "local/kept/good.tar.gz").read_bytes() == FILES["/good.tar.gz"]
+
+
+@pytest.mark.parametrize("name", ["good.tar.gz", "good.zip"])
+def test_archives_are_unpacked(tmp_path: Path, url: str, name: str) -> None:
+    get(tmp_path / "t", f"{url}/{name}")
+    assert (tmp_path / "t/local/dir/a").read_bytes() == b"A"
+
+
+def test_headers_are_sent(tmp_path: Path, url: str) -> None:
+    get(tmp_path / "t", f"{url}/headers", getter_headers={"X-Key": "secret"})
+    assert (tmp_path / "t/local/headers").read_bytes() == b"secret"
+
+
+@pytest.mark.parametrize("kind", ["sha256", "sha1", "md5", "sha512", ""])
+def test_checksums(tmp_path: Path, url: str, kind: str) -> None:
+    digest = hashlib.new(kind or "sha256", b"plain").hexdigest()
+    given = f"{kind}:{digest}" if kind else digest
+    get(tmp_path / "t", f"{url}/plain.txt", getter_options={"checksum": given})
+    get(tmp_path / "t", f"{url}/plain.txt?checksum={given}")
+    with pytest.raises(ArtifactError, match="Checksums did not match"):
+        get(
+            tmp_path / "t",
+            f"{url}/plain.txt",
+            getter_options={"checksum": given[:-1] + ("0" if given[-1] != "0" else "1")},
+        )
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "text"),
+    [
+        ("{url}/nothing", {}, "bad response code: 404"), ("file:///etc/passwd", {}, "only http and https"),
+        ("git::https://x/y", {}, "only http and https"), ("/etc/passwd", {}, "only http and https"),
+        ("http://127.0.0.1:9/x", {}, "connection refused"), ("{url}/broken.zip", {}, "zip"),
+        ("{url}/plain.txt", {"relative_dest": "../../x"}, "escapes"),
+        ("{url}/plain.txt", {"getter_options": {"checksum": "crc:12"}}, "unsupported checksum type"),
+        ("{url}/climbs.tar.gz", {}, "outside"), ("{url}/link.tar.gz", {}, ""),
+    ],
+)  # fmt: skip
+def test_what_is_refused(tmp_path: Path, url: str, source: str, fields: dict[str, Any], text: str) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        get(tmp_path / "t", source.format(url=url), **fields)
+    assert text in str(caught.value)
+    assert not (tmp_path / "climbed").exists() and not (tmp_path / "x").exists()
+
+
+def test_absolute_names_stay_inside(tmp_path: Path, url: str) -> None:
+    get(tmp_path / "t", f"{url}/absolute.tar.gz")
+    assert (tmp_path / "t/local/tmp/yurt-absolute").exists() and not Path("/tmp/yurt-absolute").exists()
+
+
+def test_a_link_of_the_task_is_not_written_through(tmp_path: Path, url: str) -> None:
+    task = tmp_path / "t"
+    (task / "local").mkdir(parents=True)
+    (tmp_path / "victim").write_text("kept")
+    (task / "local/plain.txt").symlink_to(tmp_path / "victim")
+    get(task, f"{url}/plain.txt")
+    assert (tmp_path / "victim").read_text() == "kept" and not (task / "local/plain.txt").is_symlink()
+    (task / "out").symlink_to(tmp_path)
+    with pytest.raises(ArtifactError, match="escapes"):
+        get(task, f"{url}/plain.txt", relative_dest="out/")
