@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from yurt.fsm import commands as c
 from yurt.fsm import commands_nodes as n
+from yurt.fsm import commands_services as s
 from yurt.fsm.structs.allocation import (
     AllocatedResources,
     Allocation,
@@ -22,6 +23,7 @@ from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.node import DrainStrategy, Node
 from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, AllocationStop, Placement
 from yurt.fsm.structs.policies import ReschedulePolicy
+from yurt.fsm.structs.registration import ServiceRegistration
 
 SEEDS = st.sampled_from(["s1", "s2", "s3"])
 nodes = st.sampled_from(["n1", "n2", "n3"])
@@ -39,6 +41,10 @@ reports = st.builds(
     n.AllocUpdate, id=allocs, node_id=nodes, deployment_status=health,
     client_status=st.sampled_from(["pending", "running", "complete", "failed", "unknown"]),
     task_states=st.sampled_from([None, {"t": TaskState(state="dead", failed=True, finished_at="2026-01-02T03:04:05Z")}]),
+)  # fmt: skip
+services = st.builds(
+    ServiceRegistration, id=st.sampled_from(["x", "y"]), alloc_id=allocs, node_id=nodes, namespace=st.just("default"),
+    service_name=st.sampled_from(["web", "db"]), job_id=st.just("web"), port=st.integers(0, 2),
 )  # fmt: skip
 placed = st.builds(
     Placement, job_version=st.integers(0, 3),
@@ -108,6 +114,11 @@ node_commands: dict[type[c.Command], st.SearchStrategy[Any]] = {
     n.SetAllocationHealth: st.builds(
         n.SetAllocationHealth, now_ns=times, deployment_id=deployments, eval_id=evals,
         healthy=st.sampled_from([(), ("a1",)]), unhealthy=st.sampled_from([(), ("a2",)]),
+    ),
+    s.UpsertServices: st.builds(s.UpsertServices, now_ns=times, services=st.lists(services, max_size=2).map(tuple)),
+    s.DeleteServices: st.builds(
+        s.DeleteServices, now_ns=times, ids=st.sampled_from([("x",), ("y", "z")]), namespace=st.just("default"),
+        name=st.sampled_from(["", "web"]),
     ),
 }  # fmt: skip
 
