@@ -1,4 +1,4 @@
-"""One server with an example job on it: `python -m yurt.deploy.quickstart`, Ctrl-C ends it.
+"""One server, a node too, with a job that runs on it: `python -m yurt.deploy.quickstart`, Ctrl-C ends it.
 
 The state stays in the data directory (yurt-data/quickstart), so that the next start finds the job again.
 """
@@ -16,6 +16,27 @@ import click
 
 START_SECONDS_MAX = 20.0
 
+HELLO = {
+    "Job": {
+        "ID": "hello",
+        "TaskGroups": [
+            {
+                "Name": "main",
+                "Tasks": [
+                    {
+                        "Name": "clock",
+                        "Driver": "raw_exec",
+                        "Config": {
+                            "command": "/bin/sh",
+                            "args": ["-c", 'while true; do echo "$NOMAD_ALLOC_NAME says $(date +%T)"; sleep 1; done'],
+                        },
+                        "Resources": {"CPU": 50, "MemoryMB": 20},
+                    }
+                ],
+            }
+        ],
+    }
+}
 EXAMPLE = {
     "Job": {
         "ID": "example",
@@ -23,7 +44,17 @@ EXAMPLE = {
         "Meta": {"owner": "quickstart"},
         "ParameterizedJob": {"Payload": "optional", "MetaOptional": ["who"]},
         "TaskGroups": [
-            {"Name": "main", "Tasks": [{"Name": "hello", "Driver": "raw_exec", "Config": {"command": "/bin/echo"}}]}
+            {
+                "Name": "main",
+                "Tasks": [
+                    {
+                        "Name": "greet",
+                        "Driver": "raw_exec",
+                        "Config": {"command": "/bin/echo", "args": ["hello, ${NOMAD_META_who}"]},
+                        "Resources": {"CPU": 50, "MemoryMB": 20},
+                    }
+                ],
+            }
         ],
     }
 }
@@ -47,6 +78,17 @@ def wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
         time.sleep(0.1)  # a server does not tell when it is ready: it is asked
 
 
+def first_lines(address: str) -> str:
+    """What the process of the job has written, as soon as there is something."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        log = yurt("alloc", "logs", "-job", "hello", address=address).stdout.decode()
+        if log:
+            return log
+        time.sleep(0.2)
+    raise click.ClickException("the job's process does not run: yurt job status hello")
+
+
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), default=Path("yurt-data/quickstart"))
 @click.option("--http-port", type=int, default=4646, help="Port of the HTTP API.")
@@ -63,10 +105,13 @@ def main(directory: Path, http_port: int, rpc_port: int) -> None:
     address = f"http://127.0.0.1:{http_port}"
     try:
         wait_until_ready(server, address)
-        registered = yurt("job", "run", "-detach", "-", address=address, given=json.dumps(EXAMPLE).encode())
-        if registered.returncode != 0:
-            raise click.ClickException(registered.stderr.decode())
+        for job in (EXAMPLE, HELLO):
+            registered = yurt("job", "run", "-detach", "-", address=address, given=json.dumps(job).encode())
+            if registered.returncode != 0:
+                raise click.ClickException(registered.stderr.decode())
+        log = first_lines(address)
         click.echo(yurt("job", "status", address=address).stdout.decode())
+        click.echo(f"The process of job hello writes (yurt alloc logs -f -job hello):\n{log}")
         click.echo(
             f"Yurt serves {address}; try: curl {address}/v1/jobs?pretty\nCtrl-C stops it; the state stays in {data}"
         )

@@ -80,7 +80,7 @@ def make_agent(
         region=config.region,
         host=dict(os.environ),
         kill_timeout_max_ns=nanoseconds(client.max_kill_timeout),
-        ends_with_agent=config.dev and not config.data_dir,
+        ends_with_agent=config.dev,
         remote_exec=not client.disable_remote_exec,
     )
     return NodeAgent(surroundings, Operations(send, identity), chance=chance, learn=learn, dev=config.dev)
