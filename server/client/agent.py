@@ -12,6 +12,7 @@ from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.allocation import Allocation
 from yurt.server.client.alloc_runner import AllocRunner, ended_elsewhere
 from yurt.server.client.allocdir import AllocDir
+from yurt.server.client.collector import to_collect, usage_of
 from yurt.server.client.registrar import Registrar
 from yurt.server.client.reports import Reports
 from yurt.server.client.saved import SavedAllocs
@@ -51,7 +52,7 @@ class NodeAgent:
     def start(self) -> None:
         """Begin; everything runs in the present loop."""
         loop = asyncio.get_running_loop()
-        works = (self._life(), self._reports.run(), self._registrar.run())
+        works = (self._life(), self._reports.run(), self._registrar.run(), self._collect_often())
         self._tasks = [loop.create_task(work) for work in works]
 
     async def stop(self) -> None:
@@ -199,7 +200,26 @@ class NodeAgent:
 
     async def collect(self, runner: AllocRunner) -> None:
         """Remove the directories of an allocation that has ended; that it was here is still known."""
+        runner.is_collected = True
         await self._destroyed(runner)
+
+    async def _collect_often(self) -> None:
+        limits = self.surroundings.limits
+        while True:
+            await asyncio.sleep(limits.interval_seconds)
+            await self.collect_what_is_too_much()
+
+    async def collect_what_is_too_much(self) -> None:
+        """Keep so many allocations' directories, and fewer when the volume is full."""
+        kept = [one for one in self.runners.values() if not one.is_collected]
+        usage = await asyncio.to_thread(usage_of, self.surroundings.alloc_dir)
+        for runner in to_collect(
+            self.surroundings.limits, len(kept), [one for one in kept if one.ended.is_set()], usage
+        ):
+            log.info(
+                "the directories of an allocation that has ended are removed", extra={"alloc": runner.allocation.id}
+            )
+            await self.collect(runner)
 
     async def _destroyed(self, runner: AllocRunner) -> None:
         await runner.ended.wait()

@@ -73,6 +73,8 @@ class AllocRunner:
         self._exceeded = False
         self._restarting: set[asyncio.Task[None]] = set()
         self.ended = asyncio.Event()
+        self.ended_at = 0.0
+        self.is_collected = False
 
     # --- what the agent does with it
 
@@ -285,6 +287,7 @@ class AllocRunner:
                 runner.may_run.clear()
         if all(state.state == DEAD for state in states.values()) and not self.ended.is_set():
             self.ended.set()
+            self.ended_at = time.time()
             self._offers.stop_all()
             if self._limit is not None:
                 self._limit.cancel()

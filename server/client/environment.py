@@ -33,8 +33,11 @@ def clean(name: str) -> str:
 class Environment:
     """The variables of a task, and interpolation over them and the node."""
 
-    def __init__(self, variables: dict[str, str], names: Mapping[str, str]) -> None:
+    def __init__(
+        self, variables: dict[str, str], names: Mapping[str, str], inherited: frozenset[str] = frozenset()
+    ) -> None:
         self.variables, self.names = variables, names
+        self.inherited = inherited  # names of variables that are the agent's own
 
     def text(self, text: str) -> str:
         """The text with every `${…}` that is known replaced; the others stay as they are."""
@@ -82,7 +85,8 @@ def environment(
     variables = {name: value for name, value in host.items() if name not in DENIED}
     variables.update(present)
     variables.update({name: known.text(value) for name, value in (task.env or {}).items()})
-    return Environment(variables, names)
+    inherited = frozenset(set(host) - set(present) - set(task.env or {}))
+    return Environment(variables, names, inherited)
 
 
 def node_names(node: Node, region: str) -> dict[str, str]:

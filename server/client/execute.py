@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from yurt.server.client import tty_start
+from yurt.server.client import namespaces, tty_start
 from yurt.server.client.drivers.base import DriverError, TaskStart
 from yurt.server.client.drivers.raw_exec import identity_of
 
@@ -49,13 +49,17 @@ class Session:
     async def start(self) -> None:
         """Start the process; raises DriverError."""
         name = self._command[0]
-        found = self._found(name)
-        user = identity_of(self._task.user)
+        inside = self._task.inside
+        found = name if inside is not None else self._found(name)
+        user = identity_of(self._task.user) if inside is None else None
         options: dict[str, Any] = {"env": dict(self._task.env), "cwd": self._task.directory, "start_new_session": True}
         if user is not None:
             options |= {"user": user["uid"], "group": user["gid"], "extra_groups": user["groups"]}
         opened = self._terminal(options) if self._tty else self._pipes(options)
         command = [found, *self._command[1:]]
+        if inside is not None:
+            enter = [sys.executable, "-I", "-S", namespaces.__file__, "enter", str(inside[0])]
+            command = [*enter, orjson.dumps(inside[1]).decode(), *command]
         if self._tty:
             command = [sys.executable, "-I", "-S", tty_start.__file__, *command]
         try:

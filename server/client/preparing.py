@@ -66,6 +66,7 @@ class Preparation:
             id=f"{allocation.id}/{task.name}",
             config=env.within(task.config or {}),
             env=env.variables,
+            inherited=env.inherited,
             user=task.user,
             directory=made.path,
             state=self._surroundings.state_dir / "tasks" / allocation.id / task.name,

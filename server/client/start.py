@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from yurt.server.client.agent import NodeAgent
+from yurt.server.client.collector import Limits
 from yurt.server.client.drivers.base import Driver
+from yurt.server.client.drivers.exec import ExecDriver
 from yurt.server.client.drivers.mock import MockDriver
 from yurt.server.client.drivers.raw_exec import RawExecDriver
 from yurt.server.client.fingerprint import fingerprint
@@ -39,7 +41,8 @@ def drivers(config: AgentConfig) -> dict[str, Driver]:
     enabled = bool(given.get("enabled", config.dev))
     denied = tuple(str(one) for one in given.get("denied_envvars", ()))
     known: dict[str, Driver] = {}
-    for driver in (MockDriver(), RawExecDriver(enabled=enabled, denied=denied)):
+    shown = dict(config.client.chroot_env) or None
+    for driver in (MockDriver(), RawExecDriver(enabled=enabled, denied=denied), ExecDriver(shown=shown)):
         known[driver.name] = driver
     for entry in entry_points(group="yurt.drivers"):
         other: Driver = entry.load()(plugin_config(config, entry.name))
@@ -82,6 +85,13 @@ def make_agent(
         kill_timeout_max_ns=nanoseconds(client.max_kill_timeout),
         ends_with_agent=config.dev,
         remote_exec=not client.disable_remote_exec,
+        limits=Limits(
+            interval_seconds=nanoseconds(client.gc_interval) / 1e9,
+            parallel=client.gc_parallel_destroys,
+            allocations=client.gc_max_allocs,
+            disk_percent=client.gc_disk_usage_threshold,
+            inode_percent=client.gc_inode_usage_threshold,
+        ),
     )
     return NodeAgent(surroundings, Operations(send, identity), chance=chance, learn=learn, dev=config.dev)
 

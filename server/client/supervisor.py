@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import importlib.util
 import json
 import os
 import selectors
@@ -121,38 +122,74 @@ def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def _become(spec: dict[str, Any], streams: tuple[int, int], report: int, parent: int) -> NoReturn:
-    """In the child: become the task, or say why not."""
+def _prepare(spec: dict[str, Any], streams: tuple[int, int]) -> None:
+    """In the child: a session, streams and signals of its own."""
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(streams[0], 1)
+    os.dup2(streams[1], 2)
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if spec.get("oom_score_adj"):
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(spec["oom_score_adj"]))
+    if spec.get("cgroup"):
+        with open(f"{spec['cgroup']}/cgroup.procs", "w") as file:
+            file.write("0")
+
+
+def _execute(spec: dict[str, Any], report: int) -> NoReturn:
+    """Become the task's command, or say why not."""
     try:
-        os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(streams[0], 1)
-        os.dup2(streams[1], 2)
-        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        if spec.get("oom_score_adj"):
-            with open("/proc/self/oom_score_adj", "w") as file:
-                file.write(str(spec["oom_score_adj"]))
-        if spec.get("cgroup"):
-            with open(f"{spec['cgroup']}/cgroup.procs", "w") as file:
-                file.write("0")
         if spec.get("user"):
             user = spec["user"]
             os.setgroups(user["groups"])
             os.setgid(user["gid"])
             os.setuid(user["uid"])
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which clears it
-        if os.getppid() != parent:
-            os._exit(137)
         os.umask(0o022)
         os.chdir(spec["directory"])
         os.execve(spec["command"], [spec["command"], *spec["args"]], spec["env"])  # noqa: S606 (this is what it is for)
     except OSError as error:
         os.write(report, f"{error.errno} {error.strerror}".encode())
+    os._exit(127)
+
+
+def _become(spec: dict[str, Any], streams: tuple[int, int], report: int, parent: int) -> NoReturn:
+    """In the child: become the task, or with isolation the first process of its namespaces."""
+    try:
+        _prepare(spec, streams)
+        if not spec.get("isolation"):
+            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(137)
+            _execute(spec, report)
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the kernel then ends all of the namespace
+
+        def release() -> None:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+            for fd in (*streams, report):
+                os.close(fd)
+
+        _namespaces().confine(spec["isolation"], lambda: _execute(spec, report), release)
+    except OSError as error:
+        os.write(report, f"{error.errno or 0} {error.strerror or error}".encode())
     except Exception as error:  # noqa: BLE001 (the border of a process: nothing may come back from here)
         os.write(report, f"0 {error}".encode())
     os._exit(127)
+
+
+def _namespaces() -> Any:
+    """The module beside this one, which is found by its path: nothing is on the module path here."""
+    where = os.path.join(os.path.dirname(os.path.abspath(__file__)), "namespaces.py")
+    spec = importlib.util.spec_from_file_location("namespaces", where)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Supervisor:
@@ -177,6 +214,9 @@ class Supervisor:
         out, err = (self._pipe(stream) for stream in ("stdout", "stderr"))
         report, told = os.pipe2(os.O_CLOEXEC)
         own = os.getpid()
+        if self._spec.get("isolation"):
+            namespaces = _namespaces()
+            namespaces.unshare(namespaces.CLONE_NEWPID)  # for the children; the first is the namespace's first process
         self._pid = os.fork()
         if self._pid == 0:
             _become(self._spec, (out, err), told, own)
@@ -216,6 +256,8 @@ class Supervisor:
                 deadline = time.monotonic() + DRAIN_SECONDS
         self._kill_left()
         code, number = _decoded(self._status)
+        if self._spec.get("isolation") and 128 < code < 128 + signal.NSIG and not number:
+            number = code - 128  # told so by the first process, which a signal cannot end
         write_whole(
             self._spec["exit_file"], json.dumps({"exit_code": code, "signal": number, "oom": self._oom()}).encode()
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from yurt.fsm.structs.node import Node
+from yurt.server.client.collector import Limits
 from yurt.server.client.drivers.base import Driver
 from yurt.server.client.registrar import Registrar
 
@@ -30,3 +31,4 @@ class Surroundings:
     ends_with_agent: bool = False
     remote_exec: bool = True
     registrar: Registrar | None = None
+    limits: Limits = field(default_factory=Limits)

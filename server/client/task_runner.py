@@ -121,9 +121,11 @@ class TaskRunner:
         """How the running task was started; raises `NotRunning`, and DriverError if it is only pretended."""
         if self.state.state != RUNNING or self._handle is None:
             raise NotRunning
-        if self._handle.saved() is None:
+        saved = self._handle.saved()
+        if saved is None:
             raise DriverError(f'driver "{self.task.driver}" runs no commands beside its tasks')
-        return self._preparing.describe()
+        assert self._driver is not None
+        return self._driver.beside(self._preparing.describe(), saved)
 
     def interpolated(self, text: str) -> str:
         """A text with what the task's environment says in place of its references."""

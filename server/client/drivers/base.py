@@ -65,6 +65,8 @@ class TaskStart:
     logs: Logs | None
     memory_bytes: int = 0
     cpu_shares: int = 0
+    inherited: frozenset[str] = frozenset()  # names in `env` that are the agent's own
+    inside: tuple[int, dict[str, Any]] | None = None  # of a running isolated task: its first process and its user
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,9 @@ class Driver(Protocol):
 
     async def start(self, task: TaskStart) -> Handle:
         """Start a task; raises `DriverError`."""
+
+    def beside(self, task: TaskStart, saved: dict[str, Any]) -> TaskStart:
+        """How a command beside a running task is run: with which environment, and where."""
 
     async def recover(self, saved: dict[str, Any]) -> Handle | None:
         """The task that an earlier agent started; None if it cannot be found."""

@@ -129,6 +129,10 @@ class MockDriver:
             raise DriverError(decoded["start_error"], recoverable=decoded["start_error_recoverable"])
         return MockHandle(decoded, task)
 
+    def beside(self, task: TaskStart, saved: dict[str, Any]) -> TaskStart:
+        """Never asked for: nothing runs."""
+        return task
+
     async def recover(self, saved: dict[str, Any]) -> MockHandle | None:
         """Pretended tasks end with their agent."""
         return None

@@ -31,7 +31,7 @@ KEYS = {
     "cgroup_v2_override": "text", "cgroup_v1_override": "map",
 }  # fmt: skip
 START_SECONDS, EXIT_SECONDS = 20.0, 15.0
-_FAILED = "failed to launch command with executor: rpc error: code = Unknown desc = "
+FAILED = "failed to launch command with executor: rpc error: code = Unknown desc = "
 
 
 def signal_number(name: str) -> int:
@@ -71,7 +71,7 @@ def find_command(name: str, directory: Path, path: str) -> str:
             return name
     elif found := shutil.which(name, path=path):
         return found
-    raise DriverError(f'{_FAILED}binary "{name}" could not be found')
+    raise DriverError(f'{FAILED}binary "{name}" could not be found')
 
 
 class RawHandle:
@@ -162,6 +162,41 @@ def _exit_result(path: Path) -> ExitResult:
     return ExitResult(told["exit_code"], told["signal"], oom_killed=bool(told.get("oom")))
 
 
+async def launch(task: TaskStart, spec: dict[str, Any]) -> RawHandle:
+    """Start what the spec says under a supervisor; raises `DriverError`."""
+    task.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    logs = task.logs
+    whole = {
+        **spec,
+        "exit_file": str(task.state / f"exit-{time.time_ns()}"),
+        "logs": None
+        if logs is None
+        else {"directory": str(logs.directory), "task": logs.task, "files": logs.files, "bytes": logs.bytes},
+    }
+    told = await _supervise(whole)
+    isolated = {"user": spec["user"]} if spec.get("isolation") else {}
+    handle = await recovered({**told, **isolated, "exit_file": whole["exit_file"]})
+    if handle is None:
+        raise DriverError("the task's supervisor ended at once", recoverable=True)
+    return handle
+
+
+async def recovered(saved: dict[str, Any]) -> RawHandle | None:
+    """The supervisor if it still runs, or what it left behind when it ended."""
+    try:
+        fd = os.pidfd_open(saved["supervisor"])
+    except OSError:
+        return _finished(saved)
+    try:
+        began = supervisor.started_at(saved["supervisor"])
+    except OSError:
+        began = -1
+    if began != saved["supervisor_start"]:
+        os.close(fd)
+        return _finished(saved)
+    return RawHandle(saved, fd)
+
+
 class RawExecDriver:
     """The driver."""
 
@@ -186,43 +221,25 @@ class RawExecDriver:
         if not self._enabled:
             raise DriverError("raw_exec is disabled on this node")
         denied = {*self._denied, *config["denied_envvars"]}
-        task.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        exit_file = task.state / f"exit-{time.time_ns()}"
-        spec = {
-            "command": find_command(config["command"], task.directory, os.environ.get("PATH", os.defpath)),
-            "args": config["args"],
-            "env": {name: value for name, value in task.env.items() if name not in denied},
-            "directory": config["work_dir"] or str(task.directory),
-            "user": identity_of(task.user),
-            "oom_score_adj": config["oom_score_adj"],
-            "exit_file": str(exit_file),
-            "logs": None,
-        }
-        if task.logs is not None:
-            logs = task.logs
-            spec["logs"] = {
-                "directory": str(logs.directory), "task": logs.task, "files": logs.files, "bytes": logs.bytes,
-            }  # fmt: skip
-        told = await _supervise(spec)
-        handle = await self.recover({**told, "exit_file": str(exit_file)})
-        if handle is None:
-            raise DriverError("the task's supervisor ended at once", recoverable=True)
-        return handle
+        return await launch(
+            task,
+            {
+                "command": find_command(config["command"], task.directory, os.environ.get("PATH", os.defpath)),
+                "args": config["args"],
+                "env": {name: value for name, value in task.env.items() if name not in denied},
+                "directory": config["work_dir"] or str(task.directory),
+                "user": identity_of(task.user),
+                "oom_score_adj": config["oom_score_adj"],
+            },
+        )
+
+    def beside(self, task: TaskStart, saved: dict[str, Any]) -> TaskStart:
+        """As the task itself."""
+        return task
 
     async def recover(self, saved: dict[str, Any]) -> RawHandle | None:
-        """The supervisor if it still runs, or what it left behind when it ended."""
-        try:
-            fd = os.pidfd_open(saved["supervisor"])
-        except OSError:
-            return _finished(saved)
-        try:
-            began = supervisor.started_at(saved["supervisor"])
-        except OSError:
-            began = -1
-        if began != saved["supervisor_start"]:
-            os.close(fd)
-            return _finished(saved)
-        return RawHandle(saved, fd)
+        """The task that an earlier agent started, if it can be found."""
+        return await recovered(saved)
 
 
 def _finished(saved: dict[str, Any]) -> RawHandle | None:
@@ -251,5 +268,5 @@ async def _supervise(spec: dict[str, Any]) -> dict[str, Any]:
         raise DriverError("the task's supervisor said nothing", recoverable=True) from None
     if "error" in told:
         what = "no such file or directory" if told.get("errno") == errno.ENOENT else str(told["error"]).lower()
-        raise DriverError(f"{_FAILED}fork/exec {spec['command']}: {what}")
+        raise DriverError(f"{FAILED}fork/exec {spec['command']}: {what}")
     return told
