@@ -11,6 +11,7 @@ from yurt.server.cli import (
     job_periodic,
     job_plan,
     job_read,
+    job_restart,
     job_rollout,
     job_scaling,
     job_tag,
@@ -44,5 +45,6 @@ for command in (
     job_rollout.deployments,
     job_rollout.promote,
     alloc_exec.action,
+    job_restart.restart,
 ):
     job.add_command(command)

@@ -24,11 +24,10 @@ def node() -> None:
 def resolve(client: Client, given: str, *, own: bool = False) -> str:
     """The ID of the one node that a prefix names; with `own` that of the asked agent."""
     if own:
-        nodes = client.get("/v1/nodes")
-        if len(nodes) == 1:
-            only: str = nodes[0]["ID"]
-            return only
-        fail("Error: -self needs a cluster of one node; give the node's ID")
+        told = client.get("/v1/agent/self")["stats"].get("client", {}).get("node_id")
+        if told:
+            return str(told)
+        fail("Error: the asked agent is no node; give a node's ID")
     if not given:
         fail("Error: give the ID of a node")
     return only_match(client, "/v1/nodes", given, "node", _listing)
@@ -47,12 +46,15 @@ def _listing(nodes: list[dict[str, Any]], verbose: bool = False) -> str:
 
 @node.command()
 @click.argument("node_id", required=False, default="")
-@click.option("--self", "own", is_flag=True, help="The only node of the cluster.")
+@click.option("--self", "own", is_flag=True, help="The node of the asked agent.")
 @click.option("--filter", "expression", default="", help="Show the nodes that this expression fits.")
+@click.option("--stats", "with_stats", is_flag=True, help="With what the machine uses now.")
 @as_json
 @verbose
 @api
-def status(client: Client, node_id: str, own: bool, expression: str, as_json: bool, verbose: bool) -> None:
+def status(
+    client: Client, node_id: str, own: bool, expression: str, with_stats: bool, as_json: bool, verbose: bool
+) -> None:
     """Show all nodes, or one of them with its resources, events and allocations."""
     if not node_id and not own:
         nodes = client.get("/v1/nodes", filter=expression)
@@ -69,6 +71,8 @@ def status(client: Client, node_id: str, own: bool, expression: str, as_json: bo
     allocations = client.get(f"/v1/node/{found}/allocations")
     click.echo(_overview(one, verbose))
     click.echo("\n" + paint("Allocated Resources", "white", bold=True) + "\n" + _resources(one, allocations))
+    if with_stats:
+        click.echo("\n" + paint("Host Resource Utilization", "white", bold=True) + "\n" + _usage(client, found))
     click.echo("\n" + paint("Node Events", "white", bold=True) + "\n" + _events(one))
     click.echo("\n" + paint("Allocations", "white", bold=True) + "\n" + _allocations(allocations, verbose))
     if verbose:
@@ -109,6 +113,22 @@ def _resources(one: dict[str, Any], allocations: list[dict[str, Any]]) -> str:
     units = ("MHz", "MiB", "MiB")
     row = [f"{a}/{b} {unit}" for a, b, unit in zip(used, whole, units, strict=True)]
     return table(("CPU", "Memory", "Disk"), [row])
+
+
+def _usage(client: Client, node_id: str) -> str:
+    """What the machine uses at the moment: the second look tells, the first one counts from its start."""
+    client.get("/v1/client/stats", node_id=node_id)
+    time.sleep(POLL_SECONDS)
+    found = client.get("/v1/client/stats", node_id=node_id)
+    cores, memory, disk = found["CPU"], found["Memory"], found["AllocDirStats"]
+    share = sum(core["TotalPercent"] for core in cores) / len(cores) if cores else 0.0
+    row = (
+        f"{share:.1f} % of {len(cores)} cores",
+        f"{memory['Used'] >> 20}/{memory['Total'] >> 20} MiB",
+        f"{disk['Used'] >> 20}/{disk['Size'] >> 20} MiB",
+        f"{found['Uptime']} s",
+    )
+    return table(("CPU", "Memory", "Disk of the allocations", "Uptime"), [row])
 
 
 def _events(one: dict[str, Any]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
+
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.server.client.agent import NodeAgent
 from yurt.server.config.agent import AgentConfig
 from yurt.server.http import websocket
-from yurt.server.http.context import Answer, Context, text
+from yurt.server.http.context import Answer, Context, json_answer, text
 from yurt.server.http.exchange import read_body, send_answer
 from yurt.server.http.proxy import PROXIED, Target, proxied
 from yurt.server.http.route import JOB_BYTES_MAX
@@ -79,6 +81,8 @@ class NodeApp:
     async def _answer(self, context: Context) -> Answer:
         if context.path == "/v1/agent/health":
             return text(200, '{"client":{"message":"ok","ok":true}}')
+        if context.path == "/v1/agent/self":
+            return json_answer(orjson.dumps(self._self()))
         found = find(context.path) if context.path.startswith(OWN) else None
         if found is not None:
             route, context.arguments = found
@@ -92,6 +96,20 @@ class NodeApp:
         if target is None:
             return text(500, "No servers are known")
         return await proxied(context, target)
+
+    def _self(self) -> dict[str, Any]:
+        config, node = self._server.config, self._agent.node
+        shown = {
+            "BindAddr": config.bind_addr,
+            "Client": {"Enabled": True},
+            "DataDir": config.data_dir,
+            "Datacenter": node.datacenter,
+            "NodeName": node.name,
+            "Region": config.region,
+            "Server": {"Enabled": False},
+        }
+        stats = {"client": {"node_id": node.id, "num_allocations": str(len(self._agent.runners))}}
+        return {"config": shown, "member": {"Name": node.name}, "stats": stats}
 
     def end_waiting(self) -> None:
         """Nobody waits here: servers do."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from yurt.server.client.agent import NodeAgent
+from yurt.server.client.cgroups import Cgroups
 from yurt.server.client.collector import Limits
 from yurt.server.client.drivers.base import Driver
 from yurt.server.client.drivers.exec import ExecDriver
@@ -42,7 +43,9 @@ def drivers(config: AgentConfig) -> dict[str, Driver]:
     denied = tuple(str(one) for one in given.get("denied_envvars", ()))
     known: dict[str, Driver] = {}
     shown = dict(config.client.chroot_env) or None
-    for driver in (MockDriver(), RawExecDriver(enabled=enabled, denied=denied), ExecDriver(shown=shown)):
+    cgroups = Cgroups(config.client.cgroup_parent or "nomad.slice")
+    raw = RawExecDriver(enabled=enabled, denied=denied, cgroups=cgroups)
+    for driver in (MockDriver(), raw, ExecDriver(shown=shown, cgroups=cgroups)):
         known[driver.name] = driver
     for entry in entry_points(group="yurt.drivers"):
         other: Driver = entry.load()(plugin_config(config, entry.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -81,7 +82,7 @@ class App:
         path: str = scope["path"]
         raw: bytes = scope.get("raw_path") or path.encode()
         if (b"//" in raw or b"/../" in raw or b"/./" in raw) and path.startswith("/"):
-            await self._send(scope, send, Answer(307, b"", ((b"location", _cleaned(raw, scope["query_string"])),)))
+            await self._send(scope, send, _redirected(_cleaned(raw, scope["query_string"])))
             return
         if not path.startswith("/v1/") or path == "/v1/job":
             await self._fallback(scope, receive, send)
@@ -125,6 +126,11 @@ class App:
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def _redirected(location: bytes) -> Answer:
+    link = b'<a href="%b">Temporary Redirect</a>.\n\n' % html.escape(location.decode("latin-1")).encode("latin-1")
+    return Answer(307, link, ((b"content-type", b"text/html; charset=utf-8"), (b"location", location)))
 
 
 def _cleaned(raw: bytes, query: bytes) -> bytes:

@@ -201,6 +201,12 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
         Route("/v1/service/:name", "read-job", get=services.read_service, delete=services.delete_service),
     ),
     *CLIENT_PREFIXES,
+    ("/v1/operator/raft/", Route("/v1/operator/raft/:other", "operator:read", wrong_method=404, local=True)),
+    ("/v1/operator/keyring/", Route("/v1/operator/keyring/:other", "operator:read", local=True)),
+    (
+        "/v1/agent/keyring/",
+        Route("/v1/agent/keyring/:other", "agent:write", getter=client.no_such_resource, local=True),
+    ),
 )  # fmt: skip
 # Endings of paths that begin like one of the above.
 ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {

@@ -349,7 +349,11 @@ def test_the_command_line(shared: Pair, sleeper: str) -> None:
     assert yurt("job", "action", "-job", "sleeper", "-i=false", "greet", code=3) == "hi t\n"
     yurt("alloc", "exec", "-i=false", sleeper[:8], "/no/such", code=1)
     yurt("alloc", "restart", alloc[:8], "t")
-    yurt("alloc", "signal", "-s", "SIGUSR1", "-task", "t", sleeper[:8])
+    assert "wordy.g[0]  restarted" in yurt("job", "restart", "-batch-size", "50%", "wordy")
+    yurt("job", "restart", "-reschedule", "-all-tasks", "wordy", code=1)
+    shown = yurt("node", "status", "-stats", "-address", f"http://127.0.0.1:{shared.node.http_port}", "-self")
+    assert "Host Resource Utilization" in shown and "of the allocations" in shown
+    yurt("alloc", "signal", "-s", "SIGCONT", "-task", "t", sleeper[:8])
     followed = subprocess.Popen(
         [sys.executable, "-m", "yurt.server.cli", "alloc", "logs", "-f", "-job", "wordy"], stdout=subprocess.PIPE,
         env={**os.environ, "NOMAD_ADDR": f"http://127.0.0.1:{shared.server.http_port}"}, text=True,

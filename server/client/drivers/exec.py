@@ -17,6 +17,7 @@ from typing import Any
 from yurt.fsm.structs.node import Driver as DriverInfo
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.client import namespaces
+from yurt.server.client.cgroups import Cgroups
 from yurt.server.client.drivers.base import ConfigError, DriverError, TaskStart
 from yurt.server.client.drivers.config import decode_config
 from yurt.server.client.drivers.raw_exec import FAILED, RawHandle, identity_of, launch, recovered
@@ -47,7 +48,8 @@ class ExecDriver:
 
     name = "exec"
 
-    def __init__(self, *, shown: dict[str, str] | None = None) -> None:
+    def __init__(self, *, shown: dict[str, str] | None = None, cgroups: Cgroups | None = None) -> None:
+        self._cgroups = cgroups
         self._shown = shown or {path: path for path in SHOWN}
         self._refusal = refusal()
 
@@ -89,6 +91,7 @@ class ExecDriver:
                 "oom_score_adj": config["oom_score_adj"],
                 "isolation": {"root": str(task.directory), "shown": self._shown, "shared": str(shared)},
             },
+            self._cgroups,
         )
 
     def _environment(self, task: TaskStart, shared: Path) -> dict[str, str]:

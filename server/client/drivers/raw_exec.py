@@ -23,6 +23,7 @@ from typing import Any
 from yurt.fsm.structs.node import Driver as DriverInfo
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.client import supervisor
+from yurt.server.client.cgroups import Cgroups
 from yurt.server.client.drivers.base import DriverError, ExitResult, TaskStart, Usage
 from yurt.server.client.drivers.config import decode_config
 
@@ -162,12 +163,16 @@ def _exit_result(path: Path) -> ExitResult:
     return ExitResult(told["exit_code"], told["signal"], oom_killed=bool(told.get("oom")))
 
 
-async def launch(task: TaskStart, spec: dict[str, Any]) -> RawHandle:
+async def launch(task: TaskStart, spec: dict[str, Any], cgroups: Cgroups | None) -> RawHandle:
     """Start what the spec says under a supervisor; raises `DriverError`."""
+    name = task.id.replace("/", ".")
+    memory, cpu = task.memory_bytes, task.cpu_shares
+    group = cgroups.make(name, memory_bytes=memory, cpu_shares=cpu) if cgroups is not None else ""
     task.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     logs = task.logs
     whole = {
         **spec,
+        "cgroup": group,
         "exit_file": str(task.state / f"exit-{time.time_ns()}"),
         "logs": None
         if logs is None
@@ -202,8 +207,8 @@ class RawExecDriver:
 
     name = "raw_exec"
 
-    def __init__(self, *, enabled: bool, denied: tuple[str, ...] = ()) -> None:
-        self._enabled, self._denied = enabled, denied
+    def __init__(self, *, enabled: bool, denied: tuple[str, ...] = (), cgroups: Cgroups | None = None) -> None:
+        self._enabled, self._denied, self._cgroups = enabled, denied, cgroups
 
     def fingerprint(self) -> DriverInfo:
         """There if it is enabled."""
@@ -231,6 +236,7 @@ class RawExecDriver:
                 "user": identity_of(task.user),
                 "oom_score_adj": config["oom_score_adj"],
             },
+            self._cgroups,
         )
 
     def beside(self, task: TaskStart, saved: dict[str, Any]) -> TaskStart:

@@ -181,6 +181,9 @@ async def agent_self(context: Context) -> Answer:
         "raft": server.engine.stats(),
         "runtime": {"kernel.name": "linux", "version": "python"},
     }
+    if server.node_agent is not None:
+        shown["Client"] = {"Enabled": True}
+        stats["client"] = {"node_id": server.node_agent.node.id}
     return json_answer(orjson.dumps({"config": shown, "member": own, "stats": stats}))
 
 
