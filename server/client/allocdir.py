@@ -58,9 +58,7 @@ class AllocDir:
         _make(made.local, 0o777)
         _make(made.temporary, 0o1777)
         for path in (made.secrets, made.private):
-            _make(path, 0o700)
-            if owner is not None:
-                os.chown(path, *owner)
+            _make(path, 0o700, owner)
         return made
 
     def destroy(self) -> None:
@@ -68,20 +66,29 @@ class AllocDir:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _make(path: Path, mode: int) -> None:
-    path.mkdir(exist_ok=True)
-    path.chmod(mode)
+def _make(path: Path, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """A directory with these rights, never through a link that a task put in its place. Raises OSError."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir()
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if owner is not None:
+            os.fchown(fd, *owner)
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
 
 
 class Inside:
     """An open handle on something in a directory, found without ever leaving it, whoever moves things meanwhile.
 
-    `parts` are the names from the root to what was found, links followed. Links are followed inside only.
+    `parts` are the names from the root to what was found, links followed. Links are followed inside only. With `make`
+    directories that are missing are made.
     """
 
-    def __init__(self, root: Path, path: str) -> None:
+    def __init__(self, root: Path, path: str, *, make: bool = False) -> None:
         """Raises `Escapes`, or OSError as `stat` would."""
-        self.root = root
+        self.root, self._makes = root, make
         self.parts: list[str] = []
         self._fds = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
         try:
@@ -102,7 +109,7 @@ class Inside:
                 self.parts.pop()
                 os.close(self._fds.pop())
                 continue
-            fd = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fds[-1])
+            fd = self._step(part)
             if not stat.S_ISLNK(os.fstat(fd).st_mode):
                 self._fds.append(fd)
                 self.parts.append(part)
@@ -113,6 +120,17 @@ class Inside:
             if links > LINKS_MAX:
                 raise Escapes
             waiting.extendleft(reversed(self._relative(target).split("/")))
+
+    def _step(self, part: str) -> int:
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(part, flags, dir_fd=self._fds[-1])
+        except FileNotFoundError:
+            if not self._makes:
+                raise
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(part, 0o755, dir_fd=self._fds[-1])
+        return os.open(part, flags, dir_fd=self._fds[-1])
 
     def _relative(self, target: str) -> str:
         """A link's target as a path from here; an absolute one must lie below the root."""
@@ -140,6 +158,36 @@ class Inside:
     def open(self) -> int:
         """A descriptor to read it with; nothing is waited for. Raises OSError."""
         return os.open(f"/proc/self/fd/{self._fds[-1]}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def read(self) -> bytes:
+        """What is in the file; raises OSError."""
+        with os.fdopen(self.open(), "rb") as file:
+            return file.read()
+
+    def write(self, name: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+        """Put a file into the directory, in place of what has its name, which may be a link. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fds[-1])
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, 0o600, dir_fd=self._fds[-1]), "wb") as file:
+            file.write(data)
+            if owner is not None:
+                os.fchown(file.fileno(), *owner)
+            os.fchmod(file.fileno(), mode)
+
+    def take(self, source: Path) -> None:
+        """Move a file or directory of the same volume in here, in place of a file that has its name; directories merge.
+
+        Raises OSError.
+        """
+        if source.is_dir() and not source.is_symlink():
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(source.name, 0o755, dir_fd=self._fds[-1])
+            with Inside(self.root, "/".join((*self.parts, source.name))) as below:
+                for one in sorted(source.iterdir()):
+                    below.take(one)
+            return
+        os.rename(source, source.name, dst_dir_fd=self._fds[-1])
 
     def entries(self) -> list[tuple[str, os.stat_result]]:
         """Names in the directory, sorted, with what they are. Raises OSError."""

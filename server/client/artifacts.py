@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import shutil
 import tarfile
 import tempfile
 import urllib.error
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from yurt.fsm.errors import YurtError
+from yurt.server.client.allocdir import Escapes, Inside
 
 READ_SECONDS = 60.0
 BYTES_MAX = 4 << 30
@@ -31,13 +30,18 @@ class ArtifactError(YurtError):
     """The artifact is not there, not what it should be, or not of a kind that is fetched here."""
 
 
-def fetch(artifact: Mapping[str, Any], task: Path) -> None:
-    """Fetch into the task's directory; raises `ArtifactError`. Runs in a thread."""
+def fetch(artifact: Mapping[str, Any], task: Path, allocation: Path) -> None:
+    """Fetch into the task's directory; raises `ArtifactError`. Runs in a thread.
+
+    All is made ready in a directory of the allocation that tasks cannot enter, then moved to where it belongs: tasks
+    that run meanwhile lead nothing astray.
+    """
     source = str(artifact["getter_source"])
     options = dict(artifact["getter_options"] or {})
     try:
-        _fetch(source, options, artifact, task)
-    except (OSError, HTTPException, ValueError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        with tempfile.TemporaryDirectory(dir=allocation, prefix=".staging-") as staging:
+            _fetch(source, options, artifact, task, Path(staging))
+    except (OSError, Escapes, HTTPException, ValueError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise ArtifactError(f'failed to download artifact "{source}": {_reason(source, error)}') from error
 
 
@@ -55,7 +59,7 @@ def _reason(source: str, error: Exception) -> str:
     return str(reason)
 
 
-def _fetch(source: str, options: dict[str, str], artifact: Mapping[str, Any], task: Path) -> None:
+def _fetch(source: str, options: dict[str, str], artifact: Mapping[str, Any], task: Path, staging: Path) -> None:
     parts = urllib.parse.urlsplit(source)
     if parts.scheme not in ("http", "https") or "::" in source:
         raise ValueError("only http and https are fetched by this agent")
@@ -64,38 +68,25 @@ def _fetch(source: str, options: dict[str, str], artifact: Mapping[str, Any], ta
         options.update({key: value for key, value in query if key == name})
     kept = [(key, value) for key, value in query if key not in ("archive", "checksum", "filename")]
     url = urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(kept)))
-    target = _target(task, str(artifact["relative_dest"] or "local/"))
-    mode = str(artifact["getter_mode"] or "any")
-    name = options.get("filename") or Path(parts.path).name or "artifact"
-    kind = _archive_kind(name, options.get("archive", ""))
-    with tempfile.TemporaryFile(dir=_made(task / "tmp")) as file:
+    destination = str(artifact["relative_dest"] or "local/")
+    is_file = artifact["getter_mode"] == "file"
+    name = Path(options.get("filename") or parts.path).name or "artifact"
+    kind = "" if is_file else _archive_kind(name, options.get("archive", ""))
+    if is_file:
+        destination, name = os.path.split(destination.rstrip("/"))
+    ready = staging / "ready"
+    ready.mkdir()
+    with open(staging / "download", "w+b") as file:
         _download(url, artifact["getter_headers"] or {}, file, options.get("checksum", ""))
         file.seek(0)
-        if kind and mode != "file":
-            _unpack(file, kind, _made(target))
-        else:
-            path = target if mode == "file" else _made(target) / Path(name).name
-            _made(path.parent)
-            with open(path, "wb", opener=_fresh) as out:
-                shutil.copyfileobj(file, out, PART_BYTES)
-
-
-def _fresh(path: str, _flags: int) -> int:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755)
-
-
-def _made(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _target(task: Path, destination: str) -> Path:
-    path = Path(os.path.normpath(task / destination.lstrip("/")))
-    if not path.is_relative_to(task) or not path.resolve().is_relative_to(task.resolve()):
-        raise ValueError("artifact destination path escapes the alloc directory")
-    return path
+        if kind:
+            _unpack(file, kind, ready)
+    if not kind:
+        (staging / "download").rename(ready / name)
+        (ready / name).chmod(0o755)
+    with Inside(task, destination, make=True) as target:
+        for one in sorted(ready.iterdir()):
+            target.take(one)
 
 
 def _archive_kind(name: str, wanted: str) -> str:

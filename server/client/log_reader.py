@@ -19,22 +19,37 @@ class LogReader:
     def numbers(self) -> list[int]:
         """The files that are there."""
         try:
-            names = os.listdir(self._directory.logs)
+            directory = self._logs()
         except OSError:
             return []
+        try:
+            names = os.listdir(directory)
+        finally:
+            os.close(directory)
         rest = (name[len(self._prefix) :] for name in names if name.startswith(self._prefix))
         return sorted(int(one) for one in rest if one.isdigit())
 
+    def _logs(self) -> int:
+        """The directory; links are not followed, here and below: what a task puts in place of a log is not read."""
+        return os.open(self._directory.logs, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
     def _open(self, number: int) -> int:
-        """Links are not followed: what a task puts in place of its log is not read."""
-        path = self._directory.logs / f"{self._prefix}{number}"
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        directory = self._logs()
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            return os.open(f"{self._prefix}{number}", flags, dir_fd=directory)
+        finally:
+            os.close(directory)
 
     def _size(self, number: int) -> int:
         try:
-            return os.stat(self._directory.logs / f"{self._prefix}{number}", follow_symlinks=False).st_size
+            fd = self._open(number)
         except OSError:
             return 0
+        try:
+            return os.fstat(fd).st_size
+        finally:
+            os.close(fd)
 
     def _start(self, offset: int, *, from_end: bool) -> tuple[int, int]:
         """The file and the position in it where reading begins."""

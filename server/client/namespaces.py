@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
-import stat
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -52,15 +52,19 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
     _check(_libc.mount(*texts, ctypes.c_ulong(flags), data.encode() or None), f"mount {target}")
 
 
-def _bind(source: str, target: str, *, writable: bool) -> None:
+def _bind(root: str, source: str, name: str, *, writable: bool) -> None:
+    """Show a file or directory of the machine inside; nothing on the way may be a link. Raises OSError."""
+    target = root
+    for part in name.strip("/").split("/"):
+        target = f"{target}/{part}"
+        if os.path.islink(target):
+            raise OSError(errno.ELOOP, f"{target} is a link")
     if os.path.isdir(source):
         os.makedirs(target, exist_ok=True)
     else:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with contextlib.suppress(FileExistsError):
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
-    if stat.S_ISLNK(os.lstat(target).st_mode):
-        raise OSError(f"{target} is a link")
     mount(source, target, "", MS_BIND | MS_REC)
     if not writable:
         mount("", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_REC)
@@ -75,10 +79,12 @@ def build_root(root: str, shown: dict[str, str], shared: str) -> None:
             if not os.path.lexists(inside):
                 os.symlink(os.readlink(source), inside)
         elif os.path.exists(source):
-            _bind(source, inside, writable=False)
-    _bind(shared, f"{root}/alloc", writable=True)
+            _bind(root, source, target, writable=False)
+    _bind(root, shared, "alloc", writable=True)
     for name in DEVICES:
-        _bind(f"/dev/{name}", f"{root}/dev/{name}", writable=True)
+        _bind(root, f"/dev/{name}", f"dev/{name}", writable=True)
+    if os.path.islink(f"{root}/proc"):
+        raise OSError(errno.ELOOP, f"{root}/proc is a link")
     os.makedirs(f"{root}/proc", exist_ok=True)
     mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     os.chroot(root)

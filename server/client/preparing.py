@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from yurt.fsm.structs.allocation import AllocatedTask, Allocation, TaskEvent
 from yurt.fsm.structs.resources import LogConfig
-from yurt.fsm.structs.task import Task
+from yurt.fsm.structs.task import Task, Template
 from yurt.server.client import task_events as events
-from yurt.server.client.allocdir import AllocDir, TaskDir
+from yurt.server.client.allocdir import AllocDir, Escapes, Inside, TaskDir
 from yurt.server.client.artifacts import ArtifactError, fetch
 from yurt.server.client.drivers.base import DriverError, Logs, TaskStart
 from yurt.server.client.drivers.raw_exec import identity_of
@@ -106,11 +104,10 @@ class Preparation:
             return
         try:
             body = base64.b64decode(job.payload) if isinstance(job.payload, str) else bytes(job.payload)
-            path = _below(made.local, wanted.file)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(body)
-            path.chmod(0o777)
-        except (OSError, ValueError, binascii.Error) as error:
+            parent, name = os.path.split(wanted.file.lstrip("/"))
+            with Inside(made.local, parent, make=True) as directory:
+                directory.write(name, body, 0o777)
+        except (OSError, ValueError, Escapes) as error:
             raise HookError(events.hook_failed("dispatch_payload", str(error))) from error
 
     async def _fetch_artifacts(self, made: TaskDir, emit: Emit) -> None:
@@ -120,7 +117,7 @@ class Preparation:
         env = self.environment(made)
         for artifact in self._task.artifacts:
             try:
-                await asyncio.to_thread(fetch, env.within(_fields(artifact)), made.path)
+                await asyncio.to_thread(fetch, env.within(_fields(artifact)), made.path, self._directory.path)
             except ArtifactError as error:
                 raise HookError(events.failed_artifact(str(error)), recoverable=True) from error
         self._has_artifacts = True
@@ -134,40 +131,38 @@ class Preparation:
             try:
                 text = template.embedded_tmpl
                 if template.source_path:
-                    source = env.text(template.source_path)
-                    text = _inside(self._directory.path, made.path, source, "source").read_text()
+                    text = self._source(made, env.text(template.source_path))
                 body = render(text, env.variables, template.left_delim or "{{", template.right_delim or "}}")
-                path = _inside(self._directory.path, made.path, env.text(template.dest_path), "destination")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(body)
-                path.chmod(int(template.perms or "0644", 8))
-                if template.uid is not None and template.uid >= 0 and os.geteuid() == 0:
-                    os.chown(path, template.uid, template.gid if template.gid is not None else -1)
+                self._put(made, env.text(template.dest_path), body, template)
                 if template.envvars:
                     self._template_env.update(env_of(body))
             except TemplateError as error:
                 raise HookError(events.template_failed(str(error))) from error
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, Escapes) as error:
                 raise HookError(events.hook_failed("template", str(error))) from error
         self._has_templates = True
+
+    def _source(self, made: TaskDir, name: str) -> str:
+        """The text of a template's file; raises OSError, ValueError, `Escapes`."""
+        with Inside(self._directory.path, self._within(made, name, "source")) as found:
+            return found.read().decode()
+
+    def _put(self, made: TaskDir, name: str, body: str, template: Template) -> None:
+        """Write what was rendered; raises OSError, ValueError, `Escapes`."""
+        parent, file = os.path.split(self._within(made, name, "destination"))
+        owner = None
+        if template.uid is not None and template.uid >= 0 and os.geteuid() == 0:
+            owner = (template.uid, template.gid if template.gid is not None else -1)
+        with Inside(self._directory.path, parent, make=True) as directory:
+            directory.write(file, body.encode(), int(template.perms or "0644", 8), owner)
+
+    def _within(self, made: TaskDir, name: str, what: str) -> str:
+        """A template's path, relative to the allocation's directory; raises ValueError."""
+        path = os.path.normpath(made.path / name)
+        if not path.startswith(f"{self._directory.path}/"):
+            raise ValueError(f"template {what} path escapes alloc directory")
+        return path[len(str(self._directory.path)) + 1 :]
 
 
 def _fields(artifact: object) -> dict[str, object]:
     return {name: getattr(artifact, name) for name in artifact.__struct_fields__}  # type: ignore[attr-defined]
-
-
-def _below(directory: Path, name: str) -> Path:
-    """A path in a directory; raises ValueError if it leads out of it."""
-    path = Path(os.path.normpath(directory / name.lstrip("/")))
-    if not path.is_relative_to(directory) or not path.parent.resolve().is_relative_to(directory.resolve()):
-        raise ValueError(f"{name} escapes the task directory")
-    return path
-
-
-def _inside(allocation: Path, task: Path, name: str, what: str) -> Path:
-    """A path relative to the task's directory that stays in the allocation's; raises ValueError."""
-    path = Path(os.path.normpath(task / name)) if not Path(name).is_absolute() else Path(os.path.normpath(name))
-    real = allocation.resolve()
-    if path.is_relative_to(allocation) and path.resolve().is_relative_to(real):
-        return path
-    raise ValueError(f"template {what} path escapes alloc directory")

@@ -30,7 +30,8 @@ class RotatingLog:
     """`DIRECTORY/PREFIX.N`: goes on in the newest file, keeps so many. A disk without room loses output only."""
 
     def __init__(self, directory: str, prefix: str, files_max: int, bytes_max: int) -> None:
-        self._directory, self._prefix = directory, prefix
+        self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._prefix = prefix
         self._files_max, self._bytes_max = max(1, files_max), max(1, bytes_max)
         self._numbers = sorted(self._present())
         self._fd = -1
@@ -42,12 +43,12 @@ class RotatingLog:
         rest = (name[len(start) :] for name in os.listdir(self._directory) if name.startswith(start))
         return [int(one) for one in rest if one.isdigit()]
 
-    def _path(self, number: int) -> str:
-        return f"{self._directory}/{self._prefix}.{number}"
+    def _name(self, number: int) -> str:
+        return f"{self._prefix}.{number}"
 
     def _open(self, number: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._path(number), flags, 0o644)
+        fd = os.open(self._name(number), flags, 0o644, dir_fd=self._directory)
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._size = fd, os.fstat(fd).st_size
@@ -55,7 +56,7 @@ class RotatingLog:
             self._numbers.append(number)
         while len(self._numbers) > self._files_max:
             with contextlib.suppress(OSError):
-                os.unlink(self._path(self._numbers[0]))
+                os.unlink(self._name(self._numbers[0]), dir_fd=self._directory)
             del self._numbers[0]
 
     def write(self, data: bytes) -> None:
@@ -88,6 +89,7 @@ class RotatingLog:
         """No more output."""
         if self._fd >= 0:
             os.close(self._fd)
+            os.close(self._directory)
             self._fd = -1
 
 

@@ -20,7 +20,7 @@ from yurt.server.client import namespaces
 from yurt.server.client.cgroups import Cgroups
 from yurt.server.client.drivers.base import ConfigError, DriverError, TaskStart
 from yurt.server.client.drivers.config import decode_config
-from yurt.server.client.drivers.raw_exec import FAILED, RawHandle, identity_of, launch, recovered
+from yurt.server.client.drivers.raw_exec import FAILED, RawHandle, identity_of, launch, make_executable, recovered
 
 KEYS = {
     "command": "text", "args": "list", "work_dir": "text", "pid_mode": "text", "ipc_mode": "text", "cap_add": "list",
@@ -78,7 +78,10 @@ class ExecDriver:
         user = identity_of(name)
         if user is None or user["uid"] == 0:
             raise DriverError(f"running as {name} is disallowed: it has all rights")
-        _own(task.directory, user)
+        try:
+            _own(task.directory, user)
+        except OSError as error:
+            raise DriverError(f"the task's directories are not what they were: {error}") from error
         shared = task.directory.parent / "alloc"
         return await launch(
             task,
@@ -111,7 +114,7 @@ class ExecDriver:
         for own in (f"local/{name}", name):
             path = directory / own
             if not name.startswith("/") and path.is_file():
-                path.chmod(path.stat().st_mode | 0o111)
+                make_executable(path)
                 return f"/{own}"
         candidates = [name] if name.startswith("/") else [f"{one}/{name}" for one in PATH.split(":")]
         for candidate in candidates:
@@ -137,6 +140,11 @@ class ExecDriver:
 
 def _own(directory: Path, user: dict[str, Any]) -> None:
     """The task's own directories belong to its user; the root, into which things are bound, does not."""
-    directory.chmod(0o755)
-    for name in ("local", "secrets", "private"):
-        os.chown(directory / name, user["uid"], user["gid"])
+    for name, mode in (("", 0o755), ("local", 0o777), ("secrets", 0o700), ("private", 0o700)):
+        fd = os.open(directory / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if name:
+                os.fchown(fd, user["uid"], user["gid"])
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)

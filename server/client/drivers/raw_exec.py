@@ -60,12 +60,23 @@ def identity_of(user: str) -> dict[str, Any] | None:
     return {"uid": entry.pw_uid, "gid": entry.pw_gid, "groups": sorted(groups)}
 
 
+def make_executable(path: Path) -> None:
+    """Everybody may run it; a link is left as it is. Raises DriverError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fchmod(fd, os.fstat(fd).st_mode | 0o111)
+    finally:
+        os.close(fd)
+
+
 def find_command(name: str, directory: Path, path: str) -> str:
     """The file to run: in the task's `local/`, in its directory, an absolute path, or on the agent's PATH."""
     for candidate in (directory / "local" / name, directory / name):
         if candidate.is_file() and not name.startswith("/"):
-            if not os.access(candidate, os.X_OK):
-                candidate.chmod(candidate.stat().st_mode | 0o111)
+            make_executable(candidate)
             return str(candidate)
     if name.startswith("/"):
         if os.path.isfile(name):

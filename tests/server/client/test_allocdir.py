@@ -126,3 +126,51 @@ def test_a_directory_that_is_swapped_for_a_link_gives_nothing_away(made: AllocDi
 )  # fmt: skip
 def test_content_types(head: bytes, kind: str) -> None:
     assert files.content_type(head) == kind
+
+
+def test_a_task_cannot_have_the_agent_change_what_is_not_its_own(made: AllocDir, tmp_path: Path) -> None:
+    """Directories that a task has replaced by links are not followed when it is prepared again."""
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o755)
+    for name in ("secrets", "local"):
+        directory = made.path / "t" / name
+        for one in directory.iterdir():
+            one.unlink()
+        directory.rmdir()
+        directory.symlink_to(victim)
+        with pytest.raises(OSError):
+            made.build_task("t", (12345, 12345))
+        directory.unlink()
+        directory.mkdir()
+    assert (victim.stat().st_uid, stat.S_IMODE(victim.stat().st_mode)) == (os.getuid(), 0o755)
+
+
+def test_files_are_put_in_place_of_links(made: AllocDir, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("kept")
+    (made.path / "t/local/x").symlink_to(tmp_path / "victim")
+    with Inside(made.path, "t/local/deep/er", make=True) as directory:
+        directory.write("y", b"new", 0o640)
+    with Inside(made.path, "t/local") as directory:
+        directory.write("x", b"new", 0o640)
+    assert (tmp_path / "victim").read_text() == "kept"
+    for path in ("x", "deep/er/y"):
+        found = made.path / "t/local" / path
+        assert found.read_text() == "new" and not found.is_symlink() and stat.S_IMODE(found.stat().st_mode) == 0o640
+    (made.path / "t/local/out").symlink_to(tmp_path)
+    with pytest.raises(Escapes):
+        Inside(made.path, "t/local/out/deep", make=True)
+    assert not (tmp_path / "deep").exists()
+
+
+def test_directories_merge_when_they_are_moved_in(made: AllocDir, tmp_path: Path) -> None:
+    ready = tmp_path / "allocs/ready"
+    (ready / "dir").mkdir(parents=True)
+    (ready / "dir/new").write_text("new")
+    (ready / "dir/file").write_text("changed")
+    (made.path / "t/local/dir").mkdir()
+    (made.path / "t/local/dir/old").write_text("old")
+    (made.path / "t/local/dir/file").write_text("file")
+    with Inside(made.path, "t/local") as directory:
+        directory.take(ready / "dir")
+    found = {path.name: path.read_text() for path in (made.path / "t/local/dir").iterdir()}
+    assert found == {"new": "new", "file": "changed", "old": "old"}

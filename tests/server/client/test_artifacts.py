@@ -82,6 +82,7 @@ def get(task: Path, source: str, **fields: Any) -> None:
             "relative_dest": "local/", **fields,
         },
         task,
+        task.parent,
     )  # fmt: skip
 
 

@@ -159,6 +159,19 @@ async def test_a_task_cannot_lead_the_next_start_astray(tmp_path: Path) -> None:
     assert not (runner.directory.path / "t/dev").is_symlink() and not list(victim.iterdir())
 
 
+@needs_rights
+@asynchronous
+async def test_a_link_in_the_place_of_what_is_bound_stops_the_start(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    runner = runner_of("echo started")
+    runner.directory.build()
+    runner.directory.build_task("t", None)
+    (runner.directory.path / "t/dev").symlink_to(victim)
+    assert await ended(runner) == [] and "is a link" in events(runner)
+    assert not list(victim.iterdir())
+
+
 def test_where_it_is_not_permitted_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     told = ExecDriver().fingerprint()
