@@ -166,6 +166,8 @@ def start() -> list[bytes]:
             made.append(c.RegisterJob(now_ns=count, job=job, eval_id=f"e{number}", scaling_policy_ids=("p1", "p2")))
     made += [
         c.TagJobVersion(namespace="default", job_id="web", tag="v", version=0),
+        c.TagJobVersion(namespace="default", job_id="db", tag="w", version=0),
+        c.UntagJobVersion(namespace="default", job_id="db", tag="w"),
         c.DispatchJob(namespace="default", job_id="tmpl", child_id="tmpl/dispatch-1-x", eval_id="e5"),
         c.LaunchPeriodicJob(namespace="default", job_id="cron", launch_seconds=60, eval_id="e6"),
     ]

@@ -168,7 +168,7 @@ async def test_a_link_in_the_place_of_what_is_bound_stops_the_start(tmp_path: Pa
     runner.directory.build()
     runner.directory.build_task("t", None)
     (runner.directory.path / "t/dev").symlink_to(victim)
-    assert await ended(runner) == [] and "is a link" in events(runner)
+    assert await ended(runner) == [] and "symbolic link" in events(runner)
     assert not list(victim.iterdir())
 
 
