@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 import msgspec
@@ -223,3 +225,9 @@ class NodePool(Record, frozen=True):
     hash: str | None = None
     create_index: int = 0
     modify_index: int = 0
+
+    def content_hash(self) -> str:
+        """BLAKE2b-256 over what users set, as base64."""
+        meta = sorted((self.meta or {}).items())
+        fields = (self.name, self.description, meta, self.node_identity_ttl, self.scheduler_configuration)
+        return base64.b64encode(hashlib.blake2b(msgspec.json.encode(fields), digest_size=32).digest()).decode()

@@ -95,8 +95,7 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
     try:
         await _handshake(context, socket)
         context.arguments = (parts[4],) if executes else (scope["path"][8 : -len("/action")],)
-        await (_execute if executes else _act)(context, socket)
-        await socket.close(1000, "")
+        await (_execute if executes else _act)(context, socket)  # its end is the connection's, without a close frame
     except Gone:
         pass
     except Refusal as refusal:

@@ -24,7 +24,7 @@ from yurt.fsm.job.multierror import multierror
 from yurt.fsm.lang.strconv import parse_uint
 from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS, SCHEDULER_CONFIG, Table
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.base import replace, to_builtins
+from yurt.fsm.structs.base import replace, to_builtins, to_json
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
@@ -265,10 +265,16 @@ async def delete_namespace(context: Context) -> Answer:
     return Answer(200, b"", (index_header(result.index),))
 
 
+def pool_json(pool: NodePool) -> bytes:
+    """The encoded pool with its hash, which is not stored."""
+    return to_json(replace(pool, hash=pool.content_hash()))
+
+
 def list_node_pools(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/node/pools."""
     rows, token = page(view.scan(NODE_POOLS, prefix=options.prefix or None), options, lambda pool: pool.name)
-    body = _encoded(context, NODE_POOLS, rows)
+    store = context.server.machine.store
+    body = join(store.encoded(NODE_POOLS, row, pool_json) for row in rows)
     return Found(body, view.table_index(NODE_POOLS), ((NODE_POOLS, None),), next_token=token)
 
 
@@ -278,7 +284,7 @@ def read_node_pool(view: View, context: Context, options: ReadOptions) -> Found:
     row = view.get(NODE_POOLS, name)
     if row is None:
         return missing("node pool not found", view.table_index(NODE_POOLS), (NODE_POOLS, name))
-    body = context.server.machine.store.encoded(NODE_POOLS, row)
+    body = context.server.machine.store.encoded(NODE_POOLS, row, pool_json)
     return Found(body, row.modify_index, ((NODE_POOLS, name),))
 
 
