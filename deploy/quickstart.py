@@ -85,7 +85,7 @@ def first_lines(address: str) -> str:
         log = yurt("alloc", "logs", "-job", "hello", address=address).stdout.decode()
         if log:
             return log
-        time.sleep(0.2)
+        time.sleep(0.2)  # the job's process starts on its own: its log is asked for
     raise click.ClickException("the job's process does not run: yurt job status hello")
 
 

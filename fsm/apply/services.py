@@ -32,11 +32,12 @@ def delete(txn: Transaction, command: DeleteServices) -> Done:
     """Handle `DeleteServices`."""
     for service_id in command.ids:
         stored = txn.get(SERVICE_REGISTRATIONS, service_id)
-        fits = stored is not None and command.name in ("", stored.service_name)
-        if command.name and not (fits and stored is not None and stored.namespace == command.namespace):
-            raise Refusal(500, NOT_FOUND)
-        if fits:
-            txn.delete(SERVICE_REGISTRATIONS, service_id)
+        if command.name:
+            if stored is None or (stored.namespace, stored.service_name) != (command.namespace, command.name):
+                raise Refusal(500, NOT_FOUND)
+        elif stored is None:
+            continue
+        txn.delete(SERVICE_REGISTRATIONS, service_id)
     return Done(index=txn.index)
 
 

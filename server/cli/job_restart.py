@@ -63,7 +63,7 @@ def restart(
     wait, failures = _waiting(batch_wait), 0
     for start in range(0, len(found), size):
         if start and wait:
-            time.sleep(wait)
+            time.sleep(wait)  # as the user asked
         for one in found[start : start + size]:
             try:
                 _restart(client, one, tasks, all_tasks=all_tasks, reschedule=reschedule, no_delay=no_shutdown_delay)
@@ -98,5 +98,5 @@ def _wait_for_successor(client: Client, one: dict[str, Any]) -> None:
         following = (stopped or {}).get("NextAllocation")
         if following and any(row["ID"] == following and row["ClientStatus"] == "running" for row in rows):
             return
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # the old and the new allocation are followed together
     raise ApiError(0, f"nothing has replaced it within {REPLACED_SECONDS_MAX:.0f} s")

@@ -71,7 +71,8 @@ class NodeAgent:
             runner.forgotten()
         waiting = [asyncio.ensure_future(one.ended.wait()) for one in running]
         if waiting:
-            await asyncio.wait(waiting, timeout=END_SECONDS)
+            patience = self.surroundings.kill_timeout_max_ns / 1e9 + END_SECONDS
+            await asyncio.wait(waiting, timeout=patience)
         for runner in self.runners.values():
             runner.directory.destroy()
 
@@ -99,6 +100,7 @@ class NodeAgent:
             else:
                 log.info("node registered", extra={"node": self.node.id})
                 self._heard = asyncio.get_running_loop().time()
+                self.surroundings.contact.set()
                 self._learn(beat.servers)
                 return beat
 
@@ -213,12 +215,9 @@ class NodeAgent:
         """Keep so many allocations' directories, and fewer when the volume is full."""
         kept = [one for one in self.runners.values() if not one.is_collected]
         usage = await asyncio.to_thread(usage_of, self.surroundings.alloc_dir)
-        for runner in to_collect(
-            self.surroundings.limits, len(kept), [one for one in kept if one.ended.is_set()], usage
-        ):
-            log.info(
-                "the directories of an allocation that has ended are removed", extra={"alloc": runner.allocation.id}
-            )
+        ended = [one for one in kept if one.ended.is_set()]
+        for runner in to_collect(self.surroundings.limits, len(kept), ended, usage):
+            log.info("an allocation that has ended is collected", extra={"alloc": runner.allocation.id})
             await self.collect(runner)
 
     async def _destroyed(self, runner: AllocRunner) -> None:

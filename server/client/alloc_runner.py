@@ -115,7 +115,7 @@ class AllocRunner:
         self._health = saved.health
         for name, runner in self.runners.items():
             if (task := saved.tasks.get(name)) is not None:
-                await runner.restore(task.state, task.handle)
+                await runner.restore(task.state, task.handle, self.surroundings.contact)
         self._go_on()
 
     def saved(self) -> SavedAlloc:
@@ -242,7 +242,8 @@ class AllocRunner:
 
     def _environment(self, task: str) -> Environment:
         """Of a task; of the group, which is that of any task without what is the task's own."""
-        return next(iter(self._preparations.values()) if not task else iter((self._preparations[task],))).environment()
+        name = task or next(iter(self._preparations))
+        return self._preparations[name].environment()
 
     def checks(self) -> dict[str, dict[str, Any]]:
         """The newest results of the health checks, by their IDs."""

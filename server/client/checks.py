@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -99,17 +100,25 @@ async def probe(one: Watched) -> tuple[str, int, str]:
     if one.check.type == "tcp":
         return await _probe_tcp(one.address, seconds)
     path = one.check.path if one.check.path.startswith("/") else f"/{one.check.path}"
+    tls = _tls(one.check) if one.check.protocol == "https" else None
     try:
         status, _, body = await request(
-            one.address, one.check.method or "GET", path,
+            one.address, one.check.method or "GET", path, tls=tls, server_name=one.check.tls_server_name,
             body=one.check.body.encode(), headers=one.headers, seconds=seconds,
         )  # fmt: skip
     except Unreachable as error:
-        return FAILURE, 0, f'nomad: Get "http://{one.address}{path}": {error}'
+        return FAILURE, 0, f'nomad: Get "{one.check.protocol or "http"}://{one.address}{path}": {error}'
     shown = body[:OUTPUT_BYTES_MAX].decode("utf-8", "replace")
     if status == 200:
         return SUCCESS, status, "nomad: http ok"
     return (SUCCESS if status < 400 else FAILURE), status, shown
+
+
+def _tls(check: Check) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if check.tls_skip_verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 async def _probe_tcp(address: str, seconds: float) -> tuple[str, int, str]:
@@ -134,7 +143,9 @@ class Checks:
         self._running: dict[str, tuple[list[Watched], list[asyncio.Task[None]]]] = {}
 
     def start(self, owner: str, checks: list[Watched]) -> None:
-        """Begin to make the checks of a group or task, in place of those it had."""
+        """Begin to make the checks of a group or task, in place of those it had; the same ones just go on."""
+        if [one.id for one in self._running.get(owner, ([], []))[0]] == [one.id for one in checks]:
+            return
         self.stop(owner)
         loop = asyncio.get_running_loop()
         self._running[owner] = (checks, [loop.create_task(self._watch(one)) for one in checks])

@@ -131,7 +131,7 @@ class Session:
                 task.cancel()
             await asyncio.gather(*outputs, inputs, waiting, return_exceptions=True)
             self._kill()
-            process.wait()
+            await asyncio.to_thread(process.wait)
             self._close()
 
     def _kill(self) -> None:

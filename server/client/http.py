@@ -27,20 +27,32 @@ async def request(
     headers: dict[str, str] | None = None,
     seconds: float,
     tls: ssl.SSLContext | None = None,
+    server_name: str = "",
 ) -> Answered:
-    """Status, headers in lower case and body of an answer from HOST:PORT; raises `Unreachable`."""
+    """Status, headers in lower case and body of an answer from HOST:PORT; raises `Unreachable`.
+
+    `server_name` is the name that the certificate must have, if it is not the host's.
+    """
     try:
         async with asyncio.timeout(seconds):
-            return await _request(address, method, target, body, headers or {}, tls)
+            return await _request(address, method, target, body, headers or {}, tls, server_name)
     except (OSError, TimeoutError, EOFError, ValueError) as error:
         raise Unreachable(f"{method} {address}{target}: {type(error).__name__}: {error}") from error
 
 
 async def _request(
-    address: str, method: str, target: str, body: bytes, headers: dict[str, str], tls: ssl.SSLContext | None
+    address: str,
+    method: str,
+    target: str,
+    body: bytes,
+    headers: dict[str, str],
+    tls: ssl.SSLContext | None,
+    server_name: str,
 ) -> Answered:
     host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=tls, limit=HEAD_BYTES_MAX)
+    reader, writer = await asyncio.open_connection(
+        host.strip("[]"), int(port), ssl=tls, server_hostname=server_name or None, limit=HEAD_BYTES_MAX
+    )
     try:
         lines = [f"{method} {target} HTTP/1.1", f"Host: {address}", "Connection: close", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]

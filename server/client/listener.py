@@ -55,10 +55,10 @@ class NodeServer:
 
 
 class NodeApp:
-    """The ASGI application; `target` names the server that is asked at the moment."""
+    """The ASGI application; `targets` names the servers, in the order in which they are asked."""
 
-    def __init__(self, agent: NodeAgent, config: AgentConfig, target: Callable[[], Target | None]) -> None:
-        self._agent, self._target = agent, target
+    def __init__(self, agent: NodeAgent, config: AgentConfig, targets: Callable[[], list[Target]]) -> None:
+        self._agent, self._targets = agent, targets
         self._server = cast("Server", NodeServer(agent, config))
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -92,10 +92,7 @@ class NodeApp:
                 if handler is None:
                     return text(405, "Invalid method")
                 return await handler(context)
-        target = self._target()
-        if target is None:
-            return text(500, "No servers are known")
-        return await proxied(context, target)
+        return await proxied(context, *self._targets())
 
     def _self(self) -> dict[str, Any]:
         config, node = self._server.config, self._agent.node

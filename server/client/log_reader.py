@@ -79,10 +79,13 @@ class LogReader:
         try:
             while True:
                 ended = self._has_ended()  # asked before the look, so that nothing is missed
-                later = [one for one in self.numbers() if one > number]
                 if fd < 0:
                     fd = self._opened(number)
-                data = os.pread(fd, FRAME_BYTES, position) if fd >= 0 else b""
+                later: list[int] = []
+                data = _read(fd, position)
+                if not data:
+                    later = [one for one in self.numbers() if one > number]
+                    data = _read(fd, position)  # what came before the next file was begun
                 if data:
                     position, quiet = position + len(data), 0.0
                     yield Frame(data, f"alloc/logs/{self._prefix}{number}", position)
@@ -108,3 +111,7 @@ class LogReader:
             return self._open(number)
         except OSError:
             return -1
+
+
+def _read(fd: int, position: int) -> bytes:
+    return os.pread(fd, FRAME_BYTES, position) if fd >= 0 else b""

@@ -34,19 +34,15 @@ class Offers:
     def start(self, owner: str, allocation: Allocation, datacenter: str) -> None:
         """Offer what the group or a task has to offer; again after a change of the allocation."""
         services = self._services(owner)
-        if not services:
-            return
         env = self._environments(owner)
         env = env if owner else of_group(env)
         made = registrations(allocation, services, owner or f"group-{self._group.name}", env, datacenter)
         gone = [one for one in self._offered.get(owner, ()) if one not in made]
-        is_new = owner not in self._offered
         self._offered[owner] = list(made)
-        if self._registrar is not None:
+        if self._registrar is not None and (gone or made):
             self._registrar.remove(gone)
             self._registrar.put(made)
-        if is_new:
-            self._checks.start(owner, watched(allocation, services, owner, env))
+        self._checks.start(owner, watched(allocation, services, owner, env))
 
     def _services(self, owner: str) -> tuple[Service, ...]:
         if not owner:
@@ -55,7 +51,9 @@ class Offers:
         return (task.services or ()) if task is not None else ()
 
     def renew(self, allocation: Allocation, datacenter: str) -> None:
-        """The allocation has changed: what is offered may be called otherwise."""
+        """The allocation has changed: so may what its group and tasks offer."""
+        job = allocation.job
+        self._group = (job.group(allocation.task_group) if job is not None else None) or self._group
         for owner in list(self._offered):
             self.start(owner, allocation, datacenter)
 

@@ -7,6 +7,8 @@ import base64
 import os
 from collections.abc import Callable
 
+import msgspec
+
 from yurt.fsm.structs.allocation import AllocatedTask, Allocation, TaskEvent
 from yurt.fsm.structs.resources import LogConfig
 from yurt.fsm.structs.task import Task, Template
@@ -117,7 +119,9 @@ class Preparation:
         env = self.environment(made)
         for artifact in self._task.artifacts:
             try:
-                await asyncio.to_thread(fetch, env.within(_fields(artifact)), made.path, self._directory.path)
+                await asyncio.to_thread(
+                    fetch, env.within(msgspec.structs.asdict(artifact)), made.path, self._directory.path
+                )
             except ArtifactError as error:
                 raise HookError(events.failed_artifact(str(error)), recoverable=True) from error
         self._has_artifacts = True
@@ -162,7 +166,3 @@ class Preparation:
         if not path.startswith(f"{self._directory.path}/"):
             raise ValueError(f"template {what} path escapes alloc directory")
         return path[len(str(self._directory.path)) + 1 :]
-
-
-def _fields(artifact: object) -> dict[str, object]:
-    return {name: getattr(artifact, name) for name in artifact.__struct_fields__}  # type: ignore[attr-defined]

@@ -46,7 +46,7 @@ class RemoteServers:
     async def send(self, method: str, target: str, headers: dict[str, str], body: bytes, seconds: float) -> Answered:
         """The answer of the first server that can be reached; raises `Unreachable`."""
         last: Unreachable | None = None
-        for address in dict.fromkeys((*self._addresses, *self._configured)):
+        for address in self.known:
             try:
                 return await request(
                     address, method, target, body=body, headers=headers, seconds=seconds, tls=self._tls
@@ -59,9 +59,9 @@ class RemoteServers:
         raise last or Unreachable("no server is known")
 
     @property
-    def first(self) -> str:
-        """The server that is asked first; empty if none is known."""
-        return next(iter((*self._addresses, *self._configured)), "")
+    def known(self) -> list[str]:
+        """All servers, in the order in which they are asked."""
+        return list(dict.fromkeys((*self._addresses, *self._configured)))
 
     def learn(self, addresses: list[str]) -> None:
         """What a server told replaces what was known; a list of nothing is not believed."""

@@ -136,13 +136,14 @@ async def run_alone(config: AgentConfig, data_dir: str) -> int:
 def _listen(config: AgentConfig, agent: NodeAgent, servers: RemoteServers) -> HttpServer:
     """What answers for the node's allocations, and hands everything else to the servers. Raises `PortInUse`."""
 
-    def target() -> Target | None:
-        address = servers.first
-        return Target(f"server {address}", address, _tls(config), is_last=False) if address else None
+    tls = _tls(config)
+
+    def targets() -> list[Target]:
+        return [Target(f"server {address}", address, tls, is_last=False) for address in servers.known]
 
     limits = config.limits
     return HttpServer(
-        NodeApp(agent, config, target),
+        NodeApp(agent, config, targets),
         [bind(host, config.ports.http) for host in config.bind("http")],
         request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,
         connections_max=limits.http_max_conns_per_client,

@@ -203,7 +203,6 @@ class Supervisor:
         self._logs: dict[int, RotatingLog | None] = {}
         self._pid = 0
         self._status: int | None = None
-        self._killed = False
 
     def start(self) -> dict[str, Any]:
         """Fork and exec the task; what there is to tell of it. Raises OSError with the reason of a failed exec."""
@@ -299,8 +298,7 @@ class Supervisor:
                 self._status = status
 
     def _kill_all(self, _number: int, _frame: object) -> None:
-        if not self._killed and self._status is None:
-            self._killed = True
+        if self._status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
 
@@ -369,7 +367,10 @@ def _decoded(status: int) -> tuple[int, int]:
 def main() -> None:
     """Read what to run, leave the agent's process tree, run it."""
     spec = json.loads(sys.stdin.buffer.read())
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # what the agent's libraries let through
+    for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if fd > 2:
+            with contextlib.suppress(OSError):
+                os.close(fd)  # what the agent's libraries let through
     if os.fork():
         os._exit(0)
     os.setsid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,4 +32,5 @@ class Surroundings:
     ends_with_agent: bool = False
     remote_exec: bool = True
     registrar: Registrar | None = None
+    contact: asyncio.Event = field(default_factory=asyncio.Event)  # a server was reached since the agent's start
     limits: Limits = field(default_factory=Limits)

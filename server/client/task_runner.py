@@ -70,6 +70,7 @@ class TaskRunner:
         self._handle: Handle | None = None
         self._restart_asked = False
         self._run: asyncio.Task[None] | None = None
+        self._contact: asyncio.Event | None = None  # to be waited for before the first start
 
     # --- what others see and do
 
@@ -156,20 +157,23 @@ class TaskRunner:
         """What is needed to find the process again."""
         return self._handle.saved() if self._handle is not None and self.state.state == RUNNING else None
 
-    async def restore(self, state: TaskState, handle: dict[str, Any] | None) -> None:
-        """Be what an earlier agent knew; a process that is not found any more is started again later."""
+    async def restore(self, state: TaskState, handle: dict[str, Any] | None, contact: asyncio.Event) -> None:
+        """Be what an earlier agent knew; a process that is not found is started again after `contact` with a server."""
         self.state, self._was_set_up = state, bool(state.started_at)
         if state.state != RUNNING:
             return
         if handle is not None and self._driver is not None:
             self._handle = await self._driver.recover(handle)
         if self._handle is None:
+            self._contact = contact
             self._set(state=PENDING)
             self.emit(events.failed_restoring())
 
     # --- its life
 
     async def _life(self) -> None:
+        if self._contact is not None:
+            await self._unless_killed(self._contact.wait())
         while not self._killing.is_set():
             if self._handle is None:
                 await self._unless_killed(self.may_run.wait())

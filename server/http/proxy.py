@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from yurt.fsm.errors import Refusal
@@ -39,10 +40,11 @@ class Target:
 def target_of(context: Context, node: Node) -> Target:
     """The node as a target; raises Refusal(404) for a request that was handed over already."""
     if PROXIED in context.headers:
-        raise Refusal(404, f'Unknown allocation "{context.arguments[0]}"')
+        raise Refusal(404, "the request was handed over already, and this agent cannot answer it")
     return Target(f"node {node.id}", node.http_addr, tls_to(context.server.config.tls) if node.tls_enabled else None)
 
 
+@lru_cache(8)
 def tls_to(tls: Tls) -> ssl.SSLContext:
     """How other agents are spoken to with TLS."""
     made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca_file or None)
@@ -52,12 +54,20 @@ def tls_to(tls: Tls) -> ssl.SSLContext:
     return made
 
 
-async def proxied(context: Context, target: Target) -> Answer:
-    """The target's answer; raises Refusal(500) if there is none."""
-    try:
-        reader, writer = await _connect(target)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise Refusal(500, f"{target.name} does not answer at {target.address}: {error}") from error
+async def _reached(targets: tuple[Target, ...]) -> tuple[Target, asyncio.StreamReader, asyncio.StreamWriter]:
+    """The first target that takes a connection; raises Refusal(500) with why the last one did not."""
+    reason = "nobody is known who could answer"
+    for target in targets:
+        try:
+            return (target, *await _connect(target))
+        except (OSError, TimeoutError, ValueError) as error:
+            reason = f"{target.name} does not answer at {target.address}: {error}"
+    raise Refusal(500, reason)
+
+
+async def proxied(context: Context, *targets: Target) -> Answer:
+    """The answer of the first target that can be reached; nothing is sent twice. Raises Refusal(500)."""
+    target, reader, writer = await _reached(targets)
     try:
         writer.write(_head(context, target) + context.body)
         async with asyncio.timeout(IDLE_SECONDS):

@@ -12,7 +12,6 @@ from typing import Any
 from tests.simulation.world import Historian
 from yurt.fsm import commands
 from yurt.fsm.machine import Applied, Loaded, Machine, Refused
-from yurt.fsm.store.view import View
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.task import Task
@@ -68,10 +67,6 @@ class JobStore(Historian):
         state: Loaded
         self.applied, state = loaded
         self.machine.swap(state)
-
-    def view(self) -> View:
-        """The state, to be compared between servers."""
-        return self.machine.view()
 
     def contents(self) -> bytes:
         """The whole state as a snapshot's bytes."""

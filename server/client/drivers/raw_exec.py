@@ -180,6 +180,8 @@ async def launch(task: TaskStart, spec: dict[str, Any], cgroups: Cgroups | None)
     memory, cpu = task.memory_bytes, task.cpu_shares
     group = cgroups.make(name, memory_bytes=memory, cpu_shares=cpu) if cgroups is not None else ""
     task.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in task.state.glob("exit-*"):
+        old.unlink(missing_ok=True)  # of earlier starts: they were told
     logs = task.logs
     whole = {
         **spec,

@@ -13,12 +13,13 @@ import pytest
 
 from tests.server.client.around import surroundings
 from tests.server.client.test_runners import allocation, asynchronous, task
-from yurt.fsm.structs.allocation import Allocation
+from yurt.fsm.structs.allocation import Allocation, TaskState
 from yurt.fsm.structs.resources import LogConfig
 from yurt.fsm.structs.task import Task, Template
 from yurt.server.client.alloc_runner import AllocRunner
 from yurt.server.client.drivers.base import ConfigError, DriverError, ExitResult, Logs, TaskStart
 from yurt.server.client.drivers.raw_exec import RawExecDriver, RawHandle
+from yurt.server.client.saved import SavedAlloc, SavedTask
 from yurt.server.client.supervisor import descendants
 
 MS = 1_000_000
@@ -223,7 +224,7 @@ async def test_a_flood_of_output_is_bounded(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_a_log_directory_without_room_stops_nothing(tmp_path: Path) -> None:
+async def test_a_log_directory_that_is_gone_stops_nothing(tmp_path: Path) -> None:
     start = start_of(tmp_path, "/bin/sh", "-c", "rm -r ../logs; yes | head -c 3000000; echo end")
     assert await run(start) == ExitResult()
 
@@ -296,3 +297,47 @@ async def test_a_restart_by_a_user_counts_for_nothing() -> None:
         await runner.restart("t")
     with pytest.raises(DriverError, match="Task not found"):
         await runner.restart("other")
+
+
+@asynchronous
+async def test_all_tasks_restart_from_the_first_hook_on() -> None:
+    hook = raw("echo hook >> $NOMAD_ALLOC_DIR/data/order", name="first", hook="prestart")
+    main = raw("echo main >> $NOMAD_ALLOC_DIR/data/order; exec sleep 300", name="main")
+    runner = AllocRunner(allocation(hook, main), surroundings(), lambda _runner: None)
+    runner.start([])
+    order = runner.directory.shared / "data/order"
+    async with asyncio.timeout(20):
+        while not order.exists() or order.read_text() != "hook\nmain\n":
+            await asyncio.sleep(0.02)
+        await runner.restart("", every=True)
+        while order.read_text() != "hook\nmain\n" * 2:
+            await asyncio.sleep(0.02)
+        runner.kill()
+        await runner.ended.wait()
+
+
+@asynchronous
+async def test_a_task_that_is_not_found_again_waits_for_a_server() -> None:
+    around = surroundings()
+    runner = AllocRunner(allocation(raw("exec sleep 300")), around, lambda _runner: None)
+    runner.directory.build()
+    states = {"t": SavedTask(TaskState(state="running", started_at="2026-01-02T03:04:05Z"), None)}
+    await runner.restore(SavedAlloc(runner.allocation, states))
+    await asyncio.sleep(0.2)
+    one = runner.runners["t"]
+    assert one.state.state == "pending" and [event.type for event in one.state.events or ()] == [
+        "Failed Restoring Task"
+    ]
+    around.contact.set()
+    async with asyncio.timeout(20):
+        while one.state.state != "running":
+            await asyncio.sleep(0.02)
+        runner.kill()
+        await runner.ended.wait()
+
+
+@asynchronous
+async def test_exit_files_do_not_pile_up(tmp_path: Path) -> None:
+    for _ in range(3):
+        await run(start_of(tmp_path, "/bin/true"))
+    assert len(list((tmp_path / "state").glob("exit-*"))) == 1

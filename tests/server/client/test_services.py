@@ -17,11 +17,14 @@ from yurt.fsm.structs.allocation import (
     AllocDeploymentStatus,
 )
 from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.group import TaskGroup
+from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.fsm.structs.service import Check, CheckRestart, Service
 from yurt.server.client import registrar
 from yurt.server.client.checks import Checks, Watched, watched
 from yurt.server.client.environment import Environment
+from yurt.server.client.offers import GROUP, Offers
 from yurt.server.client.registrar import Registrar
 from yurt.server.client.services import registrations
 
@@ -176,3 +179,52 @@ async def test_a_check_that_fails_often_enough_asks_for_a_restart() -> None:
             await asyncio.sleep(0.01)
     checks.stop_all()
     assert asked[0] == ("t", 'healthcheck: check "alive" unhealthy')
+
+
+class Registered:
+    """Remembers wishes in place of the registrar."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, ServiceRegistration] = {}
+
+    def put(self, services: dict[str, ServiceRegistration]) -> None:
+        self.there |= services
+
+    def remove(self, ids: list[str]) -> None:
+        for one in ids:
+            self.there.pop(one, None)
+
+
+@asynchronous
+async def test_an_update_in_place_changes_what_is_offered() -> None:
+    def group(*services: Service) -> TaskGroup:
+        return TaskGroup(name="g", services=services)
+
+    def with_group(given: TaskGroup) -> Allocation:
+        return row(job=Job(id="j", task_groups=(given,)))
+
+    known = Registered()
+    check = Check(type="tcp", interval=10**9, timeout=10**8)
+    first = group(Service(name="a", provider="nomad", tags=("old",), checks=(check,)))
+    offers = Offers(first, known, lambda _task: ENV, changed=lambda: None, restart=lambda _t, _r: None)  # type: ignore[arg-type]
+    offers.start(GROUP, with_group(first), "dc1")
+    (before,) = offers.checks()
+    tagged = Service(name="a", provider="nomad", tags=("new",), checks=(check,))
+    offers.renew(with_group(group(tagged, Service(name="b", provider="nomad"))), "dc1")
+    assert {one.service_name: one.tags for one in known.there.values()} == {"a": ("new",), "b": ()}
+    assert offers.checks() == [before]  # the same check just goes on
+    offers.renew(with_group(group()), "dc1")
+    assert known.there == {} and offers.checks() == []
+    offers.renew(with_group(group(tagged)), "dc1")  # there may be services where there were none
+    assert len(known.there) == 1
+    offers.stop_all()
+    assert known.there == {}
+
+
+@asynchronous
+async def test_a_check_over_tls_speaks_tls() -> None:
+    async with Answering(b"200 OK") as port:  # which does not
+        one = await result(
+            Check(type="http", protocol="https", tls_skip_verify=True, interval=10**9, timeout=10**9), port
+        )
+    assert one.status == "failure" and one.output.startswith('nomad: Get "https://')
