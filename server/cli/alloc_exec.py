@@ -21,8 +21,8 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from yurt.server.cli.alloc_files import allocation_of_job, task_of
-from yurt.server.cli.alloc_lookup import resolve
+from yurt.server.cli.alloc_files import task_of
+from yurt.server.cli.alloc_lookup import allocation_of_job, chosen, resolve
 from yurt.server.cli.client import ApiError, Client, job_path, tls_context
 from yurt.server.cli.options import api
 from yurt.server.cli.output import fail
@@ -176,14 +176,11 @@ def execute(
     client: Client, words: tuple[str, ...], task: str, job_id: str, interactive: bool, tty: bool | None, escape: str
 ) -> None:
     """Run a command beside a task, with its environment, directory and user; ends with its exit code."""
-    if job_id:
-        found, command = allocation_of_job(client, job_id), list(words)
-    else:
-        found, command = resolve(client, words[0]), list(words[1:])
+    found, command = chosen(client, job_id, list(words))
     if not command:
         fail("Error: a command is needed, as in: yurt alloc exec ALLOCATION /bin/sh")
-    chosen = task_of(client.get(f"/v1/allocation/{found}"), task)
-    query = {"task": chosen, "command": orjson.dumps(command).decode()}
+    where = task_of(client.get(f"/v1/allocation/{found}"), task)
+    query = {"task": where, "command": orjson.dumps(command).decode()}
     settled = _settled(interactive, tty, escape)
     raise SystemExit(converse(client, f"/v1/client/allocation/{found}/exec", query, **settled))
 

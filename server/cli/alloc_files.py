@@ -5,26 +5,19 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import click
 import orjson
 
-from yurt.server.cli.alloc_lookup import resolve
+from yurt.server.cli.alloc_lookup import chosen
 from yurt.server.cli.client import Client
 from yurt.server.cli.options import api, as_json
 from yurt.server.cli.output import fail, print_json, table
 
 LINES, LINE_BYTES = 10, 120  # -tail without -n and -c, as the ecosystem has it
-
-
-def allocation_of_job(client: Client, job_id: str) -> str:
-    """The ID of a running allocation of a job, the newest one; of one that has ended if none runs."""
-    found = client.get(f"/v1/job/{job_id}/allocations")
-    if not found:
-        fail(f'Error: job "{job_id}" has no allocations')
-    running = [one for one in found if one["ClientStatus"] == "running"]
-    return str(max(running or found, key=lambda one: one["CreateIndex"])["ID"])
 
 
 def task_of(allocation: dict[str, Any], given: str) -> str:
@@ -38,21 +31,49 @@ def task_of(allocation: dict[str, Any], given: str) -> str:
     fail(f"Error: the allocation has several tasks, name one with -task: {', '.join(names)}")
 
 
-def _window(tail: bool, lines: int | None, count: int | None) -> dict[str, str]:
-    """How much of the end is asked for."""
-    if count is not None:
-        return {"origin": "end", "offset": str(count)}
-    if tail or lines is not None:
-        return {"origin": "end", "offset": str((lines or LINES) * LINE_BYTES)}
-    return {"origin": "start", "offset": "0"}
+@dataclass(frozen=True)
+class End:
+    """How much of a file's end is wanted: lines, bytes, or (both None) all of it."""
+
+    lines: int | None
+    count: int | None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is less than all."""
+        return self.lines is not None or self.count is not None
+
+    def query(self) -> dict[str, str]:
+        """As the API is asked for it; lines are guessed, as the ecosystem does."""
+        if self.count is not None:
+            return {"origin": "end", "offset": str(self.count)}
+        if self.lines is not None:
+            return {"origin": "end", "offset": str(self.lines * LINE_BYTES)}
+        return {"origin": "start", "offset": "0"}
+
+    def cut(self, pieces: Iterator[bytes], *, follow: bool) -> Iterator[bytes]:
+        """Of what came so far only the wanted lines; then all that comes. Followed: of the first piece."""
+        if self.lines is None or self.count is not None:
+            yield from pieces
+            return
+        text = next(pieces, b"") if follow else b"".join(pieces)
+        ends = [place for place, byte in enumerate(text[:-1]) if byte == 10]
+        yield text[ends[-self.lines] + 1 :] if 0 < self.lines <= len(ends) else text
+        yield from pieces
 
 
-def _last_lines(pieces: Iterator[bytes], lines: int) -> Iterator[bytes]:
-    """Of the first piece only the last so many lines; then all that comes."""
-    first = next(pieces, b"")
-    ends = [place for place, byte in enumerate(first[:-1]) if byte == 10]
-    yield first[ends[-lines] + 1 :] if len(ends) >= lines else first
-    yield from pieces
+def end_options(command: Any) -> Any:
+    """-f, -tail, -n and -c; the command gets `follow` and `end`."""
+
+    @click.option("-f", "--follow", is_flag=True, help="Go on as it grows, until the allocation ends.")
+    @click.option("--tail", is_flag=True, help="Only the end.")
+    @click.option("-n", "lines", type=int, help="So many lines of the end.")
+    @click.option("-c", "count", type=int, help="So many bytes of the end.")
+    @wraps(command)
+    def with_end(*, tail: bool, lines: int | None, count: int | None, **rest: Any) -> Any:
+        return command(end=End(lines if lines is not None else LINES if tail else None, count), **rest)
+
+    return with_end
 
 
 def show(pieces: Iterator[bytes]) -> None:
@@ -66,32 +87,19 @@ def show(pieces: Iterator[bytes]) -> None:
 
 
 @click.command()
-@click.argument("alloc_id", required=False)
-@click.argument("task", required=False, default="")
+@click.argument("words", nargs=-1, metavar="[ALLOCATION] [TASK]")
 @click.option("--stderr", "kind", flag_value="stderr", help="The other stream.")
 @click.option("--stdout", "kind", flag_value="stdout", default="stdout", hidden=True)
 @click.option("--task", "named", default="", help="The task.")
 @click.option("--job", "job_id", default="", help="The newest running allocation of this job.")
-@click.option("-f", "--follow", is_flag=True, help="Go on as it grows, until the allocation ends.")
-@click.option("--tail", is_flag=True, help="Only the end.")
-@click.option("-n", "lines", type=int, help="So many lines of the end.")
-@click.option("-c", "count", type=int, help="So many bytes of the end.")
+@end_options
 @api
-def logs(
-    client: Client, alloc_id: str | None, task: str, kind: str, named: str, job_id: str, follow: bool, tail: bool,
-    lines: int | None, count: int | None,
-) -> None:  # fmt: skip
+def logs(client: Client, words: tuple[str, ...], kind: str, named: str, job_id: str, follow: bool, end: End) -> None:
     """Print what a task wrote to stdout, or to stderr."""
-    if job_id:  # then the only argument is the task
-        found, task = allocation_of_job(client, job_id), alloc_id or task
-    elif alloc_id:
-        found = resolve(client, alloc_id)
-    else:
-        fail("Error: name an allocation, or a job with -job")
-    chosen = task_of(client.get(f"/v1/allocation/{found}"), named or task)
-    query = {"task": chosen, "type": kind or "stdout", "plain": "true", **_window(tail, lines, count)}
-    pieces = client.stream(f"/v1/client/fs/logs/{found}", **query, follow="true" if follow else "false")
-    show(_last_lines(pieces, lines or LINES) if (tail or lines is not None) and count is None else pieces)
+    found, rest = chosen(client, job_id, list(words))
+    task = task_of(client.get(f"/v1/allocation/{found}"), named or next(iter(rest), ""))
+    query = {"task": task, "type": kind or "stdout", "plain": "true", "follow": str(follow).lower(), **end.query()}
+    show(end.cut(client.stream(f"/v1/client/fs/logs/{found}", **query), follow=follow))
 
 
 def _listing(entries: list[dict[str, Any]]) -> str:
@@ -113,38 +121,27 @@ def _frames(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 @click.command()
-@click.argument("alloc_id", required=False)
-@click.argument("path", required=False, default="/")
+@click.argument("words", nargs=-1, metavar="[ALLOCATION] [PATH]")
 @click.option("--job", "job_id", default="", help="The newest running allocation of this job.")
 @click.option("--stat", "only_status", is_flag=True, help="What a file is, not what is in it.")
-@click.option("-f", "--follow", is_flag=True, help="Go on as it grows.")
-@click.option("--tail", is_flag=True, help="Only the end.")
-@click.option("-n", "lines", type=int, help="So many lines of the end.")
-@click.option("-c", "count", type=int, help="So many bytes of the end.")
+@end_options
 @as_json
 @api
 def fs(
-    client: Client, alloc_id: str | None, path: str, job_id: str, only_status: bool, follow: bool, tail: bool,
-    lines: int | None, count: int | None, as_json: bool,
-) -> None:  # fmt: skip
+    client: Client, words: tuple[str, ...], job_id: str, only_status: bool, follow: bool, end: End, as_json: bool
+) -> None:
     """List a directory of an allocation, or print a file."""
-    if job_id:
-        found, path = allocation_of_job(client, job_id), alloc_id or path
-    elif alloc_id:
-        found = resolve(client, alloc_id)
-    else:
-        fail("Error: name an allocation, or a job with -job")
+    found, rest = chosen(client, job_id, list(words))
+    path = next(iter(rest), "/")
     entry = client.get(f"/v1/client/fs/stat/{found}", path=path)
-    if only_status:
-        click.echo(_listing([entry])) if not as_json else print_json(entry)
-    elif entry["IsDir"]:
-        entries = client.get(f"/v1/client/fs/ls/{found}", path=path)
-        click.echo(_listing(entries)) if not as_json else print_json(entries)
-    elif follow or tail or lines is not None or count is not None:
-        window = {name: value for name, value in _window(tail, lines, count).items() if value != ""}
-        pieces = _frames(
-            client.stream(f"/v1/client/fs/stream/{found}", path=path, **window, follow="true" if follow else "false")
-        )
-        show(_last_lines(pieces, lines or LINES) if (tail or lines is not None) and count is None else pieces)
+    if only_status or entry["IsDir"]:
+        told = entry if only_status else client.get(f"/v1/client/fs/ls/{found}", path=path)
+        if as_json:
+            print_json(told)
+        else:
+            click.echo(_listing([told] if only_status else told))
+    elif follow or end.is_wanted:
+        query = {"path": path, "follow": str(follow).lower(), **end.query()}
+        show(end.cut(_frames(client.stream(f"/v1/client/fs/stream/{found}", **query)), follow=follow))
     else:
         show(client.stream(f"/v1/client/fs/cat/{found}", path=path))

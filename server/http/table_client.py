@@ -8,7 +8,7 @@ from yurt.server.http.routes import client
 FILES = {
     name: "read-logs" if name == "logs" else "read-fs" for name in ("ls", "stat", "cat", "readat", "stream", "logs")
 }
-_A = "/v1/client/allocation/:id"
+_F, _A = "/v1/client/fs", "/v1/client/allocation/:id"
 
 CLIENT_FIXED: tuple[Route, ...] = (
     Route("/v1/client/stats", "node:read", getter=client.of_node("stats"), local=True),
@@ -16,13 +16,10 @@ CLIENT_FIXED: tuple[Route, ...] = (
 )
 CLIENT_PREFIXES: tuple[tuple[str, Route], ...] = (
     *(
-        (
-            f"/v1/client/fs/{name}/",
-            Route(f"/v1/client/fs/{name}/:id", right, getter=client.of_allocation(name), local=True),
-        )
+        (f"{_F}/{name}/", Route(f"{_F}/{name}/:id", right, getter=client.of_allocation(name), local=True))
         for name, right in FILES.items()
     ),
-    ("/v1/client/fs/", Route("/v1/client/fs/:other", "read-fs", getter=client.no_such_method, local=True)),
+    (f"{_F}/", Route(f"{_F}/:other", "read-fs", getter=client.no_such_method, local=True)),
     ("/v1/client/allocation/", Route(_A, "read-job", getter=client.no_such_resource, any_method=True, local=True)),
 )
 CLIENT_ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {

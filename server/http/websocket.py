@@ -26,12 +26,14 @@ from yurt.server.client.task_runner import NotRunning
 from yurt.server.http.context import Context
 from yurt.server.http.proxy import CONNECT_SECONDS, target_of
 from yurt.server.http.routes.client import node_of
+from yurt.server.http.table import find
 from yurt.server.server import Server
 
 log = logging.getLogger("http")
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Context, "Socket"], Awaitable[None]]
 HANDSHAKE_SECONDS = 10.0
 REASON_BYTES_MAX = 123
 OF_CLIENT, OF_SERVER = 1008, 1011  # close codes
@@ -85,17 +87,15 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
     socket = Socket(receive, send)
     headers = dict(scope["headers"])
     context = Context(server, "GET", scope["path"], scope["query_string"], headers, b"")
-    parts = scope["path"].split("/")
-    executes = len(parts) == 6 and parts[:4] == ["", "v1", "client", "allocation"] and parts[5] == "exec"
-    acts = scope["path"].startswith("/v1/job/") and scope["path"].endswith("/action")
-    if is_foreign(headers) or not (executes or acts):
+    found = _route(scope["path"])
+    if is_foreign(headers) or found is None:
         await socket.refuse()
         return
+    handler, context.arguments = found
     await socket.accept()
     try:
         await _handshake(context, socket)
-        context.arguments = (parts[4],) if executes else (scope["path"][8 : -len("/action")],)
-        await (_execute if executes else _act)(context, socket)  # its end is the connection's, without a close frame
+        await handler(context, socket)  # its end is the connection's, without a close frame
     except Gone:
         pass
     except Refusal as refusal:
@@ -105,6 +105,16 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
     except Exception:
         log.exception("a websocket broke", extra={"path": scope["path"]})
         await socket.close(OF_SERVER, "internal error")
+
+
+def _route(path: str) -> tuple[Handler, tuple[str, ...]] | None:
+    """What answers at a path, and what the path names; None if that is no WebSocket."""
+    try:
+        found = find(path)
+    except Refusal:
+        return None
+    handler = _HANDLERS.get(found[0].path) if found is not None else None
+    return (handler, found[1]) if found is not None and handler is not None else None
 
 
 async def _handshake(context: Context, socket: Socket) -> None:
@@ -263,3 +273,6 @@ async def _forth(upstream: ClientConnection, socket: Socket) -> None:
     with contextlib.suppress(ConnectionClosed):
         while (text := await socket.text()) is not None:
             await upstream.send(text)
+
+
+_HANDLERS: dict[str, Handler] = {"/v1/client/allocation/:id/exec": _execute, "/v1/job/:id/action": _act}
