@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from yurt.fsm.commands_acl import ACL_COMMANDS, AnyAclCommand
 from yurt.fsm.commands_base import Command as Command
 from yurt.fsm.commands_base import Done as Done
 from yurt.fsm.commands_nodes import NODE_COMMANDS, AnyNodeCommand
@@ -23,7 +24,7 @@ from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, AllocationStop, Placement
 
-COMMAND_VERSION = 3
+COMMAND_VERSION = 4
 
 
 class UnknownCommand(YurtError):
@@ -286,6 +287,7 @@ COMMANDS: tuple[type[Command], ...] = (
     ReconcileSummaries,
     *NODE_COMMANDS,
     *SERVICE_COMMANDS,
+    *ACL_COMMANDS,
 )
 AnyCommand = (
     RegisterJob
@@ -310,6 +312,7 @@ AnyCommand = (
     | ReconcileSummaries
     | AnyNodeCommand
     | AnyServiceCommand
+    | AnyAclCommand
 )
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)

@@ -83,7 +83,7 @@ TOPICS: dict[str, Topic] = {
 class Event:
     """One changed row; `body` is its JSON."""
 
-    __slots__ = ("body", "keys", "namespace", "topic")
+    __slots__ = ("body", "key", "keys", "namespace", "topic")
 
     def __init__(self, kind: str, index: int, change: Change) -> None:
         topic = TOPICS[change.table.name]
@@ -91,7 +91,7 @@ class Event:
         keys = topic.filter_keys(row) if topic.filter_keys is not None else None
         key = topic.key(row)
         self.topic, self.namespace = topic.name, getattr(row, "namespace", "")
-        self.keys = {key, *(keys or ())}
+        self.key, self.keys = key, {key, *(keys or ())}
         payload: dict[str, Any] = {topic.name: topic.shown(row)}
         if change.new is None and topic.name == "Job":
             payload["Deleted"] = True

@@ -270,7 +270,9 @@ class _Agent:
         metrics.gauge("nomad.raft.lastIndex", lambda: float(engine.log.last_index))
         metrics.group("yurt.raft.peer", lambda: counters_of(transport))
         metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
-        return Server(self.config, machine, engine, transport, metrics)
+        server = Server(self.config, machine, engine, transport, metrics)
+        server.data_dir = self.path
+        return server
 
     def _http(self, server: Server, sockets: list[socket.socket]) -> tuple[Dispatcher, HttpServer]:
         limits = self.config.limits

@@ -15,6 +15,8 @@ from yurt.fsm.events import EventRing
 from yurt.fsm.job.admit import Limits
 from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
+from yurt.fsm.structs.times import to_rfc3339
+from yurt.server.acl.authority import Authority
 from yurt.server.autopilot import Autopilot
 from yurt.server.background import Background
 from yurt.server.backup import Backup
@@ -29,6 +31,7 @@ from yurt.server.zones import zone
 
 if TYPE_CHECKING:
     from yurt.server.client.agent import NodeAgent
+    from yurt.server.http.context import Context
 
 
 class InternalError(YurtError):
@@ -47,6 +50,7 @@ class Server:
     ) -> None:
         self.config, self.machine, self.engine, self.transport = config, machine, engine, transport
         self.metrics = metrics
+        self.data_dir = config.data_dir  # of -dev: the temporary one, as soon as it is known
         self.region, self.datacenter, self.name = config.region, config.datacenter, config.node_name
         self.limits = Limits(
             priority_default=config.server.job_default_priority,
@@ -55,7 +59,9 @@ class Server:
             source_bytes_max=size_bytes(config.server.job_max_source_size),
             zones=zone,
         )
+        self.authority = Authority(config.acl)
         self.versions_kept = config.server.job_tracked_versions
+        self.started = to_rfc3339(self.now_ns())
         self.force_collection: Callable[[], None] = _nothing
         self.events = EventRing(config.server.event_buffer_size)
         machine.on_applied(self.events.add)
@@ -110,6 +116,10 @@ class Server:
             case Broken():
                 raise InternalError(f"internal error at index {outcome.index}; nothing was changed: {outcome.trace}")
         raise AssertionError("the machine has three outcomes")
+
+    async def authorize(self, context: Context) -> None:
+        """Find out who asks, and whether they may, as of now; raises Refusal(403)."""
+        context.authorize(self.view())
 
     def version_known_by_all(self) -> int:
         """The newest version of the log's vocabulary that every server of the configuration has said to know."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from yurt.fsm import commands, commands_nodes, commands_services
+from yurt.fsm import commands, commands_acl, commands_nodes, commands_services
 from yurt.fsm.apply import (
+    acl,
     allocations,
     children,
     cluster,
@@ -60,5 +61,14 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands_nodes.SetAllocationHealth: deployments.set_health,
     commands_services.UpsertServices: services.upsert,
     commands_services.DeleteServices: services.delete,
+    commands_acl.UpsertPolicies: acl.upsert_policies,
+    commands_acl.DeletePolicies: acl.delete_policies,
+    commands_acl.UpsertTokens: acl.upsert_tokens,
+    commands_acl.DeleteTokens: acl.delete_tokens,
+    commands_acl.BootstrapAcl: acl.bootstrap,
+    commands_acl.UpsertRoles: acl.upsert_roles,
+    commands_acl.DeleteRoles: acl.delete_roles,
+    commands_acl.UpsertOneTimeToken: acl.upsert_one_time_token,
+    commands_acl.DeleteOneTimeTokens: acl.delete_one_time_tokens,
 }
 assert set(HANDLERS) == set(commands.COMMANDS), "every command has one handler"

@@ -73,5 +73,5 @@ def _type(kind: inspect.Type) -> Any:
     if isinstance(kind, inspect.DictType):
         value = _OPAQUE if isinstance(kind.value_type, inspect.AnyType) else _type(kind.value_type)
         return Annotated[dict[str, value], _FILLED]  # type: ignore[valid-type]  # the same
-    plain = {inspect.StrType: str, inspect.BoolType: bool, inspect.FloatType: float}
+    plain = {inspect.StrType: str, inspect.BoolType: bool, inspect.FloatType: float, inspect.AnyType: _OPAQUE}
     return plain[type(kind)]

@@ -9,6 +9,14 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from yurt.fsm.structs.acl import (
+    AclBootstrap,
+    AclPolicy,
+    AclRole,
+    AclToken,
+    OneTimeToken,
+    secret_digest,
+)
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
@@ -117,6 +125,17 @@ SERVICE_REGISTRATIONS: Table[str, ServiceRegistration] = Table(
     },
     floor=1,
 )  # fmt: skip
+ACL_POLICIES: Table[str, AclPolicy] = Table("acl_policy", AclPolicy, lambda p: p.name, floor=1)
+ACL_ROLES: Table[str, AclRole] = Table("acl_roles", AclRole, lambda r: r.id, {"name": lambda r: r.name}, floor=1)
+ACL_TOKENS: Table[str, AclToken] = Table(
+    "acl_token", AclToken, lambda t: t.accessor_id,
+    {"secret": lambda t: secret_digest(t.secret_id), "expires": lambda t: True if t.expiration_time_ns else None},
+    floor=1,
+)  # fmt: skip
+ONE_TIME_TOKENS: Table[str, OneTimeToken] = Table(
+    "one_time_token", OneTimeToken, lambda t: t.one_time_secret_id, {"accessor": lambda t: t.accessor_id}, listed=False
+)
+ACL_BOOTSTRAP: Table[str, AclBootstrap] = Table("acl_bootstrap", AclBootstrap, lambda _: "")
 
 # The order is that of snapshots: versions stand before the jobs that refer to them.
 TABLES: tuple[Table[Any, Any], ...] = (
@@ -135,5 +154,10 @@ TABLES: tuple[Table[Any, Any], ...] = (
     DEPLOYMENTS,
     NODES,
     SERVICE_REGISTRATIONS,
+    ACL_POLICIES,
+    ACL_ROLES,
+    ACL_TOKENS,
+    ONE_TIME_TOKENS,
+    ACL_BOOTSTRAP,
 )
 BY_NAME = {table.name: table for table in TABLES}

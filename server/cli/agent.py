@@ -19,6 +19,7 @@ from yurt.server.cli.output import fail
 @click.option("--node-class", help="Class of the node.")
 @click.option("--node-pool", help="Pool of the node (default).")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Meta of the node; repeatable.")
+@click.option("--acl-enabled", is_flag=True, help="Nothing without a token (PUT /v1/acl/bootstrap makes the first).")
 @click.option("--network-interface", help="Interface that tasks' ports are on.")
 @click.option("--state-dir", help="Where the node agent keeps its state.")
 @click.option("--alloc-dir", help="Where allocations have their directories.")
@@ -66,6 +67,8 @@ def flags_of(dev: bool, given: dict[str, Any]) -> dict[str, Any]:
         flags["log_level"] = given["log_level"]
     if given["log_json"]:
         flags["log_json"] = True
+    if given.get("acl_enabled"):
+        flags["acl"] = {"enabled": True}
     server: dict[str, Any] = {}
     if given["server_mode"]:
         server["enabled"] = True

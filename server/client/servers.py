@@ -81,13 +81,15 @@ class Beat:
 class Operations:
     """The operations of a node agent, with the node's identity."""
 
-    def __init__(self, send: Send, identity: Identity) -> None:
-        self._send, self._identity = send, identity
+    def __init__(self, send: Send, identity: Identity, introduction: str = "") -> None:
+        self._send, self._identity, self._introduction = send, identity, introduction
 
     async def _ask(self, method: str, name: str, body: Any = None, *, seconds: float = SECONDS, **query: str) -> Any:
         target = f"/v1/agent-rpc/{name}" + (f"?{urlencode(query)}" if query else "")
         payload = b"" if body is None else msgspec.json.encode(body)
         headers = {"X-Nomad-Token": self._identity.secret_id}
+        if self._introduction and name == "Node.Register":
+            headers["Authorization"] = f"Bearer {self._introduction}"
         status, _, answer = await self._send(method, target, headers, payload, seconds)
         if status != 200:
             raise Refused(status, answer.decode("utf-8", "replace"))

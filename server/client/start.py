@@ -96,7 +96,8 @@ def make_agent(
             inode_percent=client.gc_inode_usage_threshold,
         ),
     )
-    return NodeAgent(surroundings, Operations(send, identity), chance=chance, learn=learn, dev=config.dev)
+    operations = Operations(send, identity, client.introduction_token)
+    return NodeAgent(surroundings, operations, chance=chance, learn=learn, dev=config.dev)
 
 
 def agent_beside(server: Server, dispatcher: Dispatcher, data_dir: str, chance: random.Random) -> NodeAgent:
@@ -106,6 +107,7 @@ def agent_beside(server: Server, dispatcher: Dispatcher, data_dir: str, chance: 
         path, _, query = target.partition("?")
         given = {name.lower().encode(): value.encode() for name, value in headers.items()}
         context = Context(server, method, path, query.encode(), given, body)
+        context.is_inside = True
         async with asyncio.timeout(seconds):
             answer = await dispatcher.answer(context)
         return answer.status, {}, answer.body

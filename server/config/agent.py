@@ -168,6 +168,18 @@ class Telemetry(Block, frozen=True):
     statsite_address: str = ""
 
 
+class Acl(Block, frozen=True):
+    """Access control. Every request is decided from this server's own state, so the `*_ttl` have no work to do."""
+
+    enabled: bool = False
+    token_ttl: Duration = "30s"
+    policy_ttl: Duration = "30s"
+    role_ttl: Duration = "30s"
+    token_min_expiration_ttl: Duration = "1m"
+    token_max_expiration_ttl: Duration = "24h"
+    replication_token: str = ""
+
+
 class Autopilot(Block, frozen=True):
     """How the leader looks after the servers, until an operator sets it by the API (spec cluster §11)."""
 
@@ -211,7 +223,7 @@ class AgentConfig(Block, frozen=True):
     tls: Tls = Tls()
     telemetry: Telemetry = Telemetry()
     client: Client = Client()
-    acl: dict[str, Any] = {}
+    acl: Acl = Acl()
     autopilot: Autopilot = Autopilot()
     plugin: Any = None
     plugin_dir: str = ""

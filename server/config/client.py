@@ -33,10 +33,14 @@ class Reserved(Block, frozen=True):
 
 
 class Client(Block, frozen=True):
-    """The client block. `servers` are HOST[:PORT] of the servers' HTTP API."""
+    """The client block. `servers` are HOST[:PORT] of the servers' HTTP API.
+
+    `introduction_token`: with access control, a token with `node:write` by which a new node registers.
+    """
 
     enabled: bool = False
     servers: list[str] = []
+    introduction_token: str = ""
     server_join: ServerJoin = ServerJoin()
     state_dir: str = ""
     alloc_dir: str = ""

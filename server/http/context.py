@@ -10,8 +10,11 @@ from urllib.parse import parse_qsl
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.duration import parse_duration
 from yurt.fsm.lang.strconv import parse_bool, parse_int, parse_uint
+from yurt.server.acl.authority import ACLS_DISABLED, denied
+from yurt.server.acl.need import Need
 
 if TYPE_CHECKING:
+    from yurt.fsm.store.view import View
     from yurt.server.server import Server
 
 JSON = (b"content-type", b"application/json")
@@ -71,11 +74,19 @@ def parse_query(raw: bytes) -> dict[str, str]:
     return found
 
 
+NOTHING = Need("nothing")
+
+
 class Context:
-    """One request. `path` is percent-decoded; `arguments` are what the route took out of it."""
+    """One request. `path` is percent-decoded; `arguments` are what the route took out of it.
+
+    `need` is what its route and method ask for, `identity` who it comes from. `is_inside`: from the node agent of a
+    server's own process.
+    """
 
     __slots__ = (
-        "_receive", "arguments", "body", "forwarded", "headers", "method", "path", "query", "raw_query", "server",
+        "_receive", "arguments", "body", "forwarded", "headers", "identity", "is_inside", "method", "need", "path",
+        "query", "raw_query", "server",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +105,7 @@ class Context:
         self.headers, self.body, self.forwarded = headers, body, forwarded
         self.query = parse_query(raw_query) if raw_query else {}
         self.arguments: tuple[str, ...] = ()
+        self.need, self.identity, self.is_inside = NOTHING, ACLS_DISABLED, False
         self._receive = receive
 
     async def parts(self) -> AsyncIterator[bytes]:
@@ -113,6 +125,38 @@ class Context:
     def namespace(self) -> str:
         """The query's namespace, else `default`."""
         return self.query.get("namespace") or "default"
+
+    @property
+    def secret(self) -> str:
+        """The token that the request shows, empty for none."""
+        if given := self.headers.get(b"x-nomad-token"):
+            return given.decode("latin-1").strip()
+        return self.bearer
+
+    @property
+    def bearer(self) -> str:
+        """The token of the Authorization header, empty for none."""
+        scheme, *words = self.headers.get(b"authorization", b"").decode("latin-1").split() or [""]
+        return words[0] if words and scheme.lower() == "bearer" else ""
+
+    def authorize(self, view: View) -> None:
+        """Find out who asks, and whether they may, as of a state; raises Refusal(403)."""
+        server = self.server
+        if server.authority.enabled and self.need.kind != "secret":
+            self.identity = server.authority.identify(view, self.secret, server.now_ns())
+            self.need.check(self)
+
+    def allow(self, namespace: str, *any_of: str) -> None:
+        """Go on if one of the capabilities (those of the need by default) is there; raises Refusal(403)."""
+        if not self.identity.rights.in_namespace(namespace, *(any_of or self.need.any_of)):
+            raise denied()
+
+    def sees(self, namespace: str) -> bool:
+        """Whether what is in a namespace belongs to the answer: it is asked for, and may be seen."""
+        asked = self.namespace
+        if asked != "*":
+            return asked == namespace
+        return self.identity.rights.in_namespace(namespace, *self.need.any_of)
 
     def flag(self, name: str, message: str = "") -> bool:
         """A boolean parameter; absent or empty is False. Raises Refusal(500)."""

@@ -71,7 +71,7 @@ class Dispatcher:
         method = context.method
         if route.path.endswith("/submission"):
             submission_version(context)
-        reads = method == "GET" or route.any_method
+        reads = method == "GET" or route.any_method or (method == "POST" and route.reads_by_post)
         if reads:
             handler = route.getter
             if handler is None and route.get is None:
@@ -84,6 +84,7 @@ class Dispatcher:
             handler = None
         if handler is None and not (reads and route.get is not None):
             return _invalid_method(route)
+        context.need = route.need(method)
         if reads and context.query.get("region", "") not in ("", "global", self.server.region):
             raise Refusal(500, NO_REGION)
         if route.local or (context.is_stale if reads else route.streams_body):
@@ -111,6 +112,7 @@ class Dispatcher:
         return await self._run(context, route, handler)
 
     async def _run(self, context: Context, route: Route, handler: Handler | None) -> Answer:
+        context.authorize(self.server.view())
         if handler is None:
             assert route.get is not None
             return await self.reads.answer(context, route.get)

@@ -37,11 +37,14 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 _request = msgspec.msgpack.Decoder(Forwarded)
 _answer = msgspec.msgpack.Decoder(Answered)
 _KEPT = (b"x-nomad-token", b"authorization")
+_INSIDE = b"x-yurt-inside"  # only between servers: it is not among what is kept of a client's headers
 
 
 async def forward(context: Context, server_id: str) -> Answer:
     """The leader's answer; raises `NotSent` (try again) or `OutcomeUnknown` (perhaps carried out)."""
     kept = {name: value for name, value in context.headers.items() if name in _KEPT}
+    if context.is_inside:
+        kept[_INSIDE] = b"1"
     request = Forwarded(context.method, context.path, context.raw_query, kept, context.body)
     call = asyncio.ensure_future(
         context.server.transport.call(server_id, METHOD, msgspec.msgpack.encode(request), timeout=FORWARD_SECONDS_MAX)
@@ -72,6 +75,7 @@ def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answ
             request.body,
             forwarded=True,
         )
+        context.is_inside = _INSIDE in request.headers
         answer = await dispatch(context)
         return msgspec.msgpack.encode(Answered(answer.status, answer.body, list(answer.headers)))
 

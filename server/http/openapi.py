@@ -66,6 +66,8 @@ def _methods(route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if reader := route.get or route.getter:
         found["get"] = _operation(route, reader, query=route.get is not None, body=None)
+        if route.reads_by_post:
+            found["post"] = _operation(route, reader, query=True, body=route.body)
     if route.put is not None:
         found["put"] = _operation(route, route.put, query=False, body=route.body)
         if not route.only_put:

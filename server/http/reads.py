@@ -7,6 +7,7 @@ watch: a thousand clients that wait for one job cost one lookup when it changes.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -73,7 +74,7 @@ class Reads:
     async def answer(self, context: Context, query: Query) -> Answer:
         """Run a query, or wait for it with `index`."""
         options = read_options(context)
-        key = (query, context.arguments, _without_waiting(context), context.headers.get(b"x-nomad-token"))
+        key = (query, context.arguments, _without_waiting(context), context.secret, _digest(context.body))
         found = self._compute(context, query, options, key)
         if options.index > 0 and found.index <= options.index:
             found = await self._wait(context, query, options, key, found)
@@ -86,6 +87,7 @@ class Reads:
         kept = self._cache.get(key)
         if kept is not None and kept[0] == view.index:
             return kept[1]
+        context.authorize(view)
         found = query(view, context, options)
         if len(found.body) <= CACHED_BODY_BYTES_MAX:
             if len(self._cache) >= CACHED_MAX or self._cached_bytes >= CACHED_BYTES_MAX:
@@ -187,6 +189,10 @@ class Reads:
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).digest() if body else b""
 
 
 def _without_waiting(context: Context) -> tuple[tuple[str, str], ...]:

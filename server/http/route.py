@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from yurt.server.acl.need import Need, need
 from yurt.server.http.context import Answer, Context
 from yurt.server.http.reads import Query
 
@@ -20,8 +21,9 @@ class Route:
 
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
     method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read. `only_put`:
-    POST is not the same as PUT. `wrong_method`: the status that other methods get. `streams_body`: any server takes a
-    write's body as it comes. `capability` is what a token will need, `body` the record of the body of a write.
+    POST is not the same as PUT. `reads_by_post`: POST is the same as GET, with a body. `wrong_method`: the status that other methods get. `streams_body`: any server takes a
+    write's body as it comes. `capability` is what a token needs (`server.acl.need`), `put_capability` and
+    `delete_capability` where that is another, `body` the record of the body of a write.
     """
 
     path: str
@@ -35,6 +37,15 @@ class Route:
     leader: bool = False
     wrong_method: int = 405
     only_put: bool = False
+    reads_by_post: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
     streams_body: bool = False
     body: type[Any] | None = None
+    put_capability: str | None = None
+    delete_capability: str | None = None
+
+    def need(self, method: str) -> Need:
+        """What a request of a method needs."""
+        special = {"PUT": self.put_capability, "POST": self.put_capability, "DELETE": self.delete_capability}
+        given = None if self.any_method else special.get(method)
+        return need(self.capability if given is None else given)

@@ -6,7 +6,8 @@ from yurt.server.http.route import Route
 from yurt.server.http.routes import client
 
 FILES = {
-    name: "read-logs" if name == "logs" else "read-fs" for name in ("ls", "stat", "cat", "readat", "stream", "logs")
+    name: "read-logs|read-fs" if name == "logs" else "read-fs"
+    for name in ("ls", "stat", "cat", "readat", "stream", "logs")
 }
 _F, _A = "/v1/client/fs", "/v1/client/allocation/:id"
 
@@ -16,23 +17,27 @@ CLIENT_FIXED: tuple[Route, ...] = (
 )
 CLIENT_PREFIXES: tuple[tuple[str, Route], ...] = (
     *(
-        (f"{_F}/{name}/", Route(f"{_F}/{name}/:id", right, getter=client.of_allocation(name), local=True))
+        (f"{_F}/{name}/", Route(f"{_F}/{name}/:id", f"its {right}", getter=client.of_allocation(name), local=True))
         for name, right in FILES.items()
     ),
-    (f"{_F}/", Route(f"{_F}/:other", "read-fs", getter=client.no_such_method, local=True)),
-    ("/v1/client/allocation/", Route(_A, "read-job", getter=client.no_such_resource, any_method=True, local=True)),
+    (f"{_F}/", Route(f"{_F}/:other", "", getter=client.no_such_method, local=True)),
+    ("/v1/client/allocation/", Route(_A, "", getter=client.no_such_resource, any_method=True, local=True)),
 )
 CLIENT_ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
     _A: (
-        ("/exec", Route(f"{_A}/exec", "alloc-exec", getter=client.no_websocket, any_method=True, local=True)),
-        ("/checks", Route(f"{_A}/checks", "read-job", getter=client.of_allocation("checks"), local=True)),
-        ("/stats", Route(f"{_A}/stats", "read-job", getter=client.of_allocation("stats"), local=True)),
-        ("/restart", Route(f"{_A}/restart", "alloc-lifecycle", put=client.of_allocation("restart"), local=True)),
-        ("/signal", Route(f"{_A}/signal", "alloc-lifecycle", put=client.of_allocation("signal"), local=True)),
+        ("/exec", Route(f"{_A}/exec", "its alloc-exec", getter=client.no_websocket, any_method=True, local=True)),
+        ("/checks", Route(f"{_A}/checks", "its read-job", getter=client.of_allocation("checks"), local=True)),
+        ("/stats", Route(f"{_A}/stats", "its read-job", getter=client.of_allocation("stats"), local=True)),
+        ("/restart", Route(f"{_A}/restart", "its alloc-lifecycle", put=client.of_allocation("restart"), local=True)),
+        ("/signal", Route(f"{_A}/signal", "its alloc-lifecycle", put=client.of_allocation("signal"), local=True)),
         (
             "/gc",
             Route(
-                f"{_A}/gc", "submit-job", getter=client.of_allocation("gc"), put=client.of_allocation("gc"), local=True
+                f"{_A}/gc",
+                "its submit-job|gc-allocation",
+                getter=client.of_allocation("gc"),
+                put=client.of_allocation("gc"),
+                local=True,
             ),
         ),
     ),

@@ -21,6 +21,7 @@ from yurt.fsm.lang.strconv import parse_bool
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.fsm.structs.node import Node
 from yurt.fsm.structs.task import Action
+from yurt.server.acl.need import Need
 from yurt.server.client.execute import Session
 from yurt.server.client.task_runner import NotRunning
 from yurt.server.http.context import Context
@@ -37,6 +38,7 @@ Handler = Callable[[Context, "Socket"], Awaitable[None]]
 HANDSHAKE_SECONDS = 10.0
 REASON_BYTES_MAX = 123
 OF_CLIENT, OF_SERVER = 1008, 1011  # close codes
+WITHOUT_ISOLATION = ("raw_exec",)
 
 
 class Gone(Exception):
@@ -91,10 +93,11 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
     if is_foreign(headers) or found is None:
         await socket.refuse()
         return
-    handler, context.arguments = found
+    handler, context.need, context.arguments = found
     await socket.accept()
     try:
         await _handshake(context, socket)
+        await server.authorize(context)
         await handler(context, socket)  # its end is the connection's, without a close frame
     except Gone:
         pass
@@ -107,14 +110,16 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
         await socket.close(OF_SERVER, "internal error")
 
 
-def _route(path: str) -> tuple[Handler, tuple[str, ...]] | None:
-    """What answers at a path, and what the path names; None if that is no WebSocket."""
+def _route(path: str) -> tuple[Handler, Need, tuple[str, ...]] | None:
+    """What answers at a path, what it needs, and what the path names; None if that is no WebSocket."""
     try:
         found = find(path)
     except Refusal:
         return None
     handler = _HANDLERS.get(found[0].path) if found is not None else None
-    return (handler, found[1]) if found is not None and handler is not None else None
+    if found is None or handler is None:
+        return None
+    return handler, found[0].need("GET"), found[1]
 
 
 async def _handshake(context: Context, socket: Socket) -> None:
@@ -148,6 +153,7 @@ async def _execute(context: Context, socket: Socket) -> None:
     command = _command(query.get("command", ""))
     tty = _tty(context)
     node = node_of(context, alloc_id)
+    _check_isolation(context, alloc_id, task)
     if node is not None:
         await _relay(context, socket, node, f"/v1/client/allocation/{alloc_id}/exec")
         return
@@ -185,14 +191,25 @@ async def _act(context: Context, socket: Socket) -> None:
     if not name:
         raise Refusal(400, "command is not present")
     tty = _tty(context)
+    context.allow(context.namespace)
     if view.get(JOBS, (context.namespace, job_id)) is None:
         raise Refusal(404, f"job {job_id} not found in namespace {context.namespace}")
     node = node_of(context, alloc_id)
+    _check_isolation(context, alloc_id, task)
     action = _action(context, alloc_id, task, name)
     if node is not None:
         await _relay(context, socket, node, f"/v1/job/{job_id}/action")
         return
     await _run(context, socket, alloc_id, task, [action.command, *(action.args or ())], tty=tty, interpolated=True)
+
+
+def _check_isolation(context: Context, alloc_id: str, task: str) -> None:
+    """A command beside a task that nothing keeps apart from the node needs a right of its own (spec acl §10)."""
+    allocation = context.server.view().get(ALLOCATIONS, alloc_id)
+    group = allocation.job.group(allocation.task_group) if allocation is not None and allocation.job else None
+    drivers = {one.driver for one in (group.tasks or ()) if one.name == task} if group is not None else set()
+    if allocation is not None and not drivers.isdisjoint(WITHOUT_ISOLATION):
+        context.allow(allocation.namespace, "alloc-node-exec")
 
 
 def _action(context: Context, alloc_id: str, task: str, name: str) -> Action:

@@ -13,7 +13,17 @@ from yurt.fsm.commands import Done, ReconcileSummaries, RegisterJob, RevertJob, 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.changes import Change
-from yurt.fsm.store.schema import EVALUATIONS, JOBS, NAMESPACES, NODE_POOLS, SERVICE_REGISTRATIONS, TABLES
+from yurt.fsm.store.schema import (
+    ACL_POLICIES,
+    ACL_ROLES,
+    ACL_TOKENS,
+    EVALUATIONS,
+    JOBS,
+    NAMESPACES,
+    NODE_POOLS,
+    SERVICE_REGISTRATIONS,
+    TABLES,
+)
 from yurt.fsm.store.snapshot import BadSnapshot
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.job import Job
@@ -51,7 +61,8 @@ def test_birth() -> None:
         ("default", "Default node pool.", 1, 1),
     ]
     floors = {table.name: view.table_index(table) for table in TABLES if view.table_index(table)}
-    assert floors == {table.name: 1 for table in (NAMESPACES, NODE_POOLS, SERVICE_REGISTRATIONS)}
+    begun = (NAMESPACES, NODE_POOLS, SERVICE_REGISTRATIONS, ACL_POLICIES, ACL_ROLES, ACL_TOKENS)
+    assert floors == {table.name: 1 for table in begun}
     assert snapshot_of(Machine()) == snapshot_of(Machine())
 
 

@@ -349,6 +349,7 @@ def test_the_command_line(shared: Pair, sleeper: str) -> None:
     assert yurt("job", "action", "-job", "sleeper", "-i=false", "greet", code=3) == "hi t\n"
     yurt("alloc", "exec", "-i=false", sleeper[:8], "/no/such", code=1)
     yurt("alloc", "restart", alloc[:8], "t")
+    shared.until("wordy", "running")
     assert "wordy.g[0]  restarted" in yurt("job", "restart", "-batch-size", "50%", "wordy")
     yurt("job", "restart", "-reschedule", "-all-tasks", "wordy", code=1)
     shown = yurt("node", "status", "-stats", "-address", f"http://127.0.0.1:{shared.node.http_port}", "-self")

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.property.acl_histories import acl_commands
 from tests.property.node_histories import node_commands, placements, start_nodes
 from yurt.fsm import commands as c
 from yurt.fsm.structs.base import replace
@@ -149,6 +150,7 @@ others: dict[type[c.Command], st.SearchStrategy[Any]] = {
     ),
     c.ReconcileSummaries: st.builds(c.ReconcileSummaries),
     **node_commands,
+    **acl_commands,
 }  # fmt: skip
 assert {c.RegisterJob, *others} == set(c.COMMANDS), "every command is in the histories"
 

@@ -9,7 +9,7 @@ import orjson
 
 from yurt.fsm.commands_nodes import TransitionAllocations
 from yurt.fsm.errors import Refusal
-from yurt.fsm.store.schema import ALLOCATIONS, JOBS
+from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import AllocatedResources, Allocation, DesiredTransition
 from yurt.fsm.structs.base import replace, to_builtins, to_json
@@ -90,20 +90,29 @@ def read_allocation(view: View, context: Context, options: ReadOptions) -> Found
     row = view.get(ALLOCATIONS, alloc_id)
     if row is None:
         return missing("alloc not found", view.table_index(ALLOCATIONS), (ALLOCATIONS, alloc_id))
+    if not context.identity.rights.in_namespace(row.namespace, "read-job"):
+        raise Refusal(500, f'Unknown allocation "{alloc_id}"')
     body = context.server.machine.store.encoded(ALLOCATIONS, row, full_json)
     return Found(body, row.modify_index, ((ALLOCATIONS, alloc_id),))
 
 
 def evaluation_allocations(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/evaluation/:id/allocations."""
-    rows = view.find(ALLOCATIONS, "eval", context.arguments[0])
+    rows = _of_object(context, view.get(EVALUATIONS, context.arguments[0]), view, "eval")
     return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
 
 
 def deployment_allocations(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/deployment/allocations/:id."""
-    rows = view.find(ALLOCATIONS, "deployment", context.arguments[0])
+    rows = _of_object(context, view.get(DEPLOYMENTS, context.arguments[0]), view, "deployment")
     return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+
+
+def _of_object(context: Context, owner: Any, view: View, index: str) -> list[Allocation]:
+    """The allocations of an evaluation or a deployment, whose namespace decides."""
+    context.allow(owner.namespace if owner is not None else context.namespace)
+    rows = view.find(ALLOCATIONS, index, context.arguments[0])
+    return [one for one in rows if context.identity.rights.in_namespace(one.namespace, *context.need.any_of)]
 
 
 def job_allocations(view: View, context: Context, options: ReadOptions) -> Found:
@@ -125,6 +134,7 @@ async def stop(context: Context) -> Answer:
     allocation = server.view().get(ALLOCATIONS, alloc_id)
     if allocation is None:
         raise Refusal(404, "allocation not found")
+    context.allow(allocation.namespace)
     job = server.view().get(JOBS, (allocation.namespace, allocation.job_id)) or allocation.job
     assert job is not None
     evaluation = pending_evaluation(job, server.new_id(), "alloc-stop")

@@ -21,11 +21,13 @@ def node_of(context: Context, alloc_id: str) -> Node | None:
     """The node that has an allocation; None if it is this process's own. Raises Refusal."""
     check_uuid(alloc_id, LOOKUP)
     agent, view = context.server.node_agent, context.server.view()
-    if agent is not None and alloc_id in agent.runners:
+    if agent is not None and (runner := agent.runners.get(alloc_id)) is not None:
+        context.allow(runner.allocation.namespace)
         return None
     allocation = view.get(ALLOCATIONS, alloc_id)
     if allocation is None:
         raise Refusal(404, f'Unknown allocation "{alloc_id}"')
+    context.allow(allocation.namespace)
     if agent is not None and allocation.node_id == agent.node.id:
         return None
     return reachable(view.get(NODES, allocation.node_id))

@@ -11,28 +11,19 @@ import orjson
 
 from yurt import __version__
 from yurt.fsm.commands import (
-    DeleteNamespace,
-    DeleteNodePool,
     ReconcileSummaries,
     SetSchedulerConfiguration,
-    UpsertNamespace,
-    UpsertNodePool,
 )
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
-from yurt.fsm.job.multierror import multierror
 from yurt.fsm.lang.strconv import parse_uint
-from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS, SCHEDULER_CONFIG, Table
+from yurt.fsm.store.schema import SCHEDULER_CONFIG
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.base import replace, to_builtins, to_json
-from yurt.fsm.structs.namespace import Namespace
-from yurt.fsm.structs.node import NodePool
+from yurt.fsm.structs.base import to_builtins
 from yurt.fsm.structs.operator import SchedulerConfiguration
 from yurt.server.address import split_address
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
-from yurt.server.http.pages import join, page
 from yurt.server.http.reads import Found
-from yurt.server.http.routes.lookup import missing
 from yurt.server.raft.errors import NotLeader
 
 _NAMESPACE = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")
@@ -207,112 +198,6 @@ async def collect_garbage(context: Context) -> Answer:
 async def reconcile_summaries(context: Context) -> Answer:
     """PUT /v1/system/reconcile/summaries."""
     result = await context.server.propose(ReconcileSummaries(now_ns=context.server.now_ns()))
-    return Answer(200, b"", (index_header(result.index),))
-
-
-# --- namespaces and node pools
-
-
-def _encoded(context: Context, table: Table[Any, Any], rows: list[Any]) -> bytes:
-    return join(context.server.machine.store.encoded(table, row) for row in rows)
-
-
-def list_namespaces(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/namespaces."""
-    rows = list(view.scan(NAMESPACES, prefix=options.prefix or None))
-    return Found(_encoded(context, NAMESPACES, rows), view.table_index(NAMESPACES), ((NAMESPACES, None),))
-
-
-def read_namespace(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/namespace/:name."""
-    name = context.arguments[0]
-    if not name:
-        raise Refusal(400, "Missing Namespace Name")
-    row = view.get(NAMESPACES, name)
-    if row is None:
-        return missing("Namespace not found", view.table_index(NAMESPACES), (NAMESPACES, name))
-    body = context.server.machine.store.encoded(NAMESPACES, row)
-    return Found(body, row.modify_index, ((NAMESPACES, name),))
-
-
-async def write_namespace(context: Context) -> Answer:
-    """PUT /v1/namespace and /v1/namespace/:name."""
-    given = msgspec.convert(decode_body(context.body, Namespace), Namespace)
-    if context.arguments and context.arguments[0] and given.name != context.arguments[0]:
-        raise Refusal(400, "Namespace name does not match request path")
-    errors = []
-    if not _NAMESPACE.match(given.name):
-        errors.append(f'invalid name "{given.name}". Must match regex ^[a-zA-Z0-9-]{{1,128}}$')
-    if len(given.description) > DESCRIPTION_MAX:
-        errors.append(f"description longer than {DESCRIPTION_MAX}")
-    if given.node_pool_configuration is not None:
-        errors.append("invalid node pool configuration: Node Pools Governance is unlicensed.")
-    if errors:
-        raise Refusal(500, f'Invalid namespace "{given.name}": {multierror(errors)}')
-    if given.quota:
-        raise Refusal(500, f'namespace "{given.name}" using non-existent quota "{given.quota}"')
-    own = replace(given, hash=None, create_index=0, modify_index=0)
-    result = await context.server.propose(UpsertNamespace(now_ns=context.server.now_ns(), namespace=own))
-    return Answer(200, b"", (index_header(result.index),))
-
-
-async def delete_namespace(context: Context) -> Answer:
-    """DELETE /v1/namespace/:name."""
-    server = context.server
-    result = await server.propose(
-        DeleteNamespace(now_ns=server.now_ns(), name=context.arguments[0], region=server.region)
-    )
-    return Answer(200, b"", (index_header(result.index),))
-
-
-def pool_json(pool: NodePool) -> bytes:
-    """The encoded pool with its hash, which is not stored."""
-    return to_json(replace(pool, hash=pool.content_hash()))
-
-
-def list_node_pools(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/node/pools."""
-    rows, token = page(view.scan(NODE_POOLS, prefix=options.prefix or None), options, lambda pool: pool.name)
-    store = context.server.machine.store
-    body = join(store.encoded(NODE_POOLS, row, pool_json) for row in rows)
-    return Found(body, view.table_index(NODE_POOLS), ((NODE_POOLS, None),), next_token=token)
-
-
-def read_node_pool(view: View, context: Context, options: ReadOptions) -> Found:
-    """GET /v1/node/pool/:name."""
-    name = context.arguments[0]
-    row = view.get(NODE_POOLS, name)
-    if row is None:
-        return missing("node pool not found", view.table_index(NODE_POOLS), (NODE_POOLS, name))
-    body = context.server.machine.store.encoded(NODE_POOLS, row, pool_json)
-    return Found(body, row.modify_index, ((NODE_POOLS, name),))
-
-
-async def write_node_pool(context: Context) -> Answer:
-    """PUT /v1/node/pools and /v1/node/pool/:name."""
-    given = msgspec.convert(decode_body(context.body, NodePool), NodePool)
-    if context.arguments and context.arguments[0] and given.name != context.arguments[0]:
-        raise Refusal(400, "Node pool name does not match request path")
-    errors = []
-    if not _POOL.match(given.name):
-        errors.append(f'invalid name "{given.name}", must match regex ^[a-zA-Z0-9-_]{{1,128}}$')
-    if len(given.description) > DESCRIPTION_MAX:
-        errors.append(f"description longer than {DESCRIPTION_MAX}")
-    if errors:
-        raise Refusal(400, f'invalid node pool "{given.name}": {multierror(errors)}')
-    if given.scheduler_configuration is not None:
-        raise Refusal(500, 'Feature "Node Pools Governance" is unlicensed')
-    server = context.server
-    own = replace(given, hash=None, create_index=0, modify_index=0)
-    result = await server.propose(UpsertNodePool(now_ns=server.now_ns(), pool=own))
-    return Answer(200, b"", (index_header(result.index),))
-
-
-async def delete_node_pool(context: Context) -> Answer:
-    """DELETE /v1/node/pool/:name."""
-    server = context.server
-    command = DeleteNodePool(now_ns=server.now_ns(), name=context.arguments[0], region=server.region)
-    result = await server.propose(command)
     return Answer(200, b"", (index_header(result.index),))
 
 

@@ -50,9 +50,17 @@ def read_deployment(view: View, context: Context, options: ReadOptions) -> Found
     identifier = context.arguments[0]
     check_uuid(identifier, LOOKUP)
     row = view.get(DEPLOYMENTS, identifier)
+    context.allow(row.namespace if row is not None else context.namespace)
     if row is None:
         return missing("deployment not found", view.table_index(DEPLOYMENTS), (DEPLOYMENTS, identifier))
     return Found(context.server.machine.store.encoded(DEPLOYMENTS, row), row.modify_index, ((DEPLOYMENTS, identifier),))
+
+
+def _check(context: Context, deployment_id: str) -> None:
+    """A deployment that is there must be one that the token may change; raises Refusal(403)."""
+    found = context.server.view().get(DEPLOYMENTS, deployment_id)
+    if found is not None:
+        context.allow(found.namespace)
 
 
 def _given(context: Context) -> DeploymentRequest:
@@ -62,6 +70,7 @@ def _given(context: Context) -> DeploymentRequest:
         raise Refusal(400, "DeploymentID must be specified")
     if given.deployment_id != context.arguments[0]:
         raise Refusal(400, "Deployment ID does not match")
+    _check(context, given.deployment_id)
     return given
 
 
@@ -101,6 +110,7 @@ async def pause(context: Context) -> Answer:
 async def fail(context: Context) -> Answer:
     """PUT /v1/deployment/fail/:id: needs no body."""
     server = context.server
+    _check(context, context.arguments[0])
     command = FailDeployment(
         now_ns=server.now_ns(),
         deployment_id=context.arguments[0],

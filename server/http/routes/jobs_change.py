@@ -21,7 +21,7 @@ from yurt.fsm.structs.times import to_rfc3339
 from yurt.scheduler.annotate import plan_job
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.routes.job_diffs import encoded_plan
-from yurt.server.http.routes.jobs_write import admitted, answer, check_region, written
+from yurt.server.http.routes.jobs_write import admitted, answer, check_region, check_registration, written
 
 PLANNED_AT_ONCE = 512  # nodes and allocations that a plan looks at within some 5 ms
 
@@ -42,6 +42,7 @@ async def scale(context: Context) -> Answer:
         raise Refusal(400, "scaling action count can't be negative")
     if request.error and request.count is not None:
         raise Refusal(400, "scaling action should not contain count if error is true")
+    check_registration(context)
     stored = server.view().get(JOBS, (namespace, job_id))
     check_scale(stored, job_id, request.target.group, request.count, server.limits.count_max)
     result = await server.propose(
@@ -82,6 +83,8 @@ async def dispatch_payload(context: Context) -> Answer:
 async def _dispatch(context: Context, payload: bytes, body: dict[str, Any]) -> Answer:
     server, job_id = context.server, context.arguments[0]
     namespace = context.query.get("namespace") or body.get("Namespace") or "default"
+    check_registration(context)
+    context.allow(namespace)
     meta, priority = body.get("Meta"), body.get("Priority", 0)
     check_dispatch(server.view().get(JOBS, (namespace, job_id)), payload, meta, priority)
     now_ns, unique = server.now_ns(), server.new_id()[:8]
@@ -192,6 +195,7 @@ async def plan(context: Context) -> Answer:
         raise Refusal(400, "Job ID does not match")
     check_region(context, body.get("Region", ""), job.get("Region", ""))
     ready = await admitted(context, body)
+    context.allow(ready.job.namespace)
     server = context.server
     view = server.view()
     stored = view.get(JOBS, (ready.job.namespace, ready.job.id))

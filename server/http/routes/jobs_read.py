@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from yurt.fsm.store.watches import Prefix
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import Record, to_builtins, to_json
 from yurt.fsm.structs.job import Job, JobSummary
+from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, ReadOptions, json_answer, text
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN, Found
@@ -85,8 +87,9 @@ def list_jobs(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/jobs."""
     meta = context.flag("meta")
     namespace = context.namespace
+    rows: Iterable[Job]
     if namespace == "*":
-        rows = view.scan(JOBS, reverse=options.reverse)
+        rows = (job for job in view.scan(JOBS, reverse=options.reverse) if context.sees(job.namespace))
         if options.prefix:
             rows = (job for job in rows if job.id.startswith(options.prefix))
     else:
@@ -101,11 +104,13 @@ def list_jobs(view: View, context: Context, options: ReadOptions) -> Found:
 
 def pool_jobs(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/node/pool/:name/jobs."""
-    name, namespace, meta = context.arguments[0], context.namespace, context.flag("meta")
+    name, meta = context.arguments[0], context.flag("meta")
     if options.prefix:
         raise Refusal(400, "prefix argument not allowed")
+    if not context.identity.rights.with_pool(name, "read"):
+        raise denied()
     rows = (job for job in view.scan(JOBS, reverse=options.reverse) if job.node_pool == name)
-    rows = (job for job in rows if namespace in ("*", job.namespace))
+    rows = (job for job in rows if context.sees(job.namespace))
     jobs, token = page(rows, options, lambda job: f"{job.namespace}.{job.id}")
     index = max(view.table_index(JOBS), view.table_index(JOB_SUMMARIES))
     body = join(stub(view, job, meta=meta) for job in jobs)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from yurt.fsm.acl.capabilities import MOUNT_READ, MOUNT_WRITE
 from yurt.fsm.apply.jobs import reverted
 from yurt.fsm.commands import DeregisterJob, EvaluateJob, JobWritten, RegisterJob, RevertJob, SetJobStability
 from yurt.fsm.errors import Refusal
@@ -17,11 +18,13 @@ from yurt.fsm.job.multierror import multierror, multiwarning
 from yurt.fsm.job.requests import EvaluateRequest, RegisterRequest, RevertRequest, StableRequest, decode_request
 from yurt.fsm.job.rules import check_evaluate, check_index, check_update
 from yurt.fsm.job.warnings import job_warnings, memory_warnings
-from yurt.fsm.store.schema import JOBS
-from yurt.fsm.structs.job import JobSubmission
+from yurt.fsm.store.schema import JOBS, SCHEDULER_CONFIG
+from yurt.fsm.structs.job import Job, JobSubmission
+from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN
 
+REGISTRATION_DISABLED = "Job registration, dispatch, and scale are disabled by the scheduler configuration"
 LARGE_BODY_BYTES = 64 * 1024  # admitted within some 4 ms
 
 
@@ -49,6 +52,25 @@ def check_region(context: Context, *given: str) -> None:
     wanted = context.query.get("region") or next((one for one in given if one), "")
     if wanted and wanted not in (context.server.region, "global"):
         raise Refusal(500, NO_REGION)
+
+
+def check_registration(context: Context) -> None:
+    """Refuse new work while the scheduler configuration says so; management may go on."""
+    configuration = context.server.view().get(SCHEDULER_CONFIG, "")
+    is_off = configuration is not None and configuration.reject_job_registration
+    if is_off and not context.identity.rights.is_management:
+        raise Refusal(403, REGISTRATION_DISABLED)
+
+
+def check_volumes(context: Context, job: Job) -> None:
+    """Volumes that a job mounts must be open to who registers it; raises Refusal(403)."""
+    rights = context.identity.rights
+    volumes = [one for group in job.task_groups or () for one in (group.volumes or {}).values()]
+    for volume in volumes:
+        if volume.type == "csi":
+            context.allow(job.namespace, "csi-mount-volume")
+        elif not rights.with_volume(volume.source, MOUNT_READ if volume.read_only else MOUNT_WRITE):
+            raise denied()
 
 
 def check_priority(priority: int) -> None:
@@ -81,8 +103,11 @@ async def register(context: Context) -> Answer:
         raise Refusal(400, "Task groups with job type system do not support scaling blocks")
     check_priority(body.get("EvalPriority", 0))
     check_region(context, body.get("Region", ""), job.get("Region", ""))
+    check_registration(context)
     ready = await admitted(context, body)
     server = context.server
+    context.allow(ready.job.namespace)
+    check_volumes(context, ready.job)
     stored = server.view().get(JOBS, (ready.job.namespace, ready.job.id))
     if body.get("EnforceIndex"):
         check_index(stored, body.get("JobModifyIndex", 0))
@@ -113,6 +138,7 @@ async def register(context: Context) -> Answer:
 async def deregister(context: Context) -> Answer:
     """DELETE /v1/job/:id."""
     purge = context.flag("purge")
+    context.allow(context.namespace, "submit-job", "purge-job" if purge else "deregister-job")
     context.flag("global")
     priority = context.integer("eval_priority") or 0
     if priority > 0:
@@ -152,9 +178,11 @@ async def revert(context: Context) -> Answer:
         raise Refusal(400, "JobVersion and TaggedVersion cannot be used together")
     check_region(context, request.region)
     server = context.server
+    namespace = context.query.get("namespace") or request.namespace or "default"
+    context.allow(namespace)
     command = RevertJob(
         now_ns=server.now_ns(),
-        namespace=context.query.get("namespace") or request.namespace or "default",
+        namespace=namespace,
         job_id=request.job_id,
         version=request.job_version,
         tag=request.tagged_version,
@@ -179,10 +207,12 @@ async def stable(context: Context) -> Answer:
         raise Refusal(400, "Job ID does not match")
     check_region(context, request.region)
     server = context.server
+    namespace = context.query.get("namespace") or request.namespace or "default"
+    context.allow(namespace)
     result = await server.propose(
         SetJobStability(
             now_ns=server.now_ns(),
-            namespace=context.query.get("namespace") or request.namespace or "default",
+            namespace=namespace,
             job_id=request.job_id,
             version=request.job_version,
             stable=request.stable,
@@ -203,6 +233,7 @@ async def evaluate(context: Context) -> Answer:
     check_region(context, request.region)
     server = context.server
     namespace = context.query.get("namespace") or request.namespace or "default"
+    context.allow(namespace)
     check_evaluate(server.view().get(JOBS, (namespace, request.job_id)))
     result = await server.propose(
         EvaluateJob(
@@ -225,6 +256,7 @@ async def validate(context: Context) -> Answer:
     check_region(context, body.get("Region", ""))
     server = context.server
     namespace = job.get("Namespace") or "default"
+    context.allow(namespace)
     ready = prepare(job, namespace=namespace, region=server.region, limits=server.limits)
     view = server.view()
     judge = partial(errors_of, ready, view, server.limits)

@@ -44,13 +44,13 @@ def check_uuid(identifier: str, what: str) -> None:
 
 def rows_of(view: View, context: Context, options: ReadOptions, table: Table[str, Any], what: str) -> Iterable[Any]:
     """The rows of the namespace, by creation or, with a prefix, by ID."""
-    namespace, prefix = context.namespace, options.prefix
+    prefix, sees = options.prefix, context.sees
     if prefix:
         check_prefix(prefix, what)
         found = view.scan(table, prefix=prefix, reverse=options.reverse)
-        return (row for row in found if namespace in ("*", row.namespace))
+        return (row for row in found if sees(row.namespace))
     ordered = view.scan(table, order="created", reverse=options.reverse)
-    return (row for row in ordered if namespace in ("*", row.namespace))
+    return (row for row in ordered if sees(row.namespace))
 
 
 def token_of(options: ReadOptions) -> Callable[[Any], str]:

@@ -26,6 +26,7 @@ from yurt.fsm.structs.allocation import UNKNOWN
 from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.node import DISCONNECTED, DOWN, INITIALIZING, READY, Node
 from yurt.fsm.structs.registration import ServiceRegistration
+from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid
@@ -106,11 +107,24 @@ async def register(context: Context) -> Answer:
     for name, value in (("datacenter", node.datacenter), ("name", node.name)):
         if not value:
             raise Refusal(500, f"missing {name} for client registration")
+    _check_introduction(context, node.id)
     result: NodeWritten = await server.propose(RegisterNode(now_ns=server.now_ns(), node=node, seed=server.new_id()))
     ttl = server.heartbeats.beat(node.id)
     stored = server.view().get(NODES, node.id)
     body = node_update(server, result, ttl_ns=ttl, eligibility=stored.scheduling_eligibility if stored else "")
     return json_answer(orjson.dumps(body), index_header(result.index))
+
+
+def _check_introduction(context: Context, node_id: str) -> None:
+    """With access control a new node shows a token with `node:write`; a known one shows its own secret (the state
+    machine compares). Raises Refusal(403)."""
+    server = context.server
+    view = server.view()
+    if not server.authority.enabled or context.is_inside or view.get(NODES, node_id) is not None:
+        return
+    who = server.authority.identify(view, context.bearer, server.now_ns())
+    if not who.rights.with_cluster("node", "write"):
+        raise denied()
 
 
 async def update_status(context: Context) -> Answer:

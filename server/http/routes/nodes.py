@@ -17,6 +17,7 @@ from yurt.fsm.store.watches import Having
 from yurt.fsm.structs.base import Record, replace, to_builtins, to_json
 from yurt.fsm.structs.node import ELIGIBLE, DrainStrategy, Node
 from yurt.fsm.structs.times import to_rfc3339
+from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import Found
@@ -25,7 +26,6 @@ from yurt.server.http.routes.lookup import check_prefix, check_uuid, missing
 from yurt.server.server import Server
 
 LOOKUP = "node lookup failed: "
-NO_ACCESSOR = "token:acls-disabled"
 
 
 class EligibilityRequest(Record, frozen=True):
@@ -122,6 +122,8 @@ def pool_nodes(view: View, context: Context, options: ReadOptions) -> Found:
     name = context.arguments[0]
     if options.prefix:
         raise Refusal(400, "prefix argument not allowed")
+    if not context.identity.rights.with_pool(name, "read"):
+        raise denied()
     known = view.get(NODE_POOLS, name) is not None
     rows = view.scan(NODES) if name == "all" else iter(view.find(NODES, "pool", name))
     nodes, token = page(rows, options, lambda node: node.id)
@@ -147,7 +149,8 @@ def node_allocations(view: View, context: Context, options: ReadOptions) -> Foun
     rows = view.find(ALLOCATIONS, "node", node_id)
     index = max((one.modify_index for one in rows), default=max(1, view.table_index(ALLOCATIONS)))
     store = context.server.machine.store
-    body = join(store.encoded(ALLOCATIONS, one, full_json) for one in rows)
+    may = context.identity.rights.in_namespace
+    body = join(store.encoded(ALLOCATIONS, one, full_json) for one in rows if may(one.namespace, "read-job"))
     return Found(body, index, ((ALLOCATIONS, Having("node", node_id)),))
 
 
@@ -202,7 +205,7 @@ async def drain(context: Context) -> Answer:
         strategy=strategy,
         mark_eligible=given.mark_eligible,
         meta=given.meta,
-        accessor_id=NO_ACCESSOR,
+        accessor_id=context.identity.name,
         seed=server.new_id(),
     )
     result: NodeWritten = await server.propose(command)

@@ -50,6 +50,7 @@ def read_evaluation(view: View, context: Context, options: ReadOptions) -> Found
     eval_id = context.arguments[0]
     check_uuid(eval_id, LOOKUP)
     row = view.get(EVALUATIONS, eval_id)
+    context.allow(row.namespace if row is not None else context.namespace)
     if row is None:
         return missing("eval not found", view.table_index(EVALUATIONS), (EVALUATIONS, eval_id))
     body = context.server.machine.store.encoded(EVALUATIONS, row)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from yurt.fsm.acl.rights import Rights
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.store.schema import (
@@ -24,6 +25,7 @@ from yurt.fsm.store.schema import (
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record
 from yurt.fsm.structs.job import Job
+from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.reads import KNOWN, NO_CONTACT
 from yurt.server.http.routes.lookup import check_hex
@@ -63,10 +65,38 @@ def _request(context: Context) -> tuple[SearchRequest, list[str]]:
     return given, [given.context]
 
 
+def _allowed(context: Context, given: SearchRequest, contexts: list[str]) -> list[str]:
+    """The contexts that the token may search; raises Refusal(403) if it asked for another by name."""
+    found = [one for one in contexts if _may_search(context, one)]
+    if given.context != "all" and not found:
+        raise denied()
+    return found
+
+
+def _may_search(context: Context, name: str) -> bool:
+    rights, namespace = context.identity.rights, context.namespace
+    if name == "nodes":
+        return rights.with_cluster("node", "read")
+    if name == "node_pools":
+        return rights.with_any_pool()
+    if name == "namespaces":
+        return rights.sees_namespace(namespace) if namespace != "*" else rights.sees_any_namespace()
+    if name == "vars":
+        return rights.with_any_variable()
+    if name == "plugins":
+        return rights.with_cluster("plugin", "list")
+    if name == "host_volumes":
+        return rights.in_namespace(namespace, "host-volume-read")
+    if name == "volumes":
+        return rights.in_namespace(namespace, "csi-list-volume", "csi-read-volume", "list-jobs", "read-job")
+    return rights.in_namespace(namespace, "read-job")
+
+
 async def search(context: Context) -> Answer:
     """POST /v1/search."""
     given, contexts = _request(context)
     view, matches, cut = context.server.view(), {}, {}
+    contexts = _allowed(context, given, contexts)
     for name in contexts:
         if name in _UUIDS:
             try:
@@ -75,7 +105,7 @@ async def search(context: Context) -> Answer:
                 if given.context == "all":
                     continue
                 raise
-        found = list(islice(_beginning(view, name, given.prefix, context.namespace), MATCHES_MAX + 1))
+        found = list(islice(_beginning(view, context, name, given.prefix), MATCHES_MAX + 1))
         matches[name] = found[:MATCHES_MAX] or None
         cut[name] = len(found) > MATCHES_MAX
     return _answer(view, contexts, matches, cut)
@@ -89,23 +119,35 @@ def _answer(view: View, contexts: list[str], matches: dict[str, Any], cut: dict[
     return json_answer(orjson.dumps(body), index_header(index), KNOWN, NO_CONTACT)
 
 
-def _beginning(view: View, name: str, prefix: str, namespace: str) -> Iterator[str]:
+def _beginning(view: View, context: Context, name: str, prefix: str) -> Iterator[str]:
     if name in _UUIDS:
         rows = view.scan(_UUIDS[name], prefix=prefix.lower() or None)
-        return (row.id for row in rows if namespace == "*" or getattr(row, "namespace", namespace) == namespace)
+        return (row.id for row in rows if name == "nodes" or _sees(context, row.namespace))
     if name == "jobs":
-        return (job.id for job in _jobs(view, namespace, prefix))
-    if name in ("node_pools", "namespaces"):
-        return (row.name for row in view.scan(_TABLES[name], prefix=prefix or None))
+        return (job.id for job in _jobs(view, context, prefix))
+    if name in _SEEN:
+        return (row.name for row in _seen(view, context, name, prefix))
     if name == "scaling_policy":
-        return (one for job in _jobs(view, namespace, "") for one in _policies(job) if one.startswith(prefix))
+        return (one for job in _jobs(view, context, "") for one in _policies(job) if one.startswith(prefix))
     return iter(())
 
 
-def _jobs(view: View, namespace: str, prefix: str) -> Iterator[Job]:
+def _seen(view: View, context: Context, name: str, prefix: str = "") -> Iterator[Any]:
+    """Namespaces or node pools that the token may know of."""
+    may = _SEEN[name]
+    return (row for row in view.scan(_TABLES[name], prefix=prefix or None) if may(context.identity.rights, row.name))
+
+
+def _sees(context: Context, namespace: str) -> bool:
+    return context.namespace in ("*", namespace) and context.identity.rights.in_namespace(namespace, "read-job")
+
+
+def _jobs(view: View, context: Context, prefix: str) -> Iterator[Job]:
+    namespace = context.namespace
     if namespace == "*":
-        return (job for job in view.scan(JOBS) if job.id.startswith(prefix))
-    return (job for job in view.scan(JOBS, prefix=(namespace, prefix)) if job.namespace == namespace)
+        return (job for job in view.scan(JOBS) if job.id.startswith(prefix) and _sees(context, job.namespace))
+    rows = view.scan(JOBS, prefix=(namespace, prefix))
+    return (job for job in rows if job.namespace == namespace and _sees(context, namespace))
 
 
 def _policies(job: Job) -> Iterable[str]:
@@ -125,11 +167,14 @@ async def fuzzy(context: Context) -> Answer:
         raise Refusal(500, "fuzzy search is not enabled")
     if len(text) < TERM_LENGTH_MIN:
         raise Refusal(500, f"fuzzy search query must be at least {TERM_LENGTH_MIN} characters, got {len(text)}")
+    if given.context != "all" and context.namespace != "*":
+        _allowed(context, given, contexts)
+    contexts = [one for one in contexts if _may_search(context, one)]
     view = context.server.view()
     found: dict[str, list[tuple[int, int, str, list[str]]]] = {}
     for name in contexts:
         found.setdefault(name, [])
-        for kind, own, scope in _NAMES.get(name, _nothing)(view, context.namespace):
+        for kind, own, scope in _NAMES.get(name, _nothing)(view, context):
             position = own.lower().find(text)
             if position >= 0:
                 found.setdefault(kind, []).append((position, len(own), own, scope))
@@ -141,12 +186,12 @@ async def fuzzy(context: Context) -> Answer:
     return _answer(view, contexts, matches, cut)
 
 
-def _nothing(_view: View, _namespace: str) -> Named:
+def _nothing(_view: View, _context: Context) -> Named:
     return iter(())
 
 
-def _job_names(view: View, namespace: str) -> Named:
-    for job in _jobs(view, namespace, ""):
+def _job_names(view: View, context: Context) -> Named:
+    for job in _jobs(view, context, ""):
         yield "jobs", job.name, [job.namespace, job.id]
         for group in job.task_groups or ():
             scope = [job.namespace, job.id, group.name]
@@ -163,23 +208,27 @@ def _job_names(view: View, namespace: str) -> Named:
                         yield kind, value, within
 
 
-def _node_names(view: View, _namespace: str) -> Named:
+def _node_names(view: View, _context: Context) -> Named:
     return (("nodes", node.name, [node.id]) for node in view.scan(NODES))
 
 
-def _alloc_names(view: View, namespace: str) -> Named:
+def _alloc_names(view: View, context: Context) -> Named:
     rows = view.scan(ALLOCATIONS)
-    return (("allocs", row.name, [row.namespace, row.id]) for row in rows if namespace in ("*", row.namespace))
+    return (("allocs", row.name, [row.namespace, row.id]) for row in rows if _sees(context, row.namespace))
 
 
-def _plain_names(table: Table[str, Any], kind: str) -> Callable[[View, str], Named]:
-    return lambda view, _namespace: ((kind, row.name, [row.name]) for row in view.scan(table))
+def _plain_names(kind: str) -> Callable[[View, Context], Named]:
+    return lambda view, context: ((kind, row.name, [row.name]) for row in _seen(view, context, kind))
 
 
-_NAMES: dict[str, Callable[[View, str], Named]] = {
+_SEEN: dict[str, Callable[[Rights, str], bool]] = {
+    "namespaces": lambda rights, name: rights.sees_namespace(name),
+    "node_pools": lambda rights, name: rights.with_pool(name, "read"),
+}
+_NAMES: dict[str, Callable[[View, Context], Named]] = {
     "jobs": _job_names,
     "nodes": _node_names,
     "allocs": _alloc_names,
-    "namespaces": _plain_names(NAMESPACES, "namespaces"),
-    "node_pools": _plain_names(NODE_POOLS, "node_pools"),
+    "namespaces": _plain_names("namespaces"),
+    "node_pools": _plain_names("node_pools"),
 }

@@ -28,10 +28,9 @@ def _encoded(context: Context, rows: Iterable[ServiceRegistration]) -> bytes:
 
 def list_services(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/services: names with all their tags, by namespace."""
-    wanted = context.namespace
     found: dict[str, dict[str, dict[str, None]]] = {}
     for one in view.scan(SERVICE_REGISTRATIONS):
-        if wanted in ("*", one.namespace):
+        if context.sees(one.namespace):
             tags = found.setdefault(one.namespace, {}).setdefault(one.service_name, {})
             tags.update(dict.fromkeys(one.tags or ()))
     body = [
@@ -87,7 +86,9 @@ def allocation_services(view: View, context: Context, options: ReadOptions) -> F
     alloc_id = context.arguments[0]
     check_uuid(alloc_id, LOOKUP)
     watch = ((SERVICE_REGISTRATIONS, None), (ALLOCATIONS, alloc_id))
-    if view.get(ALLOCATIONS, alloc_id) is None:
+    allocation = view.get(ALLOCATIONS, alloc_id)
+    if allocation is None:
         return missing("allocation not found", 0, *watch)
+    context.allow(allocation.namespace)
     rows = sorted(view.find(SERVICE_REGISTRATIONS, "alloc", alloc_id), key=lambda one: one.id)
     return Found(_encoded(context, rows), max((one.modify_index for one in rows), default=0), watch)

@@ -19,7 +19,9 @@ from yurt.fsm.job.admit import Limits, admit
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.requests import RegisterRequest
 from yurt.fsm.machine import Applied, Machine
+from yurt.server.acl.authority import Authority
 from yurt.server.background import Background
+from yurt.server.config.agent import Acl
 from yurt.server.http.context import Context
 from yurt.server.http.reads import Found, Reads
 from yurt.server.http.routes.job_diffs import LARGE_BYTES
@@ -42,6 +44,7 @@ class InProcess:
     def __init__(self) -> None:
         self.machine = Machine()
         self.background = Background()
+        self.authority = Authority(Acl())
         self.limits, self.region = Limits(zones=zone), "global"
         self.is_ready, self.leader_address = True, "x"
         self.ids = iter(range(10**6))

@@ -9,6 +9,7 @@ import pytest
 from tests.process.servers import ServerProcess
 from yurt.fsm.errors import Refusal
 from yurt.server.http.route import Route
+from yurt.server.http.routes import enterprise
 from yurt.server.http.table import ROUTES, find
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS")
@@ -25,7 +26,7 @@ def allowed(route: Route, method: str) -> bool:
     return {
         "GET": route.get is not None or route.getter is not None,
         "PUT": route.put is not None,
-        "POST": route.put is not None and not route.only_put,
+        "POST": route.reads_by_post or (route.put is not None and not route.only_put),
         "DELETE": route.delete is not None,
     }.get(method, False)
 
@@ -45,7 +46,13 @@ def test_a_wrong_method_is_refused(server: ServerProcess, route: Route) -> None:
 
 
 def test_every_route_names_its_right() -> None:
-    open_to_all = {"/v1/status/leader", "/v1/status/peers", "/v1/regions", "/v1/agent/health", "/v1/metrics"}
+    open_to_all = {
+        "/v1/status/leader", "/v1/status/peers", "/v1/regions", "/v1/agent/health", "/v1/metrics",
+        "/v1/operator/license", "/v1/acl/bootstrap", "/v1/acl/token/onetime/exchange", "/v1/acl/auth-methods",
+        "/v1/acl/login", "/v1/acl/oidc/auth-url",
+        "/v1/client/fs/:other", "/v1/client/allocation/:id",  # nothing is there
+        *enterprise.PATHS, *(f"{prefix}:name" for prefix in enterprise.PREFIXES),
+    }  # fmt: skip
     assert {route.path for route in ROUTES if not route.capability} == open_to_all
 
 

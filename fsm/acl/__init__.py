@@ -1,0 +1,1 @@
+"""Access control: what rules mean, and what a set of them allows."""

@@ -1,0 +1,1 @@
+"""Access control at the server: reading policies, knowing who asks."""

@@ -1,0 +1,102 @@
+"""Who asks, and what they may do (spec acl §1): secret → token → policies → compiled rights."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from yurt.fsm.acl.rights import ALL, NONE, Rights
+from yurt.fsm.errors import Refusal
+from yurt.fsm.store.schema import ACL_POLICIES, ACL_ROLES, ACL_TOKENS
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.acl import ANONYMOUS, ANONYMOUS_TOKEN, MANAGEMENT, AclPolicy, AclToken, secret_digest
+from yurt.server.config.agent import Acl
+
+DENIED = "Permission denied"
+COMPILED_MAX = 1024
+UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+
+
+def denied() -> Refusal:
+    """What everybody is told who may not, or is not known: nothing more."""
+    return Refusal(403, DENIED)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks: `name` is shown in drains and the audit log, `token` is None if access control is off."""
+
+    name: str
+    rights: Rights
+    token: AclToken | None = None
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether no token was given."""
+        return self.token is ANONYMOUS_TOKEN
+
+
+ACLS_DISABLED = Identity("token:acls-disabled", ALL)
+
+
+class Authority:
+    """Knows the tokens of one server's state. Compiled rights are kept by the policies that they are made of."""
+
+    def __init__(self, config: Acl) -> None:
+        self.enabled = config.enabled
+        self._compiled: dict[tuple[tuple[str, int], ...], Rights] = {}
+
+    def identify(self, view: View, secret: str, now_ns: int) -> Identity:
+        """Who has a secret; raises Refusal(403), the same for every reason."""
+        if not self.enabled:
+            return ACLS_DISABLED
+        if not secret:
+            return Identity("token:anonymous", self.rights_of(view, ANONYMOUS_TOKEN), ANONYMOUS_TOKEN)
+        token = token_of(view, secret) if UUID.match(secret) else None
+        if token is None or token.is_expired(now_ns):
+            raise denied()
+        return Identity(f"token:{token.accessor_id}", self.rights_of(view, token), token)
+
+    def rights_of(self, view: View, token: AclToken) -> Rights:
+        """What a token may do."""
+        if token.type == MANAGEMENT:
+            return ALL
+        policies = policies_of(view, token)
+        if not policies:
+            return NONE
+        key = tuple((one.name, one.modify_index) for one in policies)
+        found = self._compiled.get(key)
+        if found is None:
+            if len(self._compiled) >= COMPILED_MAX:
+                self._compiled.clear()
+            found = self._compiled[key] = Rights(one.rules_json for one in policies)
+        return found
+
+
+def token_of(view: View, secret: str) -> AclToken | None:
+    """The token with a secret: found by a digest, then compared in constant time."""
+    for one in view.find(ACL_TOKENS, "secret", secret_digest(secret)):
+        if hmac.compare_digest(one.secret_id.encode(), secret.encode()):
+            return one
+    return None
+
+
+def policy_names(view: View, token: AclToken) -> list[str]:
+    """The names of a token's policies, its own and those of its roles, sorted."""
+    roles = (view.get(ACL_ROLES, role_id) for role_id in token.role_ids or ())
+    linked = (link.name for role in roles if role is not None for link in role.policies or ())
+    return sorted({*(token.policies or ()), *linked})
+
+
+def policies_of(view: View, token: AclToken) -> list[AclPolicy]:
+    """The policies of a token that are there; one with a `JobACL` is for workloads too, not only for them."""
+    return _known(view.get(ACL_POLICIES, name) for name in policy_names(view, token))
+
+
+def _known(found: Iterable[AclPolicy | None]) -> list[AclPolicy]:
+    return [one for one in found if one is not None]
+
+
+__all__ = ["ACLS_DISABLED", "ANONYMOUS", "Authority", "Identity", "denied", "policies_of", "policy_names", "token_of"]

@@ -1,0 +1,72 @@
+"""Scaling policies, as autoscalers look for them (spec cluster §8). They live in the jobs that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+
+from yurt.fsm.store.schema import JOBS
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.base import to_builtins
+from yurt.fsm.structs.job import Job
+from yurt.fsm.structs.policies import ScalingPolicy
+from yurt.server.acl.authority import denied
+from yurt.server.http.context import Context, ReadOptions
+from yurt.server.http.pages import page
+from yurt.server.http.reads import Found
+from yurt.server.http.routes.lookup import missing
+
+_STUB = ("CreateIndex", "Enabled", "ID", "ModifyIndex", "Target", "Type")
+
+
+def policies_of(job: Job) -> Iterator[ScalingPolicy]:
+    """The policies of a job that is not stopped: of its groups, then of its tasks."""
+    if job.stop:
+        return
+    for group in job.task_groups or ():
+        if group.scaling is not None:
+            yield group.scaling
+        for task in group.tasks or ():
+            yield from task.scaling_policies or ()
+
+
+def _may(context: Context, namespace: str, alone: str) -> bool:
+    """A right of its own, or both rights to look at jobs."""
+    rights = context.identity.rights
+    both = rights.in_namespace(namespace, "list-jobs") and rights.in_namespace(namespace, "read-job")
+    return both or rights.in_namespace(namespace, alone)
+
+
+def list_policies(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/scaling/policies: stubs, of one `job` or one `type` if asked so."""
+    namespace, job_id, kind = context.namespace, context.query.get("job", ""), context.query.get("type", "")
+    if not _may(context, namespace, "list-scaling-policies"):
+        raise denied()
+    jobs = view.scan(JOBS) if namespace == "*" else view.scan(JOBS, prefix=(namespace, ""))
+    chosen = (
+        policy
+        for job in jobs
+        if namespace in ("*", job.namespace) and job_id in ("", job.id)
+        if _may(context, job.namespace, "list-scaling-policies")
+        for policy in policies_of(job)
+        if kind in ("", policy.type) and policy.id.startswith(options.prefix)
+    )
+    rows, token = page(sorted(chosen, key=lambda one: one.id), options, lambda one: one.id)
+    shown = [{key: value for key, value in to_builtins(one).items() if key in _STUB} for one in rows]
+    return Found(orjson.dumps(shown), max(1, view.table_index(JOBS)), ((JOBS, None),), next_token=token)
+
+
+def read_policy(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/scaling/policy/:id."""
+    wanted = context.arguments[0]
+    watch = ((JOBS, None),)
+    for job in view.scan(JOBS):
+        for policy in policies_of(job):
+            if policy.id == wanted:
+                if not _may(context, job.namespace, "read-scaling-policy"):
+                    raise denied()
+                return Found(orjson.dumps(to_builtins(policy)), policy.modify_index, watch)
+    if not _may(context, context.namespace, "read-scaling-policy"):
+        raise denied()
+    return missing("policy not found", max(1, view.table_index(JOBS)), *watch)

@@ -1,0 +1,227 @@
+"""Every route, every method: without a token, with every right but the needed one, with the needed one, as management."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.process.servers import ServerProcess, free_ports
+from yurt.fsm.acl.capabilities import NAMESPACE_CAPABILITIES
+from yurt.server.acl.need import Need
+from yurt.server.http.route import Route
+from yurt.server.http.table import ROUTES
+from yurt.server.testing.process import wait_for
+
+UNKNOWN = "00000000-0000-0000-0000-000000000000"
+JOB: dict[str, Any] = {
+    "ID": "web", "Datacenters": ["dc1"], "Update": {"MaxParallel": 1},
+    "TaskGroups": [{"Name": "g", "Count": 1, "Tasks": [
+        {"Name": "t", "Driver": "mock_driver", "Config": {"run_for": "1h"}, "Resources": {"CPU": 10, "MemoryMB": 10}},
+    ]}],
+}  # fmt: skip
+# What a token of its own kind decides: who gets in without a right, and why.
+OWN_ANONYMOUS = {
+    "GET /v1/node/pools": 200, "PUT /v1/node/pools": 403, "PUT /v1/node/pool/:name": 403, "GET /v1/namespaces": 200,
+    "GET /v1/namespace/:name": 403, "PUT /v1/search": 403, "PUT /v1/search/fuzzy": 403, "GET /v1/event/stream": 403,
+    "GET /v1/scaling/policies": 403, "GET /v1/scaling/policy/:id": 403, "GET /v1/acl/policies": 200,
+    "GET /v1/acl/policy/self": 403, "GET /v1/acl/token/self": 200, "PUT /v1/acl/token/onetime": 500,
+    "GET /v1/acl/roles": 200, "GET /v1/acl/policy/:name": 403, "GET /v1/acl/token/:accessor": 403,
+    "GET /v1/acl/role/name/:name": 403, "GET /v1/acl/role/:id": 403, "GET /v1/vars": 200, "GET /v1/var/:path": 403,
+    "PUT /v1/var/:path": 403, "DELETE /v1/var/:path": 403,
+}  # fmt: skip
+CLUSTER_BLOCKS = {
+    "node": 'node { policy = "write" }',
+    "agent": 'agent { policy = "write" }',
+    "operator": 'operator { policy = "write" }',
+    "pool": 'node_pool "*" { policy = "write" }',
+    "plugin": 'plugin { policy = "read" }',
+}
+
+
+class Guarded:
+    """A server with access control, a job that runs, and tokens by their rules."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.server = server
+        self.management = self.call("PUT", "/v1/acl/bootstrap")[1]["SecretID"]
+        self.secrets: dict[str, str] = {}
+        assert self.call("PUT", "/v1/jobs", {"Job": JOB}, self.management)[0] == 200
+        wait_for(self._runs, 20, "an allocation and a deployment")
+        self.names = {
+            "allocation": self.call("GET", "/v1/allocations", None, self.management)[1][0]["ID"],
+            "evaluation": self.call("GET", "/v1/evaluations", None, self.management)[1][0]["ID"],
+            "deployment": self.call("GET", "/v1/deployments", None, self.management)[1][0]["ID"],
+        }
+
+    def _runs(self) -> bool:
+        allocs = self.call("GET", "/v1/allocations", None, self.management)[1]
+        return bool(allocs) and allocs[0]["ClientStatus"] == "running"
+
+    def call(self, method: str, path: str, body: Any = None, secret: str = "") -> tuple[int, Any]:
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.server.address + path, data, {"X-Nomad-Token": secret}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                status = answer.status
+                raw = b"" if path.startswith("/v1/event/stream") else answer.read()
+        except urllib.error.HTTPError as error:
+            status, raw = error.code, error.read()
+        try:
+            return status, json.loads(raw)
+        except ValueError:
+            return status, raw.decode("utf-8", "replace")
+
+    def holder(self, rules: str) -> str:
+        """The secret of a token with these rules."""
+        if rules not in self.secrets:
+            name = f"p{len(self.secrets)}"
+            assert self.call("PUT", f"/v1/acl/policy/{name}", {"Name": name, "Rules": rules}, self.management)[0] == 200
+            made = self.call("PUT", "/v1/acl/token", {"Type": "client", "Policies": [name]}, self.management)[1]
+            self.secrets[rules] = made["SecretID"]
+        return self.secrets[rules]
+
+    def path(self, route: Route) -> str:
+        path = route.path
+        for kind in ("allocation", "evaluation", "deployment"):
+            if path.startswith((f"/v1/{kind}", f"/v1/client/{kind}")) or (
+                kind == "allocation" and "/client/fs/" in path
+            ):
+                path = path.replace(":id", self.names[kind])
+        if path.startswith("/v1/job/"):
+            path = path.replace(":id", "web")
+        for name, value in ((":id", UNKNOWN), (":tag", "v"), (":accessor", UNKNOWN), (":other", "x"), (":path", "a/b")):
+            path = path.replace(name, value)
+        return path.replace(":name", "default") + ("?version=0" if path.endswith("/submission") else "")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    http_port, rpc_port = free_ports(2)
+    server = ServerProcess(Path(tmp_path_factory.mktemp("acl")), "acl", http_port, rpc_port, acl={"enabled": True})
+    try:
+        yield Guarded(server.start("-dev").wait_ready())
+    finally:
+        server.end()
+
+
+def body_of(guarded: Guarded, route: Route) -> Any:
+    """A body that passes the first look."""
+    name = route.path
+    if name in ("/v1/jobs", "/v1/job/:id", "/v1/job/:id/plan", "/v1/validate/job"):
+        return {"Job": JOB}
+    if name.startswith("/v1/deployment/"):
+        return {"DeploymentID": guarded.names["deployment"], "All": True, "Pause": False, "UnhealthyAllocationIDs": []}
+    given = {
+        "/v1/jobs/parse": {"JobHCL": 'job "x" {}'},
+        "/v1/job/:id/evaluate": {"JobID": "web"},
+        "/v1/job/:id/stable": {"JobID": "web", "JobVersion": 0, "Stable": True},
+        "/v1/job/:id/revert": {"JobID": "web", "JobVersion": 0},
+        "/v1/job/:id/scale": {"Count": 1, "Target": {"Group": "g"}},
+        "/v1/job/:id/versions/:tag/tag": {"Name": "v"},
+        "/v1/search": {"Prefix": "w", "Context": "jobs"},
+        "/v1/search/fuzzy": {"Text": "we", "Context": "jobs"},
+        "/v1/node/pools": {"Name": "mine"},
+        "/v1/node/pool/:name": {"Name": "default"},
+        "/v1/operator/scheduler/configuration": {"PreemptionConfig": {"SystemSchedulerEnabled": True}},
+        "/v1/var/:path": {"Items": {"a": "b"}},
+    }
+    return given.get(name, {})
+
+
+def methods(route: Route) -> list[str]:
+    found = ["GET"] if route.get is not None or route.getter is not None else []
+    found += ["PUT"] if route.put is not None else []
+    return found + (["DELETE"] if route.delete is not None else [])
+
+
+SOCKETS = ("/v1/job/:id/action", "/v1/client/allocation/:id/exec")
+CASES = [(route, method) for route in ROUTES if route.path not in SOCKETS for method in methods(route)]
+# Ending the job or its node, or what the other cases need, comes last.
+CASES.sort(
+    key=lambda case: case[1] == "DELETE" or case[0].path.endswith(("/purge", "/stop", "/drain", "/gc", "/raft/peer"))
+)
+
+
+def rules_for(need: Need) -> list[str]:
+    """One policy for each way to meet a need."""
+    if need.kind in ("namespace", "listed", "its"):
+        return [f'namespace "default" {{ capabilities = ["{word}"] }}' for word in need.any_of]
+    if need.kind == "pool":
+        return [f'node_pool "default" {{ capabilities = ["{word}"] }}' for word in need.any_of]
+    return [
+        f'{need.kind} {{ policy = "{word}" }}'
+        if word in ("read", "write", "list")
+        else f'{need.kind} {{ capabilities = ["{word}"] }}'
+        for word in need.any_of
+    ]
+
+
+def rules_without(need: Need) -> str:
+    """Every right but the needed ones."""
+    others = sorted(NAMESPACE_CAPABILITIES - set(need.any_of) - {"deny"})
+    if need.kind not in ("namespace", "listed", "its"):
+        others = sorted(NAMESPACE_CAPABILITIES - {"deny"})
+    blocks = [block for kind, block in CLUSTER_BLOCKS.items() if kind != need.kind]
+    blocks.append(f'namespace "default" {{ capabilities = {json.dumps(others)} }}')
+    return "\n".join((*blocks, 'namespace "elsewhere" { policy = "write" }'))
+
+
+@pytest.mark.parametrize(("route", "method"), CASES, ids=[f"{method} {route.path}" for route, method in CASES])
+def test_nothing_answers_without_its_right(guarded: Guarded, route: Route, method: str) -> None:
+    need, path, body = route.need(method), guarded.path(route), body_of(guarded, route) if method != "GET" else None
+    label = f"{method} {route.path}"
+
+    def status(secret: str) -> int:
+        return guarded.call(method, path, body, secret)[0]
+
+    refused = 500 if label == "GET /v1/allocation/:id" else 403
+    if need.kind == "own":
+        assert status("") == OWN_ANONYMOUS[label], label
+    elif need.kind == "secret":
+        assert status("") in (400, 403, 500) and status(guarded.holder(rules_without(need))) in (400, 403, 500)
+        return
+    elif need.kind == "nothing":
+        assert status("") != 403 or label == "PUT /v1/acl/token/onetime/exchange"  # there the secret is the right
+    elif need.kind != "management":
+        assert status("") == refused, "without a token"
+        assert status(guarded.holder(rules_without(need))) == refused, "with every other right"
+        if route.path not in ("/v1/node/pool/:name/nodes", "/v1/node/pool/:name/jobs"):  # these need two rights
+            for rules in rules_for(need):
+                if not (label == "DELETE /v1/job/:id" and "purge-job" in rules):
+                    assert status(guarded.holder(rules)) not in (401, 403), rules
+    else:
+        assert status("") == 403 and status(guarded.holder(rules_without(need))) == 403
+    assert status(UNKNOWN) == 403 or need.kind == "nothing", "an unknown token"
+    assert status(guarded.management) not in (401, 403) or need.kind == "nothing", "management"
+
+
+@pytest.mark.parametrize("path", SOCKETS)
+def test_no_command_is_run_without_its_right(guarded: Guarded, path: str) -> None:
+    alloc = guarded.names["allocation"]
+    target = path.replace("/job/:id", "/job/web").replace(":id", alloc)
+    query = f"?task=t&command=%5B%22true%22%5D&action=none&allocID={alloc}&ws_handshake=true"
+
+    def reason(secret: str, *, in_header: bool = False) -> str:
+        headers = {"X-Nomad-Token": secret} if in_header else {}
+        address = f"ws://127.0.0.1:{guarded.server.http_port}{target}{query}"
+        with connect(address, additional_headers=headers, proxy=None) as socket:
+            socket.send(json.dumps({"version": 1, "auth_token": "" if in_header else secret}))
+            try:
+                while True:
+                    socket.recv(timeout=10)
+            except ConnectionClosed as closed:
+                return closed.rcvd.reason if closed.rcvd is not None else ""
+
+    right = guarded.holder('namespace "default" { capabilities = ["alloc-exec"] }')
+    for secret in ("", UNKNOWN, guarded.holder(rules_without(Need("its", ("alloc-exec",))))):
+        assert reason(secret) == "Permission denied" == reason(secret, in_header=True)
+    assert reason(right) != "Permission denied" != reason(right, in_header=True)
+    assert reason(guarded.management) != "Permission denied"
