@@ -22,6 +22,7 @@ from yurt.scheduler.conclude import ATTEMPTS, exhausted
 from yurt.scheduler.duties.broker import Broker
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
 from yurt.scheduler.duties.planner import checked, timed, unfinished
+from yurt.scheduler.duties.token_gc import collectable_tokens
 from yurt.scheduler.evaluate import evaluate
 from yurt.scheduler.outcome import Outcome
 from yurt.server.config.agent import nanoseconds
@@ -63,6 +64,7 @@ class Leader:
             deployment=nanoseconds(config.deployment_gc_threshold),
             node=nanoseconds(config.node_gc_threshold),
         )
+        self._token_threshold = nanoseconds(config.acl_token_gc_threshold)
         self._collect_seconds = nanoseconds(config.job_gc_interval) / 1e9
         server.machine.on_commit(self._committed)
         server.engine.on_leadership(self._leadership)
@@ -367,8 +369,13 @@ class Leader:
 
     def _collect(self, thresholds: Thresholds) -> None:
         command = collectable(self._server.view(), self._server.now_ns(), thresholds)
-        if command is not None and self._server.is_ready:
+        if not self._server.is_ready:
+            return
+        if command is not None:
             self._spawn([command])
+        threshold = 0 if thresholds is FORCED else self._token_threshold
+        if ended := collectable_tokens(self._server.view(), self._server.now_ns(), threshold):
+            self._spawn(ended)
 
 
 def _placed(outcome: Outcome) -> list[Allocation]:

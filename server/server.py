@@ -121,6 +121,10 @@ class Server:
         """Find out who asks, and whether they may, as of now; raises Refusal(403)."""
         context.authorize(self.view())
 
+    async def permit(self, context: Context, namespace: str, capability: str) -> None:
+        """Go on if who asks has a capability; raises Refusal(403)."""
+        context.allow(namespace, capability)
+
     def version_known_by_all(self) -> int:
         """The newest version of the log's vocabulary that every server of the configuration has said to know."""
         own, hellos = self.engine.own.id, self.transport.hellos

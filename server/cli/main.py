@@ -12,6 +12,7 @@ from yurt import __version__
 
 # noun or short form → (module, attribute); loaded only when used, so that `yurt agent` starts quickly
 COMMANDS = {
+    "acl": ("acl", "acl"),
     "agent": ("agent", "agent"),
     "alloc": ("alloc", "alloc"),
     "completion": ("completion", "completion"),

@@ -38,7 +38,7 @@ class NodeAgent:
         learn: Callable[[list[str]], None],
         dev: bool = False,
     ) -> None:
-        self.surroundings, self.node, self._operations = surroundings, surroundings.node, operations
+        self.surroundings, self.node, self.operations = surroundings, surroundings.node, operations
         self._chance, self._learn, self._dev = chance, learn, dev
         self.runners: dict[str, AllocRunner] = {}
         self._indexes: dict[str, int] = {}
@@ -93,7 +93,7 @@ class NodeAgent:
     async def _register(self) -> Beat:
         while True:
             try:
-                beat = await self._operations.register(self.node)
+                beat = await self.operations.register(self.node)
             except YurtError as error:
                 log.debug("not registered yet", extra={"reason": str(error)})
                 await asyncio.sleep(REGISTER_SECONDS * (0.1 if self._dev else 0.5 + self._chance.random()))
@@ -107,7 +107,7 @@ class NodeAgent:
     async def _beat(self) -> float:
         """One heartbeat; the seconds until the next."""
         try:
-            beat = await self._operations.heartbeat()
+            beat = await self.operations.heartbeat()
         except YurtError as error:
             log.warning("a heartbeat was not taken", extra={"reason": str(error)})
             if isinstance(error, Refused) and NODE_NOT_FOUND in str(error):
@@ -144,7 +144,7 @@ class NodeAgent:
         index = 0
         while True:
             try:
-                seen, index = await self._operations.client_allocs(index)
+                seen, index = await self.operations.client_allocs(index)
                 await self._take(seen)
             except YurtError as error:
                 log.debug("the allocations were not read", extra={"reason": str(error)})
@@ -160,7 +160,7 @@ class NodeAgent:
         wanted = [one for one, index in seen.items() if self._indexes.get(one, 0) < index]
         for start in range(0, len(wanted), ALLOCS_PER_REQUEST_MAX):
             part = wanted[start : start + ALLOCS_PER_REQUEST_MAX]
-            for allocation in await self._operations.get_allocs(part):
+            for allocation in await self.operations.get_allocs(part):
                 self._indexes[allocation.id] = allocation.alloc_modify_index
                 self._place(allocation)
 

@@ -10,6 +10,7 @@ import orjson
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.server.client.agent import NodeAgent
+from yurt.server.client.gate import Gate
 from yurt.server.config.agent import AgentConfig
 from yurt.server.http import websocket
 from yurt.server.http.context import Answer, Context, json_answer, text
@@ -48,10 +49,25 @@ class NodeServer:
 
     def __init__(self, agent: NodeAgent, config: AgentConfig) -> None:
         self.node_agent, self.config = agent, config
+        self._gate = Gate(agent.operations.authorize, asks_always=config.acl.enabled)
 
     def view(self) -> NodeView:
         """What the node knows."""
         return NodeView(self.node_agent)
+
+    async def authorize(self, context: Context) -> None:
+        """Ask a server whether who asks may have what the route needs; raises Refusal(403)."""
+        await self._gate.check(context.secret, context.need.kind, context.need.any_of, self._namespace(context))
+
+    async def permit(self, context: Context, namespace: str, capability: str) -> None:
+        """Go on if who asks has a capability; raises Refusal(403)."""
+        await self._gate.check(context.secret, "its", (capability,), namespace)
+
+    def _namespace(self, context: Context) -> str:
+        """That of the allocation that the request is about."""
+        alloc_id = context.query.get("allocID") or next(iter(context.arguments), "")
+        runner = self.node_agent.runners.get(alloc_id)
+        return runner.allocation.namespace if runner is not None else context.namespace
 
 
 class NodeApp:
@@ -88,6 +104,8 @@ class NodeApp:
             route, context.arguments = found
             here = not context.arguments or context.arguments[0] in self._agent.runners
             if here or PROXIED in context.headers:
+                context.need = route.need(context.method)
+                await self._server.authorize(context)
                 handler = route.getter if context.method == "GET" else route.put
                 if handler is None:
                     return text(405, "Invalid method")

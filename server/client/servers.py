@@ -78,6 +78,20 @@ class Beat:
     servers: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants of this node: the token, and one of some capabilities of a kind (`server.acl.need`)."""
+
+    secret: str
+    kind: str
+    any_of: tuple[str, ...]
+    namespace: str
+
+    def body(self) -> dict[str, Any]:
+        """The members of the request."""
+        return {"Token": self.secret, "Kind": self.kind, "AnyOf": self.any_of, "Namespace": self.namespace}
+
+
 class Operations:
     """The operations of a node agent, with the node's identity."""
 
@@ -126,6 +140,12 @@ class Operations:
         """ServiceRegistration.Upsert."""
         body = {"NodeID": self._identity.node_id, "Services": services}
         await self._ask("PUT", "ServiceRegistration.Upsert", body)
+
+    async def authorize(self, asked: Asked) -> bool:
+        """ACL.Authorize: whether access control is on. Raises `Refused` (403) if a token may not do something."""
+        answer = await self._ask("PUT", "ACL.Authorize", {"NodeID": self._identity.node_id, **asked.body()})
+        enabled: bool = orjson.loads(answer)["Enabled"]
+        return enabled
 
     async def delete_services(self, ids: list[str]) -> None:
         """ServiceRegistration.DeleteByID."""

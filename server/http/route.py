@@ -21,9 +21,10 @@ class Route:
 
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
     method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read. `only_put`:
-    POST is not the same as PUT. `reads_by_post`: POST is the same as GET, with a body. `wrong_method`: the status that other methods get. `streams_body`: any server takes a
-    write's body as it comes. `capability` is what a token needs (`server.acl.need`), `put_capability` and
-    `delete_capability` where that is another, `body` the record of the body of a write.
+    POST is not the same as PUT. `reads_by_post`: POST is the same as GET, with a body. `wrong_method`: the status that
+    other methods get. `streams_body`: any server takes a write's body as it comes. `capability` is what a token needs
+    (`server.acl.need`), `put_capability` and `delete_capability` where that is another. `body` is the record of the
+    body of a write.
     """
 
     path: str

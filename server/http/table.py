@@ -143,6 +143,7 @@ FIXED: tuple[Route, ...] = (
         "/v1/agent-rpc/ServiceRegistration.DeleteByID", "secret",
         put=node_agent.delete_services, body=node_agent.ServicesRequest,
     ),
+    Route("/v1/agent-rpc/ACL.Authorize", "secret", put=node_agent.authorize, body=node_agent.AuthorizeRequest),
     Route("/v1/services", "listed read-job", get=services.list_services),
     Route("/v1/system/gc", "management", put=cluster.collect_garbage, only_put=True),
     Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries, only_put=True),

@@ -153,7 +153,7 @@ async def _execute(context: Context, socket: Socket) -> None:
     command = _command(query.get("command", ""))
     tty = _tty(context)
     node = node_of(context, alloc_id)
-    _check_isolation(context, alloc_id, task)
+    await _check_isolation(context, alloc_id, task)
     if node is not None:
         await _relay(context, socket, node, f"/v1/client/allocation/{alloc_id}/exec")
         return
@@ -195,7 +195,7 @@ async def _act(context: Context, socket: Socket) -> None:
     if view.get(JOBS, (context.namespace, job_id)) is None:
         raise Refusal(404, f"job {job_id} not found in namespace {context.namespace}")
     node = node_of(context, alloc_id)
-    _check_isolation(context, alloc_id, task)
+    await _check_isolation(context, alloc_id, task)
     action = _action(context, alloc_id, task, name)
     if node is not None:
         await _relay(context, socket, node, f"/v1/job/{job_id}/action")
@@ -203,13 +203,13 @@ async def _act(context: Context, socket: Socket) -> None:
     await _run(context, socket, alloc_id, task, [action.command, *(action.args or ())], tty=tty, interpolated=True)
 
 
-def _check_isolation(context: Context, alloc_id: str, task: str) -> None:
+async def _check_isolation(context: Context, alloc_id: str, task: str) -> None:
     """A command beside a task that nothing keeps apart from the node needs a right of its own (spec acl §10)."""
     allocation = context.server.view().get(ALLOCATIONS, alloc_id)
     group = allocation.job.group(allocation.task_group) if allocation is not None and allocation.job else None
     drivers = {one.driver for one in (group.tasks or ()) if one.name == task} if group is not None else set()
     if allocation is not None and not drivers.isdisjoint(WITHOUT_ISOLATION):
-        context.allow(allocation.namespace, "alloc-node-exec")
+        await context.server.permit(context, allocation.namespace, "alloc-node-exec")
 
 
 def _action(context: Context, alloc_id: str, task: str, name: str) -> Action:

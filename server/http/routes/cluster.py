@@ -137,7 +137,7 @@ async def agent_self(context: Context) -> Answer:
     own = next(one for one in members_of(context) if one["Tags"]["id"] == server.engine.own.id)
     version, _, prerelease = __version__.partition("-")
     shown = {
-        "ACL": {"Enabled": False},
+        "ACL": {"Enabled": config.acl.enabled},
         "BindAddr": config.bind_addr,
         "Client": {"Enabled": False},
         "DataDir": config.data_dir,

@@ -27,6 +27,7 @@ from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.node import DISCONNECTED, DOWN, INITIALIZING, READY, Node
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.server.acl.authority import denied
+from yurt.server.acl.need import CLUSTER
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid
@@ -70,6 +71,16 @@ class ServicesRequest(Record, frozen=True):
     node_id: str = ""
     services: tuple[ServiceRegistration, ...] = ()
     ids: tuple[str, ...] = msgspec.field(default=(), name="IDs")
+
+
+class AuthorizeRequest(Record, frozen=True):
+    """ACL.Authorize: whether a token may do something on the node."""
+
+    node_id: str = ""
+    token: str = ""
+    kind: str = ""
+    any_of: tuple[str, ...] = ()
+    namespace: str = ""
 
 
 def _decoded(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
@@ -219,3 +230,20 @@ async def delete_services(context: Context) -> Answer:
     ids = tuple(one for one, row in stored if row is not None and row.node_id == node.id)
     result = await server.propose(DeleteServices(now_ns=server.now_ns(), ids=ids))
     return json_answer(orjson.dumps({"Index": result.index}), index_header(result.index))
+
+
+async def authorize(context: Context) -> Answer:
+    """ACL.Authorize: a node asks before it does what somebody wants of it directly."""
+    given = _decoded(context.body, AuthorizeRequest)
+    assert isinstance(given, AuthorizeRequest)
+    server: Server = context.server
+    view = server.view()
+    authenticated(view, given.node_id, _secret(context))
+    rights = server.authority.identify(view, given.token, server.now_ns()).rights
+    if given.kind in CLUSTER:
+        allowed = any(rights.with_cluster(given.kind, one) for one in given.any_of)
+    else:
+        allowed = given.kind == "nothing" or rights.in_namespace(given.namespace or "default", *given.any_of)
+    if not allowed:
+        raise denied()
+    return json_answer(orjson.dumps({"Enabled": server.authority.enabled}))

@@ -1,0 +1,43 @@
+"""Who may ask this node for something without a server in between: the servers know (spec acl §1, node-agent §16)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from yurt.fsm.errors import Refusal
+from yurt.server.client.http import Unreachable
+from yurt.server.client.servers import Asked, Refused
+
+REMEMBERED_SECONDS = 30.0
+REMEMBERED_MAX = 4096
+Ask = Callable[[Asked], Awaitable[bool]]
+
+
+class Gate:
+    """Asks a server, and remembers what was allowed for half a minute; refusals are not remembered.
+
+    While no server can be reached nobody new gets in, unless access control was off when one was asked last.
+    `asks_always`: this agent's own configuration says that access control is on.
+    """
+
+    def __init__(self, ask: Ask, *, asks_always: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ask, self._clock, self._is_on = ask, clock, asks_always
+        self._allowed: dict[Asked, float] = {}
+
+    async def check(self, secret: str, kind: str, any_of: tuple[str, ...], namespace: str) -> None:
+        """Go on if it is allowed; raises Refusal: 403 as the servers say, 500 if none could be asked."""
+        asked = Asked(secret, kind, any_of, namespace)
+        if kind == "nothing" or self._allowed.get(asked, 0.0) > self._clock():
+            return
+        try:
+            self._is_on = await self._ask(asked)
+        except Refused as refused:
+            raise Refusal(refused.status, str(refused)) from None
+        except (Unreachable, TimeoutError) as error:
+            if self._is_on:
+                raise Refusal(500, f"no server could be asked who may do this: {error}") from error
+            return
+        if len(self._allowed) >= REMEMBERED_MAX:
+            self._allowed.clear()
+        self._allowed[asked] = self._clock() + REMEMBERED_SECONDS
