@@ -91,11 +91,14 @@ class NodeAgent:
             watching.cancel()
 
     async def _register(self) -> Beat:
+        told = ""
         while True:
             try:
                 beat = await self.operations.register(self.node)
             except YurtError as error:
-                log.debug("not registered yet", extra={"reason": str(error)})
+                if (reason := _why_not_registered(error)) != told and not self._dev:
+                    log.warning("not registered yet; trying on", extra={"reason": reason})
+                    told = reason
                 await asyncio.sleep(REGISTER_SECONDS * (0.1 if self._dev else 0.5 + self._chance.random()))
             else:
                 log.info("node registered", extra={"node": self.node.id})
@@ -235,3 +238,9 @@ def _alone_ns(allocation: Allocation) -> int | None:
     if group.disconnect is not None and group.disconnect.stop_on_client_after is not None:
         return group.disconnect.stop_on_client_after
     return group.stop_after_client_disconnect
+
+
+def _why_not_registered(error: YurtError) -> str:
+    if isinstance(error, Refused) and error.status == 403:
+        return f'{error}: a new node needs client {{ introduction_token = "…" }}, a token with node:write'
+    return str(error)
