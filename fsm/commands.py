@@ -15,6 +15,7 @@ from yurt.fsm.commands_base import Command as Command
 from yurt.fsm.commands_base import Done as Done
 from yurt.fsm.commands_nodes import NODE_COMMANDS, AnyNodeCommand
 from yurt.fsm.commands_services import SERVICE_COMMANDS, AnyServiceCommand
+from yurt.fsm.commands_variables import VARIABLE_COMMANDS, AnyVariableCommand
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
@@ -288,6 +289,7 @@ COMMANDS: tuple[type[Command], ...] = (
     *NODE_COMMANDS,
     *SERVICE_COMMANDS,
     *ACL_COMMANDS,
+    *VARIABLE_COMMANDS,
 )
 AnyCommand = (
     RegisterJob
@@ -313,6 +315,7 @@ AnyCommand = (
     | AnyNodeCommand
     | AnyServiceCommand
     | AnyAclCommand
+    | AnyVariableCommand
 )
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)

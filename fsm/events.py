@@ -12,7 +12,10 @@ from typing import Any
 import msgspec
 
 from yurt.fsm import commands as c
+from yurt.fsm import commands_acl as a
 from yurt.fsm import commands_nodes as n
+from yurt.fsm import commands_services as s
+from yurt.fsm import commands_variables as v
 from yurt.fsm.store import schema
 from yurt.fsm.store.changes import Change
 from yurt.fsm.structs.base import replace, to_json
@@ -46,6 +49,19 @@ TYPES: dict[type[c.Command], str] = {
     n.PauseDeployment: "DeploymentStatusUpdate",
     n.FailDeployment: "DeploymentStatusUpdate",
     n.SetAllocationHealth: "DeploymentAllocHealth",
+    s.UpsertServices: "ServiceRegistration",
+    s.DeleteServices: "ServiceDeregistration",
+    a.UpsertPolicies: "ACLPolicyUpserted",
+    a.DeletePolicies: "ACLPolicyDeleted",
+    a.UpsertTokens: "ACLTokenUpserted",
+    a.BootstrapAcl: "ACLTokenUpserted",
+    a.DeleteTokens: "ACLTokenDeleted",
+    a.UpsertRoles: "ACLRoleUpserted",
+    a.DeleteRoles: "ACLRoleDeleted",
+    v.UpsertVariable: "VariableUpdated",
+    v.DeleteVariable: "VariableUpdated",
+    v.LockVariable: "VariableUpdated",
+    v.UnlockVariable: "VariableUpdated",
 }
 
 
@@ -57,6 +73,7 @@ class Topic(msgspec.Struct, frozen=True):
     filter_keys: Callable[[Any], list[str]] | None = None
     shown: Callable[[Any], Any] = lambda row: row
     deletions: bool = False
+    payload: str = ""  # under which name; that of the topic by default
 
 
 def _job_and_deployment(row: Any) -> list[str]:
@@ -77,6 +94,14 @@ TOPICS: dict[str, Topic] = {
     schema.SERVICE_REGISTRATIONS.name: Topic(
         "Service", _by_id, lambda row: [row.job_id, row.service_name], deletions=True
     ),
+    schema.ACL_POLICIES.name: Topic("ACLPolicy", lambda row: str(row.name), deletions=True),
+    schema.ACL_ROLES.name: Topic("ACLRole", _by_id, lambda row: [row.name], deletions=True),
+    schema.ACL_TOKENS.name: Topic(
+        "ACLToken", lambda row: str(row.accessor_id), None, lambda row: row.stub(None), deletions=True
+    ),
+    schema.VARIABLES.name: Topic(
+        "Variable", lambda row: str(row.path), None, lambda row: row.metadata(), deletions=True, payload="Metadata"
+    ),
 }
 
 
@@ -92,9 +117,9 @@ class Event:
         key = topic.key(row)
         self.topic, self.namespace = topic.name, getattr(row, "namespace", "")
         self.key, self.keys = key, {key, *(keys or ())}
-        payload: dict[str, Any] = {topic.name: topic.shown(row)}
-        if change.new is None and topic.name == "Job":
-            payload["Deleted"] = True
+        payload: dict[str, Any] = {topic.payload or topic.name: topic.shown(row)}
+        if topic.name == "Variable" or (change.new is None and topic.name == "Job"):
+            payload["Deleted"] = change.new is None
         told = {
             "FilterKeys": keys, "Index": index, "Key": key, "Namespace": self.namespace, "Payload": payload,
             "Topic": topic.name, "Type": kind,

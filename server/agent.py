@@ -13,6 +13,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
@@ -27,6 +28,8 @@ from yurt.server.http.forward import serve_forwarded
 from yurt.server.http.reads import Reads
 from yurt.server.http.serve import HttpServer, bind, server_tls
 from yurt.server.joining import Joining
+from yurt.server.keyring import Keyring
+from yurt.server.keystore import Keystore
 from yurt.server.leader import Leader
 from yurt.server.logfile import RotatingFile
 from yurt.server.logs import start_logging
@@ -47,6 +50,7 @@ from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
 from yurt.server.raft.transport import PeerTransport, counters_of
 from yurt.server.server import Server
+from yurt.server.variable_locks import VariableLocks
 
 log = logging.getLogger("agent")
 
@@ -139,8 +143,7 @@ class _Agent:
         engine.start(self.configuration)
         self._freeze()
         joining.start()
-        server.autopilot.start()
-        server.backup.start()
+        server.start()
         http.start()
         node = None
         if config.client.enabled:
@@ -154,7 +157,6 @@ class _Agent:
             await node.stop()
         server.stop()
         joining.stop()
-        server.autopilot.stop()
         await self._hand_over(server)
         await http.stop()
         server.background.close()
@@ -272,6 +274,8 @@ class _Agent:
         metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
         server = Server(self.config, machine, engine, transport, metrics)
         server.data_dir = self.path
+        keystore = Keystore(Path(self.path) / "server/keystore", sync=bool(self.config.data_dir))
+        server.keyring, server.locks = Keyring(server, keystore), VariableLocks(server)
         return server
 
     def _http(self, server: Server, sockets: list[socket.socket]) -> tuple[Dispatcher, HttpServer]:

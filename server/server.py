@@ -32,6 +32,8 @@ from yurt.server.zones import zone
 if TYPE_CHECKING:
     from yurt.server.client.agent import NodeAgent
     from yurt.server.http.context import Context
+    from yurt.server.keyring import Keyring
+    from yurt.server.variable_locks import VariableLocks
 
 
 class InternalError(YurtError):
@@ -67,6 +69,8 @@ class Server:
         machine.on_applied(self.events.add)
         self.heartbeats = HeartbeatTimers(self, random.Random(uuid.uuid4().int))
         self.reports = Reports(self)
+        self.keyring: Keyring  # of the agent that this is a part of
+        self.locks: VariableLocks
         self.node_agent: NodeAgent | None = None  # of this process, if it is a node too
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None
@@ -74,8 +78,17 @@ class Server:
         self.backup = Backup(self)
         self.background = Background()
 
+    def start(self) -> None:
+        """Begin what runs as long as the server."""
+        self.autopilot.start()
+        self.backup.start()
+        self.keyring.start()
+
     def stop(self) -> None:
-        """End what would wait for ever."""
+        """End what would wait for ever, and what looks after the cluster."""
+        self.autopilot.stop()
+        self.keyring.stop()
+        self.locks.stop()
         self.events.close()
         self.heartbeats.stop()
 

@@ -24,6 +24,7 @@ from yurt.fsm.store.schema import (
     NAMESPACES,
     NODE_POOLS,
     SCHEDULER_CONFIG,
+    VARIABLES,
     Table,
 )
 from yurt.fsm.store.transaction import Transaction
@@ -57,6 +58,8 @@ def delete_namespace(txn: Transaction, command: DeleteNamespace) -> Done:
     jobs = txn.scan(JOBS, prefix=(command.name, ""))
     if any(job.namespace == command.name and job.status != DEAD for job in jobs):
         errors.append(f'namespace "{command.name}" has non-terminal jobs in regions: [{command.region}]')
+    if next(txn.scan(VARIABLES, prefix=(command.name, "")), None) is not None:
+        errors.append(f'namespace "{command.name}" has variables associated with it in regions: [{command.region}]')
     if errors:
         raise Refusal(500, multierror(errors))
     txn.delete(NAMESPACES, command.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from yurt.fsm import commands, commands_acl, commands_nodes, commands_services
+from yurt.fsm import commands, commands_acl, commands_nodes, commands_services, commands_variables
 from yurt.fsm.apply import (
     acl,
     allocations,
@@ -19,6 +19,7 @@ from yurt.fsm.apply import (
     plans,
     scaling,
     services,
+    variables,
     versions,
 )
 from yurt.fsm.store.transaction import Transaction
@@ -70,5 +71,11 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands_acl.DeleteRoles: acl.delete_roles,
     commands_acl.UpsertOneTimeToken: acl.upsert_one_time_token,
     commands_acl.DeleteOneTimeTokens: acl.delete_one_time_tokens,
+    commands_variables.UpsertVariable: variables.upsert,
+    commands_variables.DeleteVariable: variables.delete,
+    commands_variables.LockVariable: variables.lock,
+    commands_variables.UnlockVariable: variables.unlock,
+    commands_variables.UpsertRootKey: variables.upsert_root_key,
+    commands_variables.DeleteRootKey: variables.delete_root_key,
 }
 assert set(HANDLERS) == set(commands.COMMANDS), "every command has one handler"

@@ -26,6 +26,7 @@ from yurt.fsm.structs.node import Node, NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.fsm.structs.scaling import JobScalingEvents
+from yurt.fsm.structs.variable import RootKey, Variable
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
@@ -135,6 +136,12 @@ ACL_TOKENS: Table[str, AclToken] = Table(
 ONE_TIME_TOKENS: Table[str, OneTimeToken] = Table(
     "one_time_token", OneTimeToken, lambda t: t.one_time_secret_id, {"accessor": lambda t: t.accessor_id}, listed=False
 )
+ROOT_KEYS: Table[str, RootKey] = Table("root_keys", RootKey, lambda k: k.key_id)
+VARIABLES: Table[tuple[str, str], Variable] = Table(
+    "variables", Variable, lambda v: (v.namespace, v.path),
+    {"key": lambda v: v.key_id, "locked": lambda v: True if v.lock is not None else None},
+    floor=1,
+)  # fmt: skip
 ACL_BOOTSTRAP: Table[str, AclBootstrap] = Table("acl_bootstrap", AclBootstrap, lambda _: "")
 
 # The order is that of snapshots: versions stand before the jobs that refer to them.
@@ -159,5 +166,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     ACL_TOKENS,
     ONE_TIME_TOKENS,
     ACL_BOOTSTRAP,
+    ROOT_KEYS,
+    VARIABLES,
 )
 BY_NAME = {table.name: table for table in TABLES}

@@ -29,6 +29,7 @@ COMMANDS = {
     "status": ("job_read", "status"),
     "stop": ("job_write", "stop"),
     "system": ("system", "system"),
+    "var": ("var", "var"),
     "version": ("version", "version"),
 }
 

@@ -8,7 +8,7 @@ import time
 
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import NO_REGION
-from yurt.server.http.context import Answer, Context, text
+from yurt.server.http.context import Answer, Context, read_options, text
 from yurt.server.http.forward import forward
 from yurt.server.http.reads import Reads
 from yurt.server.http.route import Handler, Route
@@ -28,6 +28,13 @@ NO_LEADER = text(500, "No cluster leader")
 
 def _invalid_method(route: Route) -> Answer:
     return INVALID_METHOD if route.wrong_method == 405 else text(route.wrong_method, "Invalid method")
+
+
+def _check_options(context: Context, route: Route) -> None:
+    try:
+        read_options(context)
+    except Refusal as refusal:
+        raise Refusal(refusal.status, refusal.text + route.options_error) from None
 
 
 class Dispatcher:
@@ -115,6 +122,8 @@ class Dispatcher:
         context.authorize(self.server.view())
         if handler is None:
             assert route.get is not None
+            if route.options_error:
+                _check_options(context, route)
             return await self.reads.answer(context, route.get)
         return await handler(context)
 

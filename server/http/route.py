@@ -22,9 +22,9 @@ class Route:
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
     method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read. `only_put`:
     POST is not the same as PUT. `reads_by_post`: POST is the same as GET, with a body. `wrong_method`: the status that
-    other methods get. `streams_body`: any server takes a write's body as it comes. `capability` is what a token needs
-    (`server.acl.need`), `put_capability` and `delete_capability` where that is another. `body` is the record of the
-    body of a write.
+    other methods get. `options_error`: what is added to the text of a wrong parameter. `streams_body`: any server
+    takes a write's body as it comes. `capability` is what a token needs (`server.acl.need`), `put_capability` and
+    `delete_capability` where that is another. `body` is the record of the body of a write.
     """
 
     path: str
@@ -42,6 +42,7 @@ class Route:
     body_bytes_max: int = BODY_BYTES_MAX
     streams_body: bool = False
     body: type[Any] | None = None
+    options_error: str = ""
     put_capability: str | None = None
     delete_capability: str | None = None
 

@@ -34,6 +34,7 @@ from yurt.server.http.routes import (
     jobs_parse,
     jobs_read,
     jobs_write,
+    keyring,
     namespaces,
     node_agent,
     nodes,
@@ -45,6 +46,7 @@ from yurt.server.http.routes import (
     search,
     services,
     snapshot,
+    variables,
 )
 from yurt.server.http.table_acl import ACL_FIXED, ACL_PREFIXES
 from yurt.server.http.table_client import CLIENT_ENDINGS, CLIENT_FIXED, CLIENT_PREFIXES
@@ -85,6 +87,9 @@ FIXED: tuple[Route, ...] = (
         "/v1/agent/schedulers/config", "agent:read", put_capability="agent:write",
         getter=schedulers.read_configuration, put=schedulers.write_configuration, local=True,
     ),
+    Route("/v1/vars", "own", get=variables.list_variables, options_error="failed to parse parameters"),
+    Route("/v1/operator/keyring/keys", "operator:keyring-read", get=keyring.list_keys),
+    Route("/v1/operator/keyring/rotate", "operator:keyring-rotate", put=keyring.rotate),
     Route("/v1/evaluations/count", "read-job", get=scheduling.count_evaluations),
     Route("/v1/allocations", "read-job", get=allocations.list_allocations),
     Route("/v1/deployments", "read-job", get=deployments.list_deployments),
@@ -270,6 +275,18 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
     *CLIENT_PREFIXES,
     *ACL_PREFIXES,
     ("/v1/operator/raft/", Route("/v1/operator/raft/:other", "operator:read", wrong_method=404, local=True)),
+    (
+        "/v1/var/",
+        Route(
+            "/v1/var/:path", "own", wrong_method=400, options_error="failed to parse parameters",
+            get=variables.read_variable, put=variables.write_variable, delete=variables.delete_variable,
+            body=variables.VariableRequest,
+        ),
+    ),
+    (
+        "/v1/operator/keyring/key/",
+        Route("/v1/operator/keyring/key/:id", "operator:keyring-delete", delete=keyring.delete_key),
+    ),
     ("/v1/operator/keyring/", Route("/v1/operator/keyring/:other", "operator:keyring-read", local=True)),
     (
         "/v1/agent/keyring/",

@@ -23,6 +23,7 @@ from yurt.fsm.store.schema import (
     NODE_POOLS,
     SERVICE_REGISTRATIONS,
     TABLES,
+    VARIABLES,
 )
 from yurt.fsm.store.snapshot import BadSnapshot
 from yurt.fsm.store.transaction import Transaction
@@ -61,7 +62,7 @@ def test_birth() -> None:
         ("default", "Default node pool.", 1, 1),
     ]
     floors = {table.name: view.table_index(table) for table in TABLES if view.table_index(table)}
-    begun = (NAMESPACES, NODE_POOLS, SERVICE_REGISTRATIONS, ACL_POLICIES, ACL_ROLES, ACL_TOKENS)
+    begun = (NAMESPACES, NODE_POOLS, SERVICE_REGISTRATIONS, ACL_POLICIES, ACL_ROLES, ACL_TOKENS, VARIABLES)
     assert floors == {table.name: 1 for table in begun}
     assert snapshot_of(Machine()) == snapshot_of(Machine())
 

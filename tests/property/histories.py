@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.property.acl_histories import acl_commands
 from tests.property.node_histories import node_commands, placements, start_nodes
+from tests.property.variable_histories import variable_commands
 from yurt.fsm import commands as c
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.deployment import Deployment, DeploymentState
@@ -151,6 +152,7 @@ others: dict[type[c.Command], st.SearchStrategy[Any]] = {
     c.ReconcileSummaries: st.builds(c.ReconcileSummaries),
     **node_commands,
     **acl_commands,
+    **variable_commands,
 }  # fmt: skip
 assert {c.RegisterJob, *others} == set(c.COMMANDS), "every command is in the histories"
 

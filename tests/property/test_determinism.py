@@ -113,7 +113,7 @@ def test_another_hash_seed_changes_nothing(others: list[Other], history: list[by
 def test_the_histories_reach_every_command() -> None:
     applied: Counter[str] = Counter()
 
-    @settings(derandomize=True, database=None, max_examples=400, deadline=None)
+    @settings(derandomize=True, database=None, max_examples=1000, deadline=None)
     @given(histories)
     def gather(history: list[bytes]) -> None:
         for payload, outcome in zip(history, run(Machine(), history), strict=True):

@@ -20,11 +20,13 @@ from yurt.fsm.store.schema import (
     NAMESPACES,
     NODE_POOLS,
     NODES,
+    VARIABLES,
     Table,
 )
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record
 from yurt.fsm.structs.job import Job
+from yurt.fsm.structs.variable import Variable
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.reads import KNOWN, NO_CONTACT
@@ -42,7 +44,8 @@ _UUIDS: dict[str, Table[str, Any]] = {
     "allocs": ALLOCATIONS, "nodes": NODES, "evals": EVALUATIONS, "deployment": DEPLOYMENTS,
 }  # fmt: skip
 _TABLES: dict[str, Table[Any, Any]] = {
-    **_UUIDS, "jobs": JOBS, "node_pools": NODE_POOLS, "namespaces": NAMESPACES, "scaling_policy": JOBS,
+    **_UUIDS, "jobs": JOBS, "vars": VARIABLES, "node_pools": NODE_POOLS, "namespaces": NAMESPACES,
+    "scaling_policy": JOBS,
 }  # fmt: skip
 
 
@@ -127,6 +130,8 @@ def _beginning(view: View, context: Context, name: str, prefix: str) -> Iterator
         return (job.id for job in _jobs(view, context, prefix))
     if name in _SEEN:
         return (row.name for row in _seen(view, context, name, prefix))
+    if name == "vars":
+        return (row.path for row in _variables(view, context) if row.path.startswith(prefix))
     if name == "scaling_policy":
         return (one for job in _jobs(view, context, "") for one in _policies(job) if one.startswith(prefix))
     return iter(())
@@ -136,6 +141,12 @@ def _seen(view: View, context: Context, name: str, prefix: str = "") -> Iterator
     """Namespaces or node pools that the token may know of."""
     may = _SEEN[name]
     return (row for row in view.scan(_TABLES[name], prefix=prefix or None) if may(context.identity.rights, row.name))
+
+
+def _variables(view: View, context: Context) -> Iterator[Variable]:
+    wanted, may = context.namespace, context.identity.rights.with_variable
+    rows = (row for row in view.scan(VARIABLES) if wanted in ("*", row.namespace))
+    return (row for row in rows if may(row.namespace, row.path, "list"))
 
 
 def _sees(context: Context, namespace: str) -> bool:
@@ -231,4 +242,5 @@ _NAMES: dict[str, Callable[[View, Context], Named]] = {
     "allocs": _alloc_names,
     "namespaces": _plain_names("namespaces"),
     "node_pools": _plain_names("node_pools"),
+    "vars": lambda view, context: (("vars", row.path, [row.namespace, row.path]) for row in _variables(view, context)),
 }

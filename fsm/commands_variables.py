@@ -1,0 +1,83 @@
+"""The log's vocabulary of variables and root keys."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from yurt.fsm.commands_base import Command
+from yurt.fsm.structs.variable import RootKey, Variable
+
+
+class _Command(Command, frozen=True, kw_only=True, tag=True):
+    """A command of the fourth version of the vocabulary."""
+
+    since: ClassVar[int] = 4
+
+
+class UpsertVariable(_Command, frozen=True, kw_only=True):
+    """Store a variable; with `cas` only if the stored one has that modify index (0: if there is none)."""
+
+    variable: Variable
+    cas: int | None = None
+    lock_id: str = ""
+
+
+class DeleteVariable(_Command, frozen=True, kw_only=True):
+    """Delete a variable, if it is there."""
+
+    namespace: str
+    path: str
+    cas: int | None = None
+    lock_id: str = ""
+
+
+class LockVariable(_Command, frozen=True, kw_only=True):
+    """Take the lock that the variable has; its items are stored only if `with_items` or if it is new."""
+
+    variable: Variable
+    with_items: bool = False
+
+
+class UnlockVariable(_Command, frozen=True, kw_only=True):
+    """Give a lock back. `expired`: its time ran out, so that the next one has to wait for the lock's delay."""
+
+    namespace: str
+    path: str
+    lock_id: str
+    expired: bool = False
+
+
+class UpsertRootKey(_Command, frozen=True, kw_only=True):
+    """Store a root key; an active one makes the active one before it inactive."""
+
+    key: RootKey
+
+
+class DeleteRootKey(_Command, frozen=True, kw_only=True):
+    """Delete a root key that nothing is encrypted with, unless `force`."""
+
+    key_id: str
+    force: bool = False
+
+
+class VariableWritten(msgspec.Struct, frozen=True, kw_only=True):
+    """`conflict` is the stored variable that was in the way, if one was and it may be shown; `refused`: nothing was
+    written."""
+
+    index: int = 0
+    refused: bool = False
+    conflict: Variable | None = None
+    variable: Variable | None = None
+
+
+VARIABLE_COMMANDS: tuple[type[Command], ...] = (
+    UpsertVariable,
+    DeleteVariable,
+    LockVariable,
+    UnlockVariable,
+    UpsertRootKey,
+    DeleteRootKey,
+)
+AnyVariableCommand = UpsertVariable | DeleteVariable | LockVariable | UnlockVariable | UpsertRootKey | DeleteRootKey

@@ -1,0 +1,61 @@
+"""`yurt operator root keyring list|rotate|remove`: the keys that variables are encrypted with."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import click
+
+from yurt.server.cli.client import Client
+from yurt.server.cli.options import api, as_json, verbose
+from yurt.server.cli.output import date, print_json, short, table
+
+
+@click.group()
+def root() -> None:
+    """What variables are encrypted with."""
+
+
+@root.group()
+def keyring() -> None:
+    """Look at root keys and change them."""
+
+
+@keyring.command(name="list")
+@as_json
+@verbose
+@api
+def list_(client: Client, as_json: bool, verbose: bool) -> None:
+    """List the root keys; the keys themselves stay in the servers' keystores."""
+    found = client.get("/v1/operator/keyring/keys")
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (short(one["KeyID"], verbose), one["State"], date(one["CreateTime"]), date(one["PublishTime"])) for one in found
+    ]
+    click.echo(table(("Key", "State", "Create Time", "Publish Time"), rows))
+
+
+@keyring.command()
+@click.option("--full", is_flag=True, help="Encrypt every variable anew with the new key.")
+@as_json
+@verbose
+@api
+def rotate(client: Client, full: bool, as_json: bool, verbose: bool) -> None:
+    """Make a new root key for what is written from now on."""
+    made = client.request("PUT", "/v1/operator/keyring/rotate", query={"full": "true"} if full else {})[0]
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"Root key {short(made['Key']['KeyID'], verbose)} is active")
+
+
+@keyring.command()
+@click.argument("key_id")
+@click.option("--force", is_flag=True, help="Also if variables are encrypted with it: they are lost then.")
+@api
+def remove(client: Client, key_id: str, force: bool) -> None:
+    """Delete a root key that is not active."""
+    client.delete(f"/v1/operator/keyring/key/{quote(key_id, safe='')}", **({"force": "true"} if force else {}))
+    click.echo(f"Removed key {key_id}")

@@ -1,0 +1,62 @@
+"""Root keys (spec cluster §11)."""
+
+from __future__ import annotations
+
+import orjson
+
+from yurt.fsm.commands_variables import UpsertVariable
+from yurt.fsm.errors import Refusal
+from yurt.fsm.lang.strconv import parse_int
+from yurt.fsm.store.schema import ROOT_KEYS, VARIABLES
+from yurt.fsm.store.view import View
+from yurt.fsm.structs.base import replace, to_builtins
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.pages import join
+from yurt.server.http.reads import Found
+
+
+def list_keys(view: View, context: Context, options: ReadOptions) -> Found:
+    """GET /v1/operator/keyring/keys."""
+    store = context.server.machine.store
+    body = join(store.encoded(ROOT_KEYS, row) for row in view.scan(ROOT_KEYS))
+    return Found(body, view.table_index(ROOT_KEYS), ((ROOT_KEYS, None),))
+
+
+async def rotate(context: Context) -> Answer:
+    """PUT /v1/operator/keyring/rotate: a new key; with `full` everything is encrypted anew with it."""
+    full = "full" in context.query and (context.query["full"] == "" or context.flag("full"))
+    try:
+        publish_time_ns = parse_int(context.query.get("publish_time") or "0")
+    except ValueError as error:
+        raise Refusal(400, f"Failed to parse value of publish_time: {error}") from None
+    if full and publish_time_ns:
+        raise Refusal(500, "keyring cannot be prepublished and full rotated at the same time")
+    server = context.server
+    key, index = await server.keyring.rotate(publish_time_ns=publish_time_ns)
+    if full:
+        index = max(index, await _encrypt_anew(context, key.key_id))
+    return json_answer(orjson.dumps({"Index": index, "Key": to_builtins(key)}), index_header(index))
+
+
+async def _encrypt_anew(context: Context, key_id: str) -> int:
+    """Write every variable once more, with the new key; one that changes meanwhile has the new key already."""
+    server, index = context.server, 0
+    keystore = server.keyring.keystore
+    for row in list(server.view().scan(VARIABLES)):
+        if row.key_id == key_id:
+            continue
+        data = keystore.encrypt(key_id, row.namespace, row.path, keystore.decrypt(row))
+        command = UpsertVariable(
+            now_ns=server.now_ns(),
+            variable=replace(row, key_id=key_id, data=data),
+            cas=row.modify_index,
+            lock_id=row.lock.id if row.lock is not None else "",
+        )
+        index = (await server.propose(command)).index
+    return index
+
+
+async def delete_key(context: Context) -> Answer:
+    """DELETE /v1/operator/keyring/key/:id."""
+    index = await context.server.keyring.delete(context.arguments[0], force=context.flag("force"))
+    return Answer(200, b"", (index_header(index),))

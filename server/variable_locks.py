@@ -1,0 +1,83 @@
+"""Locks of variables run out on the leader unless they are renewed (spec cluster §12).
+
+Deadlines are in memory: after a change of leadership every lock lives its whole time once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from yurt.fsm.commands_variables import UnlockVariable
+from yurt.fsm.errors import YurtError
+from yurt.fsm.store.changes import Change
+from yurt.fsm.store.schema import VARIABLES
+from yurt.fsm.structs.variable import Variable
+from yurt.server.server import Server
+
+log = logging.getLogger("locks")
+Key = tuple[str, str]
+
+
+class VariableLocks:
+    """Timers of all locks while this server leads."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        server.machine.on_commit(self._committed)
+        server.engine.on_leadership(self._leadership)
+
+    def renew(self, variable: Variable) -> None:
+        """Its time begins anew."""
+        key = (variable.namespace, variable.path)
+        self._cancel(key)
+        if variable.lock is not None:
+            loop = asyncio.get_running_loop()
+            self._timers[key] = loop.call_later(variable.lock.ttl / 1e9, self._run_out, key, variable.lock.id)
+
+    def stop(self) -> None:
+        """Forget all timers."""
+        for key in list(self._timers):
+            self._cancel(key)
+
+    def _cancel(self, key: Key) -> None:
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+
+    def _leadership(self, leads: bool) -> None:
+        self.stop()
+        if leads:
+            for variable in self._server.view().find(VARIABLES, "locked", True):
+                self.renew(variable)
+
+    def _committed(self, _index: int, changes: list[Change]) -> None:
+        if not self._server.engine.is_leader_role:
+            return
+        for change in changes:
+            if change.table is not VARIABLES:
+                continue
+            new, old = change.new, change.old
+            if new is None or new.lock is None:
+                self._cancel(change.key)
+            elif old is None or old.lock is None or old.lock.id != new.lock.id:
+                self.renew(new)
+
+    def _run_out(self, key: Key, lock_id: str) -> None:
+        self._timers.pop(key, None)
+        task = asyncio.get_running_loop().create_task(self._free(key, lock_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _free(self, key: Key, lock_id: str) -> None:
+        server = self._server
+        command = UnlockVariable(now_ns=server.now_ns(), namespace=key[0], path=key[1], lock_id=lock_id, expired=True)
+        try:
+            await server.propose(command)
+            log.info("a lock ran out", extra={"namespace": key[0], "path": key[1]})
+        except YurtError as error:
+            log.debug("a lock was not freed", extra={"path": key[1], "reason": str(error)})
+            held = server.view().get(VARIABLES, key)
+            if server.is_ready and held is not None and held.lock is not None and held.lock.id == lock_id:
+                self.renew(held)  # it is tried again when that has run out
