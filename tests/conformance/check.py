@@ -10,12 +10,13 @@ import json
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.process.servers import ServerProcess, free_ports
+from tests.process.servers import ServerProcess, cluster, free_ports
 
 HERE = Path(__file__).resolve().parent
 RATCHET = HERE / "ratchet.txt"
@@ -25,13 +26,13 @@ LEVELS = ("exact", "soft", "fail", "error")
 
 
 @contextmanager
-def fresh_server() -> Iterator[tuple[str, Path]]:
+def fresh_server(*flags: str) -> Iterator[tuple[str, Path]]:
     """The address of a `yurt agent -dev` started for this run, and a directory that goes with it."""
     http_port, rpc_port = free_ports(2)
     with tempfile.TemporaryDirectory() as directory:
         server = ServerProcess(Path(directory), "conformance", http_port, rpc_port)
         try:
-            yield server.start("-dev").wait_ready().address, Path(directory)
+            yield server.start("-dev", *flags).wait_ready().address, Path(directory)
         finally:
             server.end()
 
@@ -39,11 +40,32 @@ def fresh_server() -> Iterator[tuple[str, Path]]:
 def run_kit(kit: Path, only: str = "*") -> dict[str, str]:
     """Scenario → level; `only`: names, joined by commas."""
     with fresh_server() as (address, directory):
-        out = directory / "out.json"
-        command = [sys.executable, str(kit / "conform"), "check", "--have", "tasks", "--against", address, "-k", only]
-        subprocess.run([*command, "--json", str(out)], check=False, stdout=subprocess.DEVNULL, timeout=1800)
-        outcomes = json.loads(out.read_text())
-    return {name: level for name, level in levels(outcomes).items() if level in LEVELS}
+        found = _asked(kit, "tasks", address, only, directory)
+    guarded = ",".join(name for name in only.split(",") if name.startswith("acl_")) or ("acl_*" if only == "*" else "")
+    if guarded:
+        with fresh_server("-acl-enabled") as (address, directory):
+            secret = _bootstrapped(address)
+            found |= _asked(kit, "tasks,acl", address, guarded, directory, "--token", secret)
+    replicated = ",".join(name for name in only.split(",") if name.startswith("cluster_replication"))
+    if replicated or only == "*":
+        with tempfile.TemporaryDirectory() as name, cluster(Path(name)) as servers:
+            addresses = ",".join(one.address for one in servers)
+            found |= _asked(kit, "cluster", addresses, replicated or "cluster_replication", Path(name))
+    return found
+
+
+def _asked(kit: Path, have: str, address: str, only: str, directory: Path, *more: str) -> dict[str, str]:
+    out = directory / "out.json"
+    command = [sys.executable, str(kit / "conform"), "check", "--have", have, "--against", address, "-k", only, *more]
+    subprocess.run([*command, "--json", str(out)], check=False, stdout=subprocess.DEVNULL, timeout=1800)
+    return {name: level for name, level in levels(json.loads(out.read_text())).items() if level in LEVELS}
+
+
+def _bootstrapped(address: str) -> str:
+    request = urllib.request.Request(f"{address}/v1/acl/bootstrap", method="PUT")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        secret: str = json.loads(answer.read())["SecretID"]
+    return secret
 
 
 def job_files_agree(kit: Path) -> bool:
@@ -67,7 +89,7 @@ def report(found: dict[str, str]) -> str:
     lines = [
         "# Agreement with the recorded API",
         "",
-        "How `yurt agent -dev` answers the recorded scenarios: *exact*, *soft* (only a library's wording or",
+        "How Yurt answers the recorded scenarios (`-dev`, with access control, three servers): *exact*, *soft* (only a library's wording or",
         "an empty value differs), *fail*, *error* (an earlier answer was missing).",
         "Made by `python -m tests.conformance.check KIT --update`.",
         "",
