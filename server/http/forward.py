@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from yurt.server.http.context import Answer, Context
+from yurt.server.http.context import TEXT, Answer, Context
 from yurt.server.raft.errors import OutcomeUnknown
 from yurt.server.server import Server
 
 METHOD = "http"
+PREFIX = b"rpc error: "  # what clients know errors by that another server found
 FORWARD_SECONDS_MAX = 330.0
 DEPOSED_SECONDS = 0.1  # for the answer of a server that does not lead any more
 
@@ -58,7 +59,8 @@ async def forward(context: Context, server_id: str) -> Answer:
         answer = _answer.decode(call.result())
     finally:
         call.cancel()
-    return Answer(answer.status, answer.body, tuple(answer.headers))
+    is_error = answer.status == 500 and TEXT in answer.headers
+    return Answer(answer.status, PREFIX + answer.body if is_error else answer.body, tuple(answer.headers))
 
 
 def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answer]]) -> None:
