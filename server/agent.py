@@ -275,6 +275,7 @@ class _Agent:
         server = Server(self.config, machine, engine, transport, metrics)
         server.data_dir = self.path
         keystore = Keystore(Path(self.path) / "server/keystore", sync=bool(self.config.data_dir))
+        server.authority.keystore = keystore
         server.keyring, server.locks = Keyring(server, keystore), VariableLocks(server)
         return server
 

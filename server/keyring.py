@@ -13,7 +13,7 @@ from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ROOT_KEYS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.variable import ACTIVE, PREPUBLISHED, RootKey
-from yurt.server.keystore import Kept, Keystore, NoKey
+from yurt.server.keystore import Kept, Keystore, NoKey, make_key
 from yurt.server.server import Server
 
 log = logging.getLogger("keyring")
@@ -55,14 +55,13 @@ class Keyring:
         """Another server asks for a key; empty if it is not here."""
         key_id = payload.decode()
         try:
-            return msgspec.msgpack.encode(Kept(key_id, self.keystore.material(key_id)))
+            return msgspec.msgpack.encode(self.keystore.kept(key_id))
         except NoKey:
             return b""
 
     async def _take(self, payload: bytes) -> bytes:
         """The leader hands a new key over; answered when it is on disk."""
-        kept = msgspec.msgpack.decode(payload, type=Kept)
-        await asyncio.to_thread(self.keystore.put, kept.key_id, kept.material)
+        await asyncio.to_thread(self.keystore.put, msgspec.msgpack.decode(payload, type=Kept))
         return b"1"
 
     def _others(self) -> list[str]:
@@ -84,10 +83,10 @@ class Keyring:
         Raises Refusal(500) if it could not be kept on most servers: nothing has changed then.
         """
         server = self._server
-        key_id, material = server.new_id(), self.keystore.make()
-        await asyncio.to_thread(self.keystore.put, key_id, material)
-        others = self._others()
-        payload = msgspec.msgpack.encode(Kept(key_id, material))
+        key_id = server.new_id()
+        made = await asyncio.to_thread(make_key, key_id)
+        await asyncio.to_thread(self.keystore.put, made)
+        others, payload = self._others(), msgspec.msgpack.encode(made)
         kept = 1 + sum(map(bool, await asyncio.gather(*(self._call(one, PUT, payload) for one in others))))
         if kept * 2 <= len(others) + 1:
             raise Refusal(500, f"the new root key is on {kept} of {len(others) + 1} servers only; nothing was changed")
@@ -157,8 +156,7 @@ class Keyring:
     async def _fetch(self, key_id: str) -> bool:
         for server_id in self._others():
             if found := await self._call(server_id, GET, key_id.encode()):
-                kept = msgspec.msgpack.decode(found, type=Kept)
-                await asyncio.to_thread(self.keystore.put, kept.key_id, kept.material)
+                await asyncio.to_thread(self.keystore.put, msgspec.msgpack.decode(found, type=Kept))
                 log.info("root key fetched", extra={"key": key_id, "from": server_id})
                 return True
         return False

@@ -12,12 +12,15 @@ from pathlib import Path
 import msgspec
 import orjson
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.variable import Variable
 
 KEY_BYTES, NONCE_BYTES = 32, 12
+RSA_BITS = 2048
 SUFFIX = ".key.json"
 
 
@@ -30,10 +33,24 @@ class NoKey(YurtError):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A key as its file, and as servers hand it to each other."""
+    """A key as its file, and as servers hand it to each other: what encrypts, and what signs (RSA, PKCS #8)."""
 
     key_id: str
     material: bytes
+    signing: bytes
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it can be used."""
+        return len(self.material) == KEY_BYTES and bool(self.signing) and "/" not in self.key_id
+
+
+def make_key(key_id: str) -> Kept:
+    """A fresh key; takes a tenth of a second."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+    encoding, form = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8
+    signing = private.private_bytes(encoding, form, serialization.NoEncryption())
+    return Kept(key_id, secrets.token_bytes(KEY_BYTES), signing)
 
 
 class Keystore:
@@ -41,17 +58,18 @@ class Keystore:
 
     def __init__(self, directory: Path, *, sync: bool = True) -> None:
         self._directory, self._sync = directory, sync
-        self._keys: dict[str, bytes] = {}
+        self._keys: dict[str, Kept] = {}
+        self._private: dict[str, rsa.RSAPrivateKey] = {}
 
     def has(self, key_id: str) -> bool:
         """Whether the key is here."""
         try:
-            self.material(key_id)
+            self.kept(key_id)
         except NoKey:
             return False
         return True
 
-    def material(self, key_id: str) -> bytes:
+    def kept(self, key_id: str) -> Kept:
         """The key; raises `NoKey`."""
         found = self._keys.get(key_id)
         if found is not None:
@@ -60,25 +78,30 @@ class Keystore:
             kept = msgspec.json.decode((self._directory / f"{key_id}{SUFFIX}").read_bytes(), type=Kept)
         except (OSError, ValueError, msgspec.MsgspecError):
             raise NoKey(key_id) from None
-        if kept.key_id != key_id or len(kept.material) != KEY_BYTES:
+        if kept.key_id != key_id or not kept.is_whole:
             raise NoKey(key_id)
-        self._keys[key_id] = kept.material
-        return kept.material
+        self._keys[key_id] = kept
+        return kept
 
-    def make(self) -> bytes:
-        """Fresh material."""
-        return secrets.token_bytes(KEY_BYTES)
+    def signing_key(self, key_id: str) -> rsa.RSAPrivateKey:
+        """What signs with that key; raises `NoKey`."""
+        found = self._private.get(key_id)
+        if found is None:
+            loaded = serialization.load_der_private_key(self.kept(key_id).signing, None)
+            assert isinstance(loaded, rsa.RSAPrivateKey), "made so"
+            found = self._private[key_id] = loaded
+        return found
 
-    def put(self, key_id: str, material: bytes) -> None:
+    def put(self, kept: Kept) -> None:
         """Keep a key, on disk; raises OSError. A key that is here already is not overwritten."""
-        if len(material) != KEY_BYTES or "/" in key_id or self.has(key_id):
+        if not kept.is_whole or self.has(kept.key_id):
             return
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._directory / f"{key_id}{SUFFIX}"
+        path = self._directory / f"{kept.key_id}{SUFFIX}"
         new = path.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(Kept(key_id, material)))
+            file.write(msgspec.json.encode(kept))
             file.flush()
             if self._sync:
                 os.fsync(file.fileno())
@@ -89,25 +112,26 @@ class Keystore:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        self._keys[key_id] = material
+        self._keys[kept.key_id] = kept
 
     def remove(self, key_id: str) -> None:
         """Forget a key that nothing is encrypted with any more."""
         self._keys.pop(key_id, None)
+        self._private.pop(key_id, None)
         (self._directory / f"{key_id}{SUFFIX}").unlink(missing_ok=True)
 
     def encrypt(self, key_id: str, namespace: str, path: str, items: dict[str, str]) -> bytes:
         """Items as they are stored, bound to their place; raises `NoKey`."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         place = f"{namespace}\0{path}".encode()
-        return nonce + AESGCM(self.material(key_id)).encrypt(nonce, orjson.dumps(items), place)
+        return nonce + AESGCM(self.kept(key_id).material).encrypt(nonce, orjson.dumps(items), place)
 
     def decrypt(self, variable: Variable) -> dict[str, str]:
         """The items of a stored variable; raises `NoKey`, and YurtError if they are not what was stored."""
         place = f"{variable.namespace}\0{variable.path}".encode()
         nonce, data = variable.data[:NONCE_BYTES], variable.data[NONCE_BYTES:]
         try:
-            plain = AESGCM(self.material(variable.key_id)).decrypt(nonce, data, place)
+            plain = AESGCM(self.kept(variable.key_id).material).decrypt(nonce, data, place)
         except InvalidTag:
             raise YurtError(f"the variable {variable.path} is damaged: it does not fit its key") from None
         found: dict[str, str] = orjson.loads(plain)

@@ -28,6 +28,10 @@ class Labels:
         self._globs = sorted((label, found) for label, found in kept.items() if "*" in label)
         self._remembered: dict[str, frozenset[str]] = {}
 
+    def add(self, name: str, capabilities: Iterable[str]) -> None:
+        """One more exact name, unless there is a rule for it; it goes before globs."""
+        self._exact.setdefault(name, frozenset(capabilities))
+
     def of(self, name: str) -> frozenset[str]:
         """The capabilities that apply to a name."""
         found = self._exact.get(name)
@@ -58,7 +62,10 @@ class Rights:
         "_agent", "_namespaces", "_node", "_operator", "_plugin", "_pools", "_variables", "_volumes", "is_management",
     )  # fmt: skip
 
-    def __init__(self, policies: Iterable[PolicyRules] = (), *, is_management: bool = False) -> None:
+    def __init__(
+        self, policies: Iterable[PolicyRules] = (), *, is_management: bool = False, own_variables: Iterable[str] = ()
+    ) -> None:
+        """`own_variables`: NAMESPACE, NUL and PATH of what a workload may read, unless a rule says otherwise."""
         rules = list(policies)
         self.is_management = is_management
         namespaces = [one for each in rules for one in each.namespaces or ()]
@@ -71,6 +78,8 @@ class Rights:
             if one.variables is not None
             for path in one.variables.paths or ()
         )
+        for name in own_variables:
+            self._variables.add(name, (LIST, READ))
         self._agent, self._node = (_level([getattr(one, kind) for one in rules]) for kind in ("agent", "node"))
         self._plugin = _level([one.plugin for one in rules])
         operators = [one.operator for one in rules if one.operator is not None]

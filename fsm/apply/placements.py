@@ -7,12 +7,13 @@ from typing import Any
 from yurt.fsm.apply.deployment_counts import count_in_deployment
 from yurt.fsm.apply.tally import Tally
 from yurt.fsm.commands import ApplyPlan
-from yurt.fsm.store.schema import ALLOCATIONS, JOB_VERSIONS, JOBS
+from yurt.fsm.store.schema import ALLOCATIONS, JOB_VERSIONS, JOBS, ROOT_KEYS
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import EVICT, STOP, Allocation, RescheduleTracker
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.plan import AllocationChange, AllocationStop, Placement
+from yurt.fsm.structs.variable import ACTIVE
 
 JobKey = tuple[str, str]
 
@@ -55,6 +56,7 @@ class _Writer:
     def __init__(self, txn: Transaction, command: ApplyPlan) -> None:
         self._txn, self._command = txn, command
         self._versions: dict[tuple[str, str, int], Job | None] = {}
+        self._signing_key = next((one.key_id for one in txn.scan(ROOT_KEYS) if one.state == ACTIVE), "")
         self.tally = Tally()
         self.jobs: dict[JobKey, None] = {}
 
@@ -94,7 +96,13 @@ class _Writer:
         job = self._version(given.namespace, given.job_id, placement.job_version)
         if current is None or current.stop or job is None:
             return
-        new = replace(given, job=job, create_index=self._txn.index, create_time=self._command.now_ns)
+        new = replace(
+            given,
+            job=job,
+            signing_key_id=self._signing_key,
+            create_index=self._txn.index,
+            create_time=self._command.now_ns,
+        )
         self._store(None, new)
         previous = self._txn.get(ALLOCATIONS, given.previous_allocation) if given.previous_allocation else None
         if previous is not None:

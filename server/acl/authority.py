@@ -12,7 +12,9 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ACL_POLICIES, ACL_ROLES, ACL_TOKENS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.acl import ANONYMOUS, ANONYMOUS_TOKEN, MANAGEMENT, AclPolicy, AclToken, secret_digest
+from yurt.server.acl.workloads import Claims, live_allocation, rights_of, verify
 from yurt.server.config.agent import Acl
+from yurt.server.keystore import Keystore
 
 DENIED = "Permission denied"
 COMPILED_MAX = 1024
@@ -26,11 +28,13 @@ def denied() -> Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks: `name` is shown in drains and the audit log, `token` is None if access control is off."""
+    """Who asks: `name` is shown in drains and the audit log, `token` is None if access control is off, `claims` are
+    those of a workload."""
 
     name: str
     rights: Rights
     token: AclToken | None = None
+    claims: Claims | None = None
 
     @property
     def is_anonymous(self) -> bool:
@@ -46,6 +50,7 @@ class Authority:
 
     def __init__(self, config: Acl) -> None:
         self.enabled = config.enabled
+        self.keystore: Keystore | None = None  # what workloads' identities are signed with
         self._compiled: dict[tuple[tuple[str, int], ...], Rights] = {}
 
     def identify(self, view: View, secret: str, now_ns: int) -> Identity:
@@ -54,10 +59,20 @@ class Authority:
             return ACLS_DISABLED
         if not secret:
             return Identity("token:anonymous", self.rights_of(view, ANONYMOUS_TOKEN), ANONYMOUS_TOKEN)
-        token = token_of(view, secret) if UUID.match(secret) else None
+        if not UUID.match(secret):
+            return self._workload(view, secret, now_ns)
+        token = token_of(view, secret)
         if token is None or token.is_expired(now_ns):
             raise denied()
         return Identity(f"token:{token.accessor_id}", self.rights_of(view, token), token)
+
+    def _workload(self, view: View, text: str, now_ns: int) -> Identity:
+        """The task that shows an identity, while its allocation lives; raises Refusal(403)."""
+        claims = verify(self.keystore, text, now_ns) if self.keystore is not None else None
+        allocation = live_allocation(view, claims) if claims is not None else None
+        if claims is None or allocation is None:
+            raise denied()
+        return Identity(f"alloc:{claims.alloc_id}/{claims.task}", rights_of(view, claims, allocation), claims=claims)
 
     def rights_of(self, view: View, token: AclToken) -> Rights:
         """What a token may do."""

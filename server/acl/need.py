@@ -2,7 +2,8 @@
 
 `""` nothing · `management` · `node:read`, `agent:write`, `operator:snapshot-save`, … · `pool:read` with the node pool
 of the path · `read-job`, `submit-job|register-job`: one of these in the namespace that the request names ·
-`listed read-job`: the same, but a list of all namespaces is never refused, only empty · `its read-job`: one of these
+`listed read-job`: the same, but a list of all namespaces is never refused, only empty · `service read-job`: the same,
+or any workload · `its read-job`: one of these
 in the namespace of the object, which the handler finds and checks · `own`: the handler decides by who asks ·
 `secret`: a node's or a task's secret, which the handler compares.
 """
@@ -49,8 +50,10 @@ class Need:
             return any(rights.with_cluster(self.kind, one) for one in self.any_of)
         if self.kind == "pool":
             return any(rights.with_pool(request.arguments[0], one) for one in self.any_of)
-        if self.kind == "listed" and request.namespace == "*":
+        if self.kind == "listed" and (request.namespace == "*" or request.identity.claims is not None):
             return True
+        if self.kind == "service":
+            return request.identity.claims is not None or rights.in_namespace(request.namespace, *self.any_of)
         if self.kind in ("namespace", "listed"):
             return rights.in_namespace(request.namespace, *self.any_of)
         return False
@@ -63,7 +66,7 @@ def need(text: str) -> Need:
         return Need("nothing")
     if text in ("management", "own", "secret"):
         return Need(text)
-    for kind in ("its", "listed"):
+    for kind in ("its", "listed", "service"):
         if text.startswith(f"{kind} "):
             return Need(kind, tuple(text.removeprefix(f"{kind} ").split("|")))
     kind, colon, words = text.partition(":")

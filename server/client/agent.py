@@ -44,6 +44,7 @@ class NodeAgent:
         self._indexes: dict[str, int] = {}
         self._reports = Reports(operations)
         self._registrar = surroundings.registrar = Registrar(operations)
+        surroundings.operations = operations
         self._saved = None if surroundings.ends_with_agent else SavedAllocs(surroundings.state_dir / "allocs")
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = 0.0

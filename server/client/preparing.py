@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.allocation import AllocatedTask, Allocation, TaskEvent
+from yurt.fsm.structs.identity import DEFAULT_IDENTITY, WorkloadIdentity
 from yurt.fsm.structs.resources import LogConfig
 from yurt.fsm.structs.task import Task, Template
 from yurt.server.client import task_events as events
@@ -17,7 +19,7 @@ from yurt.server.client.allocdir import AllocDir, Escapes, Inside, TaskDir
 from yurt.server.client.artifacts import ArtifactError, fetch
 from yurt.server.client.drivers.base import DriverError, Logs, TaskStart
 from yurt.server.client.drivers.raw_exec import identity_of
-from yurt.server.client.environment import Environment, environment
+from yurt.server.client.environment import Environment, clean, environment
 from yurt.server.client.surroundings import Surroundings
 from yurt.server.client.templates import TemplateError, env_of, render
 
@@ -39,6 +41,7 @@ class Preparation:
         self._surroundings, self._directory, self._allocation, self._task = surroundings, directory, allocation, task
         self._has_artifacts = self._has_templates = False
         self._template_env: dict[str, str] = {}
+        self._identity_env: dict[str, str] = {}
 
     async def prepare(self, emit: Emit) -> TaskStart:
         """Do all that comes before the start; raises `HookError`."""
@@ -47,6 +50,7 @@ class Preparation:
             made = self._directory.build_task(task.name, self._owner())
         except OSError as error:
             raise HookError(events.hook_failed("task_dir", str(error)), recoverable=True) from error
+        await self._sign_identities(made)
         self._write_payload(made)
         await self._fetch_artifacts(made, emit)
         self._render_templates(made)
@@ -88,6 +92,7 @@ class Preparation:
             "NOMAD_SECRETS_DIR": str(made.secrets),
         }
         found = environment(self._allocation, self._task, around.node, directories, around.host, around.region)
+        found.variables.update(self._identity_env)
         found.variables.update(self._template_env)
         return found
 
@@ -99,6 +104,34 @@ class Preparation:
         except DriverError:
             return None  # the driver will say so
         return (found["uid"], found["gid"]) if found else None
+
+    async def _sign_identities(self, made: TaskDir) -> None:
+        """Get the identities that the task wants as a file or variable, anew at each start."""
+        wanted = [one for one in (self._task.identity, *(self._task.identities or ())) if one is not None]
+        wanted = [one for one in wanted if one.env or one.file]
+        operations = self._surroundings.operations
+        if not wanted or operations is None:
+            return
+        try:
+            signed = await operations.sign(self._allocation.id, self._task.name, [one.name for one in wanted])
+        except YurtError as error:
+            raise HookError(events.hook_failed("identity", str(error)), recoverable=True) from error
+        for one in wanted:
+            is_default, text = one.name == DEFAULT_IDENTITY.name, signed[one.name]
+            if one.env:
+                name = "NOMAD_TOKEN" if is_default else f"NOMAD_TOKEN_{clean(one.name)}"
+                self._identity_env[name] = text
+            if one.file:
+                self._write_identity(made, one, "nomad_token" if is_default else f"nomad_{one.name}.jwt", text)
+
+    def _write_identity(self, made: TaskDir, wanted: WorkloadIdentity, name: str, text: str) -> None:
+        path = f"{made.path.name}/{wanted.filepath}" if wanted.filepath else f"{made.path.name}/secrets/{name}"
+        parent, file = os.path.split(path)
+        try:
+            with Inside(self._directory.path, parent, make=True) as directory:
+                directory.write(file, text.encode(), 0o600, self._owner())
+        except (OSError, ValueError, Escapes) as error:
+            raise HookError(events.hook_failed("identity", str(error))) from error
 
     def _write_payload(self, made: TaskDir) -> None:
         wanted, job = self._task.dispatch_payload, self._allocation.job

@@ -141,6 +141,12 @@ class Operations:
         body = {"NodeID": self._identity.node_id, "Services": services}
         await self._ask("PUT", "ServiceRegistration.Upsert", body)
 
+    async def sign(self, alloc_id: str, task: str, names: list[str]) -> dict[str, str]:
+        """Alloc.SignIdentities: name → signed identity of a task."""
+        body = {"NodeID": self._identity.node_id, "AllocID": alloc_id, "Task": task, "Names": names}
+        signed: dict[str, str] = orjson.loads(await self._ask("PUT", "Alloc.SignIdentities", body))["Signed"]
+        return signed
+
     async def authorize(self, asked: Asked) -> bool:
         """ACL.Authorize: whether access control is on. Raises `Refused` (403) if a token may not do something."""
         answer = await self._ask("PUT", "ACL.Authorize", {"NodeID": self._identity.node_id, **asked.body()})

@@ -11,6 +11,7 @@ from yurt.fsm.structs.node import Node
 from yurt.server.client.collector import Limits
 from yurt.server.client.drivers.base import Driver
 from yurt.server.client.registrar import Registrar
+from yurt.server.client.servers import Operations
 
 KILL_TIMEOUT_MAX_NS = 30_000_000_000
 
@@ -32,5 +33,6 @@ class Surroundings:
     ends_with_agent: bool = False
     remote_exec: bool = True
     registrar: Registrar | None = None
+    operations: Operations | None = None  # what is asked of the servers
     contact: asyncio.Event = field(default_factory=asyncio.Event)  # a server was reached since the agent's start
     limits: Limits = field(default_factory=Limits)

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from yurt.server.acl.workloads import key_set
 from yurt.server.http import websocket
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
@@ -40,6 +41,10 @@ async def _describe(_request: Request) -> Response:
     return Response(description(ROUTES), media_type="application/json", headers={"Vary": "Accept-Encoding"})
 
 
+async def _no_discovery(_request: Request) -> Response:
+    return Response("OIDC Discovery endpoint disabled", status_code=404, media_type="text/plain")
+
+
 async def _to_job(_request: Request) -> Response:
     return RedirectResponse("/v1/job/", status_code=307)
 
@@ -48,15 +53,24 @@ async def _nothing(_request: Request) -> Response:
     return Response(status_code=404, headers={"Vary": "Accept-Encoding"})
 
 
+KEYS_SECONDS = 3600
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 
 
-def fallback() -> Starlette:
+def fallback(server: Server) -> Starlette:
     """What is served beside the API."""
+
+    async def keys(_request: Request) -> Response:
+        headers = {"Vary": "Accept-Encoding", "Cache-Control": f"max-age={KEYS_SECONDS}"}
+        found = key_set(server.view(), server.keyring.keystore)
+        return Response(found, media_type="application/json", headers=headers)
+
     return Starlette(
         routes=[
             Route("/", _to_ui, methods=METHODS),
             Route("/v1/job", _to_job, methods=METHODS),
+            Route("/.well-known/jwks.json", keys, methods=["GET"]),
+            Route("/.well-known/openid-configuration", _no_discovery, methods=["GET"]),
             Route("/openapi.json", _describe, methods=["GET"]),
             Route("/{path:path}", _nothing, methods=METHODS),
         ]
@@ -67,7 +81,7 @@ class App:
     """Serves one server's API."""
 
     def __init__(self, server: Server, dispatcher: Dispatcher) -> None:
-        self._server, self._dispatcher, self._fallback = server, dispatcher, fallback()
+        self._server, self._dispatcher, self._fallback = server, dispatcher, fallback(server)
         headers = server.config.http_api_response_headers
         self._extra = tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
 

@@ -148,6 +148,7 @@ FIXED: tuple[Route, ...] = (
         "/v1/agent-rpc/ServiceRegistration.DeleteByID", "secret",
         put=node_agent.delete_services, body=node_agent.ServicesRequest,
     ),
+    Route("/v1/agent-rpc/Alloc.SignIdentities", "secret", put=node_agent.sign_identities, body=node_agent.SignRequest),
     Route("/v1/agent-rpc/ACL.Authorize", "secret", put=node_agent.authorize, body=node_agent.AuthorizeRequest),
     Route("/v1/services", "listed read-job", get=services.list_services),
     Route("/v1/system/gc", "management", put=cluster.collect_garbage, only_put=True),
@@ -268,7 +269,7 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
     (
         "/v1/service/",
         Route(
-            "/v1/service/:name", "read-job", get=services.read_service, delete=services.delete_service,
+            "/v1/service/:name", "service read-job", get=services.read_service, delete=services.delete_service,
             delete_capability="submit-job|delete-service-registration",
         ),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jwt
 import nomad
 import pytest
 from nomad.api.exceptions import BaseNomadException
@@ -107,3 +108,45 @@ def test_a_node_shows_an_introduction_and_asks_who_asks(tmp_path: Path) -> None:
         finally:
             stranger.end()
             known.end()
+
+
+@pytest.mark.slow
+def test_a_task_shows_who_it_is(tmp_path: Path) -> None:
+    with single(
+        tmp_path / "server", **ON, client={"enabled": True}, plugin={"raw_exec": {"config": {"enabled": True}}}
+    ) as server:
+        management = asked(server, "PUT", "/v1/acl/bootstrap")[1]["SecretID"]
+        script = 'echo "$NOMAD_TOKEN"; cat "$NOMAD_SECRETS_DIR/nomad_token"; echo; stat -c %a "$NOMAD_SECRETS_DIR/nomad_token"; sleep 300'
+        task = {
+            "Name": "t", "Driver": "raw_exec", "Config": {"command": "sh", "args": ["-c", script]},
+            "Identity": {"Env": True, "File": True}, "Resources": {"CPU": 10, "MemoryMB": 10},
+        }  # fmt: skip
+        body = {"Job": {"ID": "who", "TaskGroups": [{"Name": "g", "Count": 1, "Tasks": [task]}]}}
+        wait_for(lambda: asked(server, "GET", "/v1/nodes", None, management)[1], 20, "a node")
+        assert asked(server, "PUT", "/v1/jobs", body, management)[0] == 200
+        own, other = "/v1/var/nomad/jobs/who", "/v1/var/nomad/jobs/else"
+        for path in (own, other):
+            assert asked(server, "PUT", path, {"Items": {"k": "v"}}, management)[0] == 200
+
+        def said() -> list[str]:
+            found = asked(server, "GET", "/v1/allocations", None, management)[1]
+            if not found or found[0]["ClientStatus"] != "running":
+                return []
+            path = f"/v1/client/fs/logs/{found[0]['ID']}?task=t&type=stdout&plain=true"
+            lines = str(asked(server, "GET", path, None, management)[1]).split()
+            return lines if len(lines) == 3 else []
+
+        in_env, in_file, mode = wait_for(said, 30, "the task's identity in its log")
+        assert in_env.count(".") == 2 == in_file.count(".") and mode == "600"
+        for identity in (in_env, in_file):
+            assert asked(server, "GET", own, None, identity)[1]["Items"] == {"k": "v"}
+            assert asked(server, "GET", "/v1/services", None, identity)[0] == 200
+            assert asked(server, "GET", other, None, identity) == (403, "Permission denied")
+            assert asked(server, "PUT", own, {"Items": {"k": "w"}}, identity) == (403, "Permission denied")
+            assert asked(server, "GET", "/v1/jobs", None, identity) == (403, "Permission denied")
+        keys = asked(server, "GET", "/.well-known/jwks.json")[1]["keys"]
+        assert jwt.get_unverified_header(in_env)["kid"] in [one["kid"] for one in keys]
+        assert asked(server, "DELETE", "/v1/job/who", None, management)[0] == 200
+        wait_for(
+            lambda: asked(server, "GET", own, None, in_env)[0] == 403, 20, "the identity's end with its allocation"
+        )

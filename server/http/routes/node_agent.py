@@ -28,6 +28,7 @@ from yurt.fsm.structs.node import DISCONNECTED, DOWN, INITIALIZING, READY, Node
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.server.acl.authority import denied
 from yurt.server.acl.need import CLUSTER
+from yurt.server.acl.workloads import sign
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid
@@ -71,6 +72,15 @@ class ServicesRequest(Record, frozen=True):
     node_id: str = ""
     services: tuple[ServiceRegistration, ...] = ()
     ids: tuple[str, ...] = msgspec.field(default=(), name="IDs")
+
+
+class SignRequest(Record, frozen=True):
+    """Alloc.SignIdentities: identities of one task, by their names."""
+
+    node_id: str = ""
+    alloc_id: str = ""
+    task: str = ""
+    names: tuple[str, ...] = ()
 
 
 class AuthorizeRequest(Record, frozen=True):
@@ -247,3 +257,21 @@ async def authorize(context: Context) -> Answer:
     if not allowed:
         raise denied()
     return json_answer(orjson.dumps({"Enabled": server.authority.enabled}))
+
+
+async def sign_identities(context: Context) -> Answer:
+    """Alloc.SignIdentities: only of the node's own allocations that have not ended."""
+    given = _decoded(context.body, SignRequest)
+    assert isinstance(given, SignRequest)
+    server: Server = context.server
+    node = authenticated(server.view(), given.node_id, _secret(context))
+    allocation = server.view().get(ALLOCATIONS, given.alloc_id)
+    if allocation is None or allocation.node_id != node.id or allocation.is_client_terminal:
+        raise denied()
+    group = allocation.job.group(allocation.task_group) if allocation.job is not None else None
+    task = next((one for one in (group.tasks or ()) if one.name == given.task), None) if group is not None else None
+    if task is None:
+        raise Refusal(400, f'allocation has no task "{given.task}"')
+    keystore, now_ns = server.keyring.keystore, server.now_ns()
+    signed = {name: sign(keystore, allocation, task, name, region=server.region, now_ns=now_ns) for name in given.names}
+    return json_answer(orjson.dumps({"Signed": signed}))
