@@ -142,6 +142,7 @@ def methods(route: Route) -> list[str]:
     return found + (["DELETE"] if route.delete is not None else [])
 
 
+OF_NAMESPACES = ("namespace", "listed", "its", "service")
 SOCKETS = ("/v1/job/:id/action", "/v1/client/allocation/:id/exec")
 CASES = [(route, method) for route in ROUTES if route.path not in SOCKETS for method in methods(route)]
 # Ending the job or its node, or what the other cases need, comes last.
@@ -152,7 +153,7 @@ CASES.sort(
 
 def rules_for(need: Need) -> list[str]:
     """One policy for each way to meet a need."""
-    if need.kind in ("namespace", "listed", "its"):
+    if need.kind in OF_NAMESPACES:
         return [f'namespace "default" {{ capabilities = ["{word}"] }}' for word in need.any_of]
     if need.kind == "pool":
         return [f'node_pool "default" {{ capabilities = ["{word}"] }}' for word in need.any_of]
@@ -167,7 +168,7 @@ def rules_for(need: Need) -> list[str]:
 def rules_without(need: Need) -> str:
     """Every right but the needed ones."""
     others = sorted(NAMESPACE_CAPABILITIES - set(need.any_of) - {"deny"})
-    if need.kind not in ("namespace", "listed", "its"):
+    if need.kind not in OF_NAMESPACES:
         others = sorted(NAMESPACE_CAPABILITIES - {"deny"})
     blocks = [block for kind, block in CLUSTER_BLOCKS.items() if kind != need.kind]
     blocks.append(f'namespace "default" {{ capabilities = {json.dumps(others)} }}')
