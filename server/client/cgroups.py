@@ -1,4 +1,4 @@
-"""Limits of tasks by cgroups of the second version, where the machine lets us make them (spec node-agent §11)."""
+"""Limits of tasks by cgroups of either version, where the machine lets us make them (spec node-agent §11)."""
 
 from __future__ import annotations
 
@@ -21,40 +21,71 @@ def weight_of(shares: int) -> int:
 
 
 class Cgroups:
-    """Groups below one parent. Without rights, or on a machine of the first version, there are none."""
+    """Groups below one parent: one a task in the second version, one a task and controller in the first.
+
+    Without rights there are none.
+    """
 
     def __init__(self, parent: str, root: Path = ROOT) -> None:
-        self._parent = root / parent
-        self._can = False
-        if not (root / "cgroup.controllers").is_file():
-            return
-        try:
-            self._parent.mkdir(exist_ok=True)
-        except OSError as error:
-            log.info("tasks are not limited by cgroups", extra={"reason": str(error)})
-            return
-        for directory in (root, self._parent):
-            for name in CONTROLLERS:
-                _write(directory / "cgroup.subtree_control", f"+{name}")
-        self._can = True
+        self._is_second = (root / "cgroup.controllers").is_file()
+        places = (root,) if self._is_second else tuple(root / name for name in CONTROLLERS)
+        self._parents: list[Path] = []
+        for place in places:
+            if not self._is_second and not (place / "cgroup.procs").is_file():
+                continue
+            try:
+                (place / parent).mkdir(exist_ok=True)
+            except OSError as error:
+                log.info("tasks are not limited by cgroups", extra={"reason": str(error)})
+                continue
+            self._parents.append(place / parent)
+        if self._is_second and self._parents:
+            for directory in (root, *self._parents):
+                for name in CONTROLLERS:
+                    _write(directory / "cgroup.subtree_control", f"+{name}")
 
-    def make(self, name: str, *, memory_bytes: int, cpu_shares: int) -> str:
-        """A group for a task, with its limits; empty if there is none."""
-        if not self._can:
-            return ""
-        path = self._parent / f"{name}.scope"
-        try:
-            path.mkdir(exist_ok=True)
-        except OSError as error:
-            log.warning("a task is not limited by a cgroup", extra={"task": name, "reason": str(error)})
-            return ""
-        if memory_bytes:
-            _write(path / "memory.max", str(memory_bytes))
-            _write(path / "memory.swap.max", "0")
-        if cpu_shares:
-            _write(path / "cpu.weight", str(weight_of(cpu_shares)))
-        _write(path / "pids.max", str(PIDS_MAX))
-        return str(path)
+    def make(self, name: str, *, memory_bytes: int, cpu_shares: int) -> list[str]:
+        """The groups of a task, with its limits; empty if there are none."""
+        made: list[str] = []
+        for parent in self._parents:
+            path = parent / f"{name}.scope"
+            try:
+                path.mkdir(exist_ok=True)
+            except OSError as error:
+                log.warning("a task is not limited by a cgroup", extra={"task": name, "reason": str(error)})
+                continue
+            controllers = CONTROLLERS if self._is_second else (parent.parent.name,)
+            for file, value in self._limits(controllers, memory_bytes, cpu_shares):
+                _write(path / file, value)
+            made.append(str(path))
+        return made
+
+    def remove(self) -> None:
+        """Take the parents away, with what is empty below them."""
+        for parent in self._parents:
+            for path in (*parent.glob("*.scope"), parent):
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+
+    def _limits(self, controllers: tuple[str, ...], memory_bytes: int, cpu_shares: int) -> list[tuple[str, str]]:
+        """Files and what is written into them."""
+        found: list[tuple[str, str]] = []
+        if "memory" in controllers and memory_bytes:
+            limit = str(memory_bytes)
+            found += (
+                [("memory.max", limit), ("memory.swap.max", "0")]
+                if self._is_second
+                else [("memory.limit_in_bytes", limit), ("memory.memsw.limit_in_bytes", limit)]
+            )
+        if "cpu" in controllers and cpu_shares:
+            found.append(
+                ("cpu.weight", str(weight_of(cpu_shares)))
+                if self._is_second
+                else ("cpu.shares", str(min(max(cpu_shares, 2), _SHARES_MAX)))
+            )
+        if "pids" in controllers:
+            found.append(("pids.max", str(PIDS_MAX)))
+        return found
 
 
 def _write(path: Path, text: str) -> None:

@@ -136,8 +136,8 @@ def _prepare(spec: dict[str, Any], streams: tuple[int, int]) -> None:
     if spec.get("oom_score_adj"):
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(spec["oom_score_adj"]))
-    if spec.get("cgroup"):
-        with open(f"{spec['cgroup']}/cgroup.procs", "w") as file:
+    for group in spec.get("cgroups") or ():
+        with open(f"{group}/cgroup.procs", "w") as file:
             file.write("0")
 
 
@@ -262,9 +262,9 @@ class Supervisor:
         write_whole(
             self._spec["exit_file"], json.dumps({"exit_code": code, "signal": number, "oom": self._oom()}).encode()
         )
-        if cgroup := self._spec.get("cgroup"):
+        for group in self._groups:
             with contextlib.suppress(OSError):
-                os.rmdir(cgroup)
+                os.rmdir(group)
 
     def _drain_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -304,8 +304,8 @@ class Supervisor:
 
     def _kill_left(self) -> None:
         """Kill all descendants: orphans come to us, so they show up sooner or later."""
-        if cgroup := self._spec.get("cgroup"):
-            with contextlib.suppress(OSError), open(f"{cgroup}/cgroup.kill", "w") as file:
+        for group in self._groups:
+            with contextlib.suppress(OSError), open(f"{group}/cgroup.kill", "r+") as file:
                 file.write("1")
         for _ in range(100):
             children = descendants(os.getpid())
@@ -319,14 +319,22 @@ class Supervisor:
 
     def _oom(self) -> bool:
         """Whether the kernel ended it for its memory."""
-        if not (cgroup := self._spec.get("cgroup")):
-            return False
-        try:
-            with open(f"{cgroup}/memory.events") as file:
-                counts = dict(line.split() for line in file)
-        except (OSError, ValueError):
-            return False
-        return int(counts.get("oom_kill", "0")) > 0
+        for group in self._groups:
+            for name in ("memory.events", "memory.oom_control"):  # of the second and the first version
+                try:
+                    with open(f"{group}/{name}") as file:
+                        counts = dict(line.split() for line in file)
+                except (OSError, ValueError):
+                    continue
+                if int(counts.get("oom_kill", "0")) > 0:
+                    return True
+        return False
+
+    @property
+    def _groups(self) -> list[str]:
+        """The cgroups of the task."""
+        found: list[str] = self._spec.get("cgroups") or []
+        return found
 
 
 def _start_of(pid: int) -> int:

@@ -178,14 +178,14 @@ async def launch(task: TaskStart, spec: dict[str, Any], cgroups: Cgroups | None)
     """Start what the spec says under a supervisor; raises `DriverError`."""
     name = task.id.replace("/", ".")
     memory, cpu = task.memory_bytes, task.cpu_shares
-    group = cgroups.make(name, memory_bytes=memory, cpu_shares=cpu) if cgroups is not None else ""
+    groups = cgroups.make(name, memory_bytes=memory, cpu_shares=cpu) if cgroups is not None else []
     task.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in task.state.glob("exit-*"):
         old.unlink(missing_ok=True)  # of earlier starts: they were told
     logs = task.logs
     whole = {
         **spec,
-        "cgroup": group,
+        "cgroups": groups,
         "exit_file": str(task.state / f"exit-{time.time_ns()}"),
         "logs": None
         if logs is None
