@@ -95,7 +95,7 @@ class Waiting:
             if change.table is EVALUATIONS:
                 self._evaluation(change.old, change.new)
             elif change.table is NODES and change.new is not None:
-                if change.new.is_ready and (change.old is None or not change.old.is_ready):
+                if change.new.is_ready and _offers_more(change.old, change.new):
                     self._freed(change.new, index)
             elif change.table is ALLOCATIONS and _ended(change.old, change.new):
                 node = self._server.view().get(NODES, change.old.node_id)
@@ -116,6 +116,16 @@ class Waiting:
         now = asyncio.get_running_loop().time()
         for evaluation in self._blocked.unblock(node.computed_class, node.id, index, now):
             self._wake(evaluation)
+
+
+def _offers_more(old: Node | None, new: Node) -> bool:
+    """Whether a ready node may take what it could not take before: it is new, back, or another than it was."""
+    if old is None or not old.is_ready:
+        return True
+    return any(getattr(old, name) != getattr(new, name) for name in _OFFERED)
+
+
+_OFFERED = ("computed_class", "meta", "attributes", "drivers", "host_volumes", "node_resources", "reserved_resources")
 
 
 def _ended(old: Allocation | None, new: Allocation | None) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from yurt.server.cli.client import Client
+from yurt.server.cli.node_meta import meta
 from yurt.server.cli.node_pool import pool
 from yurt.server.cli.options import api, as_json, verbose
 from yurt.server.cli.output import ago, fail, now_text, paint, pairs, print_json, short, table
@@ -42,6 +43,9 @@ def _listing(nodes: list[dict[str, Any]], verbose: bool = False) -> str:
         for one in nodes
     ]  # fmt: skip
     return table(("ID", "Node Pool", "DC", "Name", "Class", "Drain", "Eligibility", "Status"), rows)
+
+
+node.add_command(meta)
 
 
 @node.command()

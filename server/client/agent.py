@@ -7,12 +7,16 @@ import logging
 import random
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.allocation import Allocation
+from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.node import Node
 from yurt.server.client.alloc_runner import AllocRunner, ended_elsewhere
 from yurt.server.client.allocdir import AllocDir
 from yurt.server.client.collector import to_collect, usage_of
+from yurt.server.client.metadata import Metadata
 from yurt.server.client.registrar import Registrar
 from yurt.server.client.reports import Reports
 from yurt.server.client.saved import SavedAllocs
@@ -24,6 +28,7 @@ log = logging.getLogger("client")
 REGISTER_SECONDS, WATCH_RETRY_SECONDS, FIRST_BEAT_SECONDS = 1.0, 2.0, 10.0
 ALLOCS_PER_REQUEST_MAX = 100
 END_SECONDS = 10.0
+SAVE_AGAIN_SECONDS = 1.0
 
 
 class NodeAgent:
@@ -38,7 +43,9 @@ class NodeAgent:
         learn: Callable[[list[str]], None],
         dev: bool = False,
     ) -> None:
-        self.surroundings, self.node, self.operations = surroundings, surroundings.node, operations
+        self.surroundings, self.operations = surroundings, operations
+        self.metadata = Metadata(surroundings.node.meta or {}, surroundings.state_dir)
+        surroundings.node = replace(surroundings.node, meta=self.metadata.merged)
         self._chance, self._learn, self._dev = chance, learn, dev
         self.runners: dict[str, AllocRunner] = {}
         self._indexes: dict[str, int] = {}
@@ -46,14 +53,28 @@ class NodeAgent:
         self._registrar = surroundings.registrar = Registrar(operations)
         surroundings.operations = operations
         self._saved = None if surroundings.ends_with_agent else SavedAllocs(surroundings.state_dir / "allocs")
+        self._unsaved: set[str] = set()  # whose state could not be written
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = 0.0
         self._destroying: set[asyncio.Task[None]] = set()
 
+    @property
+    def node(self) -> Node:
+        """This node, as it registers."""
+        return self.surroundings.node
+
+    async def change_meta(self, given: Any) -> None:
+        """Change the node's meta, here and at the servers; raises Refusal(400), and YurtError if no server took it."""
+        self.metadata.apply(given)
+        self.surroundings.node = replace(self.node, meta=self.metadata.merged)
+        await self.operations.register(self.node)
+
     def start(self) -> None:
         """Begin; everything runs in the present loop."""
         loop = asyncio.get_running_loop()
-        works = (self._life(), self._reports.run(), self._registrar.run(), self._collect_often())
+        works = (
+            self._life(), self._reports.run(), self._registrar.run(), self._collect_often(), self._save_again(),
+        )  # fmt: skip
         self._tasks = [loop.create_task(work) for work in works]
 
     async def stop(self) -> None:
@@ -184,8 +205,7 @@ class NodeAgent:
 
     def _changed(self, runner: AllocRunner) -> None:
         self._reports.add(runner.allocation.id, runner.current)
-        if self._saved is not None:
-            self._saved.save(runner.saved())
+        self._save(runner)
 
     def _remove(self, alloc_id: str) -> None:
         """The servers have forgotten the allocation."""
@@ -229,6 +249,28 @@ class NodeAgent:
         await asyncio.to_thread(runner.directory.destroy)
         state = self.surroundings.state_dir / "tasks" / runner.allocation.id
         await asyncio.to_thread(shutil.rmtree, state, ignore_errors=True)
+
+    # --- on disk
+
+    def _save(self, runner: AllocRunner) -> None:
+        if self._saved is None:
+            return
+        alloc_id = runner.allocation.id
+        if self._saved.save(runner.saved()):
+            self._unsaved.discard(alloc_id)
+        else:
+            self._unsaved.add(alloc_id)
+
+    async def _save_again(self) -> None:
+        """What a full disk refused is written as soon as there is room."""
+        while True:
+            await asyncio.sleep(SAVE_AGAIN_SECONDS)
+            for alloc_id in list(self._unsaved):
+                runner = self.runners.get(alloc_id)
+                if runner is None:
+                    self._unsaved.discard(alloc_id)
+                else:
+                    self._save(runner)
 
 
 def _alone_ns(allocation: Allocation) -> int | None:

@@ -222,8 +222,24 @@ async def collect_all(agent: NodeAgent, _context: Context) -> Answer:
     return json_answer(b"null")
 
 
+async def pause(agent: NodeAgent, context: Context) -> Answer:
+    """GET|PUT /v1/client/allocation/:id/pause: schedules of tasks are not open (spec cluster §4)."""
+    _runner(agent, context)
+    if context.method != "GET" and str(_body(context).get("ScheduleState") or "") not in ("pause", "run", "scheduled"):
+        raise Refusal(400, "Not a valid task schedule state")
+    raise Refusal(500, "Enterprise only")
+
+
+async def metadata(agent: NodeAgent, context: Context) -> Answer:
+    """GET or POST /v1/client/metadata: the node's meta, or a change of it; null takes a key away."""
+    if context.method == "POST":
+        await agent.change_meta(_body(context).get("Meta"))
+    return json_answer(orjson.dumps(agent.metadata.shown()))
+
+
 OF_ALLOCATIONS: dict[str, Handler] = {
     "ls": list_files, "stat": stat_file, "cat": cat_file, "readat": read_at, "stream": stream_file, "logs": read_logs,
     "restart": restart, "signal": send_signal, "gc": collect, "stats": statistics, "checks": checks,
+    "pause": pause,
 }  # fmt: skip
-OF_NODES: dict[str, Handler] = {"stats": host_statistics, "gc": collect_all}
+OF_NODES: dict[str, Handler] = {"stats": host_statistics, "gc": collect_all, "metadata": metadata}

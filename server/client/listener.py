@@ -106,7 +106,8 @@ class NodeApp:
             if here or PROXIED in context.headers:
                 context.need = route.need(context.method)
                 await self._server.authorize(context)
-                handler = route.getter if context.method == "GET" else route.put
+                reads = context.method == "GET" or (context.method == "POST" and route.reads_by_post)
+                handler = route.getter if reads else route.put
                 if handler is None:
                     return text(405, "Invalid method")
                 return await handler(context)

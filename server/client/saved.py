@@ -43,8 +43,8 @@ class SavedAllocs:
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def save(self, saved: SavedAlloc) -> None:
-        """Write in one step; what cannot be written costs a restart of the tasks after a restart of the agent."""
+    def save(self, saved: SavedAlloc) -> bool:
+        """Write in one step; False if it cannot be written: an agent that starts meanwhile would not find its tasks."""
         path = self._path(saved.allocation.id)
         body = to_json(saved)
         try:
@@ -54,6 +54,8 @@ class SavedAllocs:
             Path(f"{path}.new").replace(path)
         except OSError as error:
             log.warning("an allocation's state was not written", extra={"path": str(path), "reason": str(error)})
+            return False
+        return True
 
     def forget(self, alloc_id: str) -> None:
         """The allocation is gone."""

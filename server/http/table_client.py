@@ -13,6 +13,14 @@ _F, _A = "/v1/client/fs", "/v1/client/allocation/:id"
 
 CLIENT_FIXED: tuple[Route, ...] = (
     Route("/v1/client/stats", "node:read", getter=client.of_node("stats"), local=True),
+    Route(
+        "/v1/client/metadata",
+        "node:read",
+        put_capability="node:write",
+        getter=client.of_node("metadata"),
+        reads_by_post=True,
+        local=True,
+    ),
     Route("/v1/client/gc", "node:write", getter=client.of_node("gc"), put=client.of_node("gc"), local=True),
 )
 CLIENT_PREFIXES: tuple[tuple[str, Route], ...] = (
@@ -28,6 +36,16 @@ CLIENT_ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
         ("/exec", Route(f"{_A}/exec", "its alloc-exec", getter=client.no_websocket, any_method=True, local=True)),
         ("/checks", Route(f"{_A}/checks", "its read-job", getter=client.of_allocation("checks"), local=True)),
         ("/stats", Route(f"{_A}/stats", "its read-job", getter=client.of_allocation("stats"), local=True)),
+        (
+            "/pause",
+            Route(
+                f"{_A}/pause",
+                "its submit-job|pause-allocation",
+                getter=client.of_allocation("pause"),
+                put=client.of_allocation("pause"),
+                local=True,
+            ),
+        ),
         ("/restart", Route(f"{_A}/restart", "its alloc-lifecycle", put=client.of_allocation("restart"), local=True)),
         ("/signal", Route(f"{_A}/signal", "its alloc-lifecycle", put=client.of_allocation("signal"), local=True)),
         (

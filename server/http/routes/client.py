@@ -66,11 +66,11 @@ def of_node(name: str) -> Handler:
         if agent is not None and asked in ("", agent.node.id):
             return await OF_NODES[name](agent, context)
         if not asked:
-            raise Refusal(400, "this agent is no node; name one with node_id")
+            raise Refusal(400, "No local Node and node_id not provided")
         check_uuid(asked, "node lookup failed: ")
         node = context.server.view().get(NODES, asked)
         if node is None:
-            raise Refusal(404, f'Unknown node "{asked}"')
+            raise Refusal(404 if name == "stats" else 500, f"Unknown node {asked}")
         return await proxied(context, target_of(context, reachable(node)))
 
     answer.__doc__ = OF_NODES[name].__doc__
