@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 
 from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
@@ -42,8 +42,10 @@ FOLLOW_UP_NS = 60_000_000_000
 class Leader:
     """Runs as long as this server leads; holds nothing that is not in the state."""
 
-    def __init__(self, server: Server, chance: random.Random) -> None:
-        self._server, self._chance = server, chance
+    def __init__(
+        self, server: Server, chance: random.Random, *, stopwatch: Callable[[], int] = time.perf_counter_ns
+    ) -> None:
+        self._server, self._chance, self._stopwatch = server, chance, stopwatch
         self._broker: Broker | None = None
         self._cluster: Cluster | None = None
         self._waiting = Waiting(server, self._wake, self._end_needless)
@@ -248,10 +250,10 @@ class Leader:
     def _evaluate(self, evaluation: Evaluation, now_ns: int) -> Outcome | None:
         """What an evaluation decides; None if a bug broke it: it is tried again, and fails at last."""
         view = self._server.view()
-        started = time.perf_counter_ns()
+        started = self._stopwatch()
         try:
             outcome = evaluate(view, evaluation, now_ns=now_ns, cluster=self._columns(view))
-            timed(outcome, time.perf_counter_ns() - started)
+            timed(outcome, self._stopwatch() - started)
             return outcome
         except Exception:
             log.exception("an evaluation broke", extra={"evaluation": evaluation.id, "job": evaluation.job_id})

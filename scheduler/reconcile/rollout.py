@@ -63,6 +63,7 @@ class _Roll:
     def run(self) -> None:
         """The steps in their order."""
         standing, result = self._standing, self._result
+        self._stop_succeeded()
         self._stop_surplus()
         self._sort_updates()
         missing_canaries = self._missing_canaries()
@@ -86,16 +87,30 @@ class _Roll:
 
     # --- stops
 
+    def _stop_succeeded(self) -> None:
+        """What failed and has a promoted canary in its place already is not replaced once more."""
+        standing = self._standing
+        if self._state is None or not self._state.promoted:
+            return
+        names = {one.name for one in standing.canaries if not one.is_terminal}
+        succeeded = [one for one in standing.at_once if one.name in names and one.id not in self._canary_ids]
+        for one in succeeded:
+            self._result.stop(one, NOT_NEEDED)
+        ids = {one.id for one in succeeded}
+        standing.at_once = [one for one in standing.at_once if one.id not in ids]
+
     def _stop_surplus(self) -> None:
         """Stop what is over the count (spec §7.6)."""
         standing, count = self._standing, self._group.count
         untainted = [one for one in standing.untainted if not self._is_canary(one)]
         surplus = len(untainted) + len(standing.migrate) - count
-        if surplus <= 0:
-            return
         promoted = self._canary_ids if self._state is not None and self._state.promoted else set()
         names = {one.name for one in standing.canaries if one.id in promoted}
         by_canary = [one for one in untainted if one.name in names and one.id not in promoted]
+        # Unknown ones are not counted, but whoever has a promoted canary in its place ends all the same.
+        surplus = max(surplus, min(len(by_canary), surplus + len(standing.held)))
+        if surplus <= 0:
+            return
         highest_first = {
             "migrate": sorted(standing.migrate, key=by_index, reverse=True),
             "untainted": sorted(untainted, key=by_index, reverse=True),
@@ -141,9 +156,11 @@ class _Roll:
     def _missing_canaries(self) -> int:
         """How many canaries of the new version are still to come."""
         update, state = self._group.update, self._state
-        if not has_updates(self._group) or update is None or not self._standing.destructive:
+        if not has_updates(self._group) or update is None:
             return 0
         if state is not None and (state.promoted or not state.desired_canaries):
+            return 0
+        if not self._standing.destructive and not self._canarying:  # begun ones go on, whatever became of the old
             return 0
         living = {one.id for one in (*self._standing.untainted, *self._standing.at_once, *self._standing.held)}
         return max(0, update.canary - sum(one.id in living for one in self._standing.canaries))

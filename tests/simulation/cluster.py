@@ -10,6 +10,7 @@ from tests.simulation.jobs import JobStore
 from tests.simulation.network import Network
 from tests.simulation.world import DISK_SECONDS, RATE_BOUND, Historian, Recorder, Server, World
 from yurt.fsm.errors import YurtError
+from yurt.server.raft.engine import Engine
 
 SERVERS_MAX = 7
 
@@ -55,6 +56,9 @@ class Cluster:
         self.ends: list[tuple[str, BaseException]] = []
         for name in names:
             self.add_machine(name)
+
+    def engine_made(self, server: Server, engine: Engine) -> None:
+        """An incarnation has its engine, which has not started yet: the rest of its process may be put beside it."""
 
     def new_machine(self) -> Recorder:
         """What the log is applied to, as it is before the first entry."""

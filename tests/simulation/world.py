@@ -5,6 +5,7 @@ Everything follows from one seed. A `Server` is a machine: its disk stays, its e
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import random
 import zlib
@@ -153,6 +154,7 @@ class Server:
         self.paused_until = 0.0
         self.incarnation = 0
         self.engine: Engine | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # of the process's other parts, if they live here
         self.machine: Recorder = Historian()
         self.is_failing = False  # a call of its disk has failed or will
         self.rotten: set[str] = set()  # paths of snapshots that it does without
@@ -182,11 +184,22 @@ class Server:
                 self.world.later(self.paused_until - self.world.time, run)
                 return
             try:
-                callback()
+                self.do(callback)
             except Crash:
                 self._power_is_cut()
 
         return run
+
+    def do(self, callback: Callable[[], None]) -> None:
+        """Run a callback as this machine's process does: in its event loop, if it has one."""
+        if self.loop is None:
+            callback()
+            return
+        asyncio.events._set_running_loop(self.loop)
+        try:
+            callback()
+        finally:
+            asyncio.events._set_running_loop(None)
 
     # --- its life
 
@@ -220,8 +233,9 @@ class Server:
             send=lambda to, data: cluster.network.send(self, to, data),
             fatal=self._fatal,
         )  # fmt: skip
+        cluster.engine_made(self, engine)
         try:
-            engine.start(cluster.bootstrap)
+            self.do(lambda: engine.start(cluster.bootstrap))
         except Corrupt:
             self.engine = None
             raise
