@@ -89,7 +89,7 @@ def _sort_candidate(context: Context, rollout: Rollout, group: TaskGroup, one: A
         if not replaced_when_unknown(own_group(one, group)):
             found.untainted.append(one)
             return
-    elif held and not transition.reschedule:
+    elif held and not transition.reschedule and not _was_healthy(one):
         found.untainted.append(one)
         return
     if transition.force_reschedule and one.is_client_terminal:
@@ -102,6 +102,11 @@ def _sort_candidate(context: Context, rollout: Rollout, group: TaskGroup, one: A
     if at is not None and not one.followup_eval_id:
         found.later.append((at, one))
     found.untainted.append(one)
+
+
+def _was_healthy(one: Allocation) -> bool:
+    """Whether the rollout was done with it before it failed: nobody else will ask for its replacement."""
+    return one.deployment_status is not None and one.deployment_status.healthy is True
 
 
 def sort_migrating(context: Context, group: TaskGroup, migrate: list[Allocation]) -> list[tuple[int, Allocation]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yurt.fsm.structs.allocation import FAILED, LOST, UNKNOWN, Allocation, AllocState
+from yurt.fsm.structs.allocation import COMPLETE, FAILED, LOST, UNKNOWN, Allocation, AllocState
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.plan import AllocationChange
@@ -91,8 +91,8 @@ def _stop_canaries(
             past.update(state.placed_canaries or ())
     needless = [one for one in kept if one.id in past]
     for one in needless:
-        if not one.is_terminal:
-            result.stop(one, NOT_NEEDED)
+        if not one.is_server_terminal and one.client_status != COMPLETE:  # failed ones too: they are not to come back
+            result.stop(one, NOT_NEEDED, counted=not one.is_client_terminal)
     kept = _without(kept, needless)
     state = rollout.state(name) if rollout.current is not None else None
     ids = set(state.placed_canaries or ()) if state is not None else set()

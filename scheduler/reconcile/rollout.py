@@ -197,8 +197,9 @@ class _Roll:
         old_group = one.job.group(group.name) if one.job is not None else None
         if self._trying and not canary and one.job is not None and old_group is not None:
             group, job = old_group, one.job
+        name = one.name if canary or self._trying else self._standing.names.unique(one.name)
         ends = one if reschedule and one.client_status != "unknown" and one.id not in self._result.changes else None
-        return Wanted(one.name, group, job, previous=one, replaces=ends, canary=canary, reschedule=reschedule)
+        return Wanted(name, group, job, previous=one, replaces=ends, canary=canary, reschedule=reschedule)
 
     def _place(self, rescheduled: list[Wanted], lost: list[Wanted], new: list[Wanted]) -> None:
         standing, result, rollout = self._standing, self._result, self._rollout

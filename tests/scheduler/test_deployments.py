@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 from tests.scheduler.picture import (
+    AT_ONCE,
     CANARY,
+    HOUR,
+    NOW,
     UPDATE,
     Picture,
     alloc,
     allocs,
+    ended,
     group,
     in_deployment,
     job,
@@ -21,6 +25,7 @@ from tests.scheduler.picture import (
     rolling,
     stops,
     task,
+    unknown,
     updates,
 )
 from yurt.fsm.structs.base import replace
@@ -316,3 +321,72 @@ def test_canary_disconnect() -> None:
     out = picture.evaluate(new, "node-update")
     assert [one.client_status for one in out.updated] == ["unknown"] * 3 and names(out) == [0, 1, 2]
     assert "canary" not in updates(out) and updates(out)["disconnect"] == 3
+
+
+# --- what the simulation found
+
+
+def test_a_canary_that_was_begun_comes_although_nothing_old_runs() -> None:
+    old = job(group(count=1, update=CANARY))
+    new = newer(old, group(count=1, update=CANARY, tasks=(task(env={"A": "2"}),)))
+    deployment = rolling(new, g=DeploymentState(desired_total=1, desired_canaries=2))
+    failed = alloc(old, 0, **ended(NOW - HOUR))
+    out = picture_of(old, new, deployment, failed).evaluate(new)
+    canaries = [
+        one for one in out.placed if one.allocation.deployment_status and one.allocation.deployment_status.canary
+    ]
+    assert canaries, "without it the deployment would wait for ever"
+
+
+def promoted(count: int, *rows: Any) -> tuple[Job, Job, list[Any]]:
+    """A deployment of a new version whose canary [0] was promoted and is healthy."""
+    old = job(group(count=count, update=CANARY))
+    new = newer(old, group(count=count, update=CANARY, tasks=(task(env={"A": "2"}),)))
+    canary = alloc(new, 0, "node-00009", **in_deployment(new, healthy=True))
+    state = DeploymentState(
+        desired_total=count, desired_canaries=1, promoted=True, placed_canaries=(canary.id,), placed_allocs=1,
+        healthy_allocs=1,
+    )  # fmt: skip
+    return old, new, [rolling(new, g=state), canary, *rows]
+
+
+def test_a_failed_allocation_is_not_replaced_beside_the_promoted_canary_in_its_place() -> None:
+    old, new, rows = promoted(2)
+    out = picture_of(old, new, *rows, alloc(old, 0, **ended(NOW - HOUR)), alloc(old, 1)).evaluate(new)
+    assert names(out) == [1], "[0] is the canary"
+
+
+def test_a_lost_allocation_whose_name_a_promoted_canary_has_gets_another() -> None:
+    old, new, rows = promoted(3)
+    gone = node(7, status="down")
+    out = picture_of(old, new, *rows, gone, alloc(old, 0, gone.id)).evaluate(new)
+    assert sorted(names(out)) == [1, 2]
+
+
+def test_an_old_allocation_in_a_promoted_canarys_place_ends_while_another_is_unknown() -> None:
+    old, new, rows = promoted(3)
+    away = node(7, status="disconnected")
+    group_of = replace(new.task_groups[0], disconnect=Disconnect(lost_after=HOUR))  # type: ignore[index]
+    new = replace(new, task_groups=(group_of,))
+    held = alloc(new, 2, away.id, **unknown(NOW - SECOND), next_allocation="")
+    out = picture_of(old, new, *rows, away, held, alloc(old, 0), alloc(old, 1)).evaluate(new)
+    assert 0 not in names(out)
+
+
+def test_a_failed_canary_of_a_past_deployment_does_not_come_back() -> None:
+    old = job(group(count=1, update=CANARY))
+    middle = newer(old, group(count=1, update=CANARY, tasks=(task(env={"A": "2"}),)))
+    new = newer(middle, group(count=1, update=UPDATE, tasks=(task(env={"A": "3"}),)))
+    canary = alloc(middle, 0, "node-00005", **in_deployment(middle, canary=True), **ended(NOW - HOUR))
+    state = DeploymentState(desired_total=1, desired_canaries=2, placed_canaries=(canary.id,), placed_allocs=1)
+    out = picture_of(old, new, middle, rolling(middle, "failed", g=state), canary, alloc(old, 0)).evaluate(new)
+    assert canary.id in stops(out) and len(out.placed) == 1
+
+
+def test_one_that_was_healthy_and_fails_during_the_rollout_is_replaced() -> None:
+    of = job(group(count=2, update=UPDATE, reschedule_policy=AT_ONCE))
+    state = DeploymentState(desired_total=2, placed_allocs=2, healthy_allocs=1, progress_deadline=HOUR)
+    failed = alloc(of, 0, **in_deployment(of, healthy=True), **ended(NOW - HOUR))
+    young = alloc(of, 1, **in_deployment(of))
+    out = Picture(of, rolling(of, g=state), failed, young, nodes=3).evaluate(of, "alloc-failure")
+    assert names(out) == [0]

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.duties import DutyLife
 from tests.simulation.scenario import Life
 
 TOLD_EVERY = 500
@@ -32,19 +33,34 @@ def one(seed: int) -> tuple[int, Counter[str], str]:
     return seed, found, error
 
 
+def one_of_duties(seed: int) -> tuple[int, Counter[str], str]:
+    """The same for a life with the scheduler and nodes."""
+    life = DutyLife(seed)
+    try:
+        life.live()
+        error = ""
+    except AssertionError as failure:
+        error = str(failure)
+    found = Counter(life.counts)
+    found["commands looked at"] += life.cluster.commits
+    return seed, found, error
+
+
 def main() -> int:
     """Exit code 1 if a seed fails."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Live through seeds A to B - 1.")
     parser.add_argument("--seeds", required=True, metavar="A..B")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--duties", action="store_true", help="with the scheduler, the leader's duties and nodes")
     given = parser.parse_args()
     first, last = (int(number) for number in given.seeds.split(".."))
     logging.disable(logging.WARNING)
+    work = one_of_duties if given.duties else one
     counts: Counter[str] = Counter()
     failed: list[int] = []
     started = time.monotonic()
     with ProcessPoolExecutor(given.jobs) as pool:
-        for number, (seed, found, error) in enumerate(pool.map(one, range(first, last), chunksize=8), start=1):
+        for number, (seed, found, error) in enumerate(pool.map(work, range(first, last), chunksize=8), start=1):
             counts += found
             if error:
                 failed.append(seed)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.simulation.world import Server
+
+
+_TASKS: set[asyncio.Task[Any]] = set()
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -56,7 +60,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return asyncio.Future(loop=self)
 
     def create_task(self, coro: Coroutine[Any, Any, Any], **given: Any) -> asyncio.Task[Any]:
-        return asyncio.Task(coro, loop=self, **given)
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **given)
+        _TASKS.add(task)  # a task of a process that has ended is frozen for ever: it must not even clean up
+        task.add_done_callback(_TASKS.discard)
+        return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if "destroyed but it is pending" not in context.get("message", ""):  # its process has ended
@@ -66,3 +73,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 def _run(handle: asyncio.Handle) -> None:
     if not handle.cancelled():
         handle._run()
+
+
+def forget_frozen_tasks() -> None:
+    """Between two lives: what processes that have ended left behind goes, silently."""
+    for task in list(_TASKS):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine = task.get_coro()
+        with contextlib.suppress(Exception):  # what it wants to clean up is gone with its process
+            if coroutine is not None:
+                coroutine.close()
+    _TASKS.clear()

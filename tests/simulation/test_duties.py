@@ -1,0 +1,66 @@
+"""Lives with the scheduler, the leader's duties and nodes: what must hold, and that the harness sees when it does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.simulation.duties import DutyLife, run
+from yurt.scheduler.duties import broker
+from yurt.server import heartbeats, leader, rollouts, waiting
+
+HUNTED_MAX = 60
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_seed(seed: int) -> None:
+    assert run(seed).cluster.commits > 20
+
+
+# Each takes away what keeps one of the promises.
+PLANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
+    "room that comes wakes nobody": (waiting.Waiting, "_freed", lambda _self, _node, _index: None),
+    "silent nodes are never missed": (heartbeats.HeartbeatTimers, "_look", lambda _self: None),
+    "nobody watches deployments": (rollouts.Rollouts, "_look", lambda _self: None),
+    "what was nacked is lost": (broker.Broker, "nack", lambda self, eval_id, _now: self._unacked.pop(eval_id, None)),
+    "evaluations of the state are not taken in": (leader.Leader, "_enable", lambda self: setattr(self, "_broker", broker.Broker())),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_planted_bug_is_found(plant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, name, instead = PLANTS[plant]
+    monkeypatch.setattr(owner, name, instead)
+    for seed in range(HUNTED_MAX):
+        try:
+            DutyLife(seed).live()
+        except AssertionError:
+            return
+    pytest.fail(f"{plant}: not found in {HUNTED_MAX} seeds")
+
+
+def test_the_same_seed_is_the_same_life_whatever_the_hash_seed() -> None:
+    program = (
+        "from tests.simulation.duties import run; life = run(5); print(*life.cluster.world.trace, sep=chr(10)); "
+        "print(life.cluster.commits, [len(one.machine.contents()) for one in life.cluster.running])"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("0", "1", "random")
+    }
+    assert len(told) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_many_seeds() -> None:
+    for seed in range(1000, 1300):
+        run(seed)
