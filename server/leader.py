@@ -27,6 +27,7 @@ from yurt.scheduler.evaluate import evaluate
 from yurt.scheduler.outcome import Outcome
 from yurt.server.config.agent import nanoseconds
 from yurt.server.drains import DrainWatcher
+from yurt.server.evaluation_ends import EvaluationEnds
 from yurt.server.heavy import Decided, HeavyEvaluations, decoded, is_heavy
 from yurt.server.rollouts import Rollouts
 from yurt.server.server import Server
@@ -51,6 +52,7 @@ class Leader:
         self._waiting = Waiting(server, self._wake, self._end_needless)
         self._watchers = (Rollouts(server), DrainWatcher(server))
         self._heavy = HeavyEvaluations()
+        self._ends = EvaluationEnds(server)
         server.heartbeats.start()
         self._tries: dict[str, int] = {}  # evaluations whose plans were rejected
         self._tasks: set[asyncio.Task[None]] = set()
@@ -158,7 +160,7 @@ class Leader:
             self._schedule()
 
     def _end_needless(self, evaluations: list[Evaluation]) -> None:
-        self._spawn([UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=tuple(evaluations))])
+        self._track(self._ends.store(evaluations, self._is_current(self._broker)))
 
     def _schedule(self) -> None:
         if not self._scheduled and self._inflight < INFLIGHT_MAX:
@@ -266,6 +268,10 @@ class Leader:
             self._cluster = Cluster.of(view)
         return self._cluster
 
+    def _is_current(self, broker: Broker | None) -> Callable[[], bool]:
+        """Whether the work that was begun with a broker is still this server's."""
+        return lambda: broker is not None and broker is self._broker
+
     def _fail_delivered(self, broker: Broker) -> None:
         """Evaluations that failed too often end, with another try later."""
         for evaluation in broker.failed:
@@ -287,7 +293,7 @@ class Leader:
                 status_description="evaluation reached delivery limit (3)",
                 next_eval=follow_up.id,
             )
-            self._spawn([UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=(ended, follow_up))])
+            self._track(self._ends.store((ended, follow_up), self._is_current(broker)))
         broker.failed.clear()
 
     def _set_timer(self, broker: Broker) -> None:
@@ -359,8 +365,8 @@ class Leader:
 
     def _cancel(self, evaluations: list[Evaluation]) -> None:
         text = "canceled after more recent eval was processed"
-        canceled = tuple(replace(one, status=CANCELED, status_description=text) for one in evaluations)
-        self._spawn([UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=canceled)])
+        canceled = [replace(one, status=CANCELED, status_description=text) for one in evaluations]
+        self._track(self._ends.store(canceled, self._is_current(self._broker)))
 
     # --- garbage
 
