@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
@@ -124,7 +125,7 @@ class Leader:
 
     def _enable(self) -> None:
         """Take in every evaluation that waits."""
-        self._broker = Broker()
+        self._broker = Broker(nack_seconds=math.inf)  # every worker of this process ends with an ack or a nack
         for evaluation in self._server.view().find(EVALUATIONS, "status", PENDING):
             self._broker.enqueue(evaluation, self._now())
         self._waiting.enable()
@@ -300,7 +301,7 @@ class Leader:
         if self._timer is not None:
             self._timer.cancel()
         deadline = broker.next_deadline()
-        if deadline is not None:
+        if deadline is not None and deadline < math.inf:
             wait = max(0.01, deadline - self._now())
             self._timer = asyncio.get_running_loop().call_later(wait, self._schedule)
 

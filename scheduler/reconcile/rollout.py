@@ -272,7 +272,7 @@ class _Roll:
         if placed_before and not self._standing.destructive and not self._result.in_place:
             return
         canaries = group.update.canary if group.update is not None and missing_canaries else 0
-        self._state = with_totals(first_state(group), total=total, canaries=canaries)
+        self._state = with_totals(first_state(group), total=min(total, group.count), canaries=canaries)
         rollout.states[group.name] = self._state
 
     def _is_complete(self, wanted: list[Wanted], missing_canaries: int) -> bool:

@@ -27,6 +27,7 @@ from yurt.fsm import commands
 from yurt.fsm.machine import Machine
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS, NODES
+from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.network import Network
 from yurt.fsm.structs.node import (
@@ -166,6 +167,7 @@ class DutyCluster(Cluster):
                 for one in view.find(ALLOCATIONS, "live", key)
                 if one.client_status in ("pending", "running")
                 and not one.alloc_states  # one that was cut off may return
+                and not _is_tried(view, one)  # a canary stands beside one that was updated in place
             )
             for name, count in wanted.items():
                 if count > 1:
@@ -282,15 +284,24 @@ class SimulatedNode:
         self._states[one.id] = own
         healthy = own == "running"
         has_health = one.deployment_status is not None and one.deployment_status.healthy is not None
-        if own == one.client_status and (not one.deployment_id or has_health):
+        says_health = bool(one.deployment_id) and own in ("running", "failed") and not has_health
+        if own == one.client_status and not says_health:
             return None
         update: dict[str, Any] = {"ID": one.id, "NodeID": self.id, "ClientStatus": own, "JobID": one.job_id}
         if own in ("failed", "complete"):
             state = {"State": "dead", "Failed": own == "failed", "FinishedAt": to_rfc3339(now)}
             update["TaskStates"] = {"t": state}
-        if one.deployment_id and own in ("running", "failed") and not has_health:
+        if says_health:
             update["DeploymentStatus"] = {"Healthy": healthy, "Timestamp": to_rfc3339(now)}
         return update
+
+
+def _is_tried(view: View, one: Allocation) -> bool:
+    """Whether it is a canary that is not promoted."""
+    if one.deployment_status is None or not one.deployment_status.canary:
+        return False
+    deployment = view.get(DEPLOYMENTS, one.deployment_id)
+    return deployment is not None and not (deployment.task_groups or {})[one.task_group].promoted
 
 
 class DutyLife:
