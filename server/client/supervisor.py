@@ -287,15 +287,10 @@ class Supervisor:
             log.write(data)
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid == self._pid:
-                self._status = status
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
+                if ended[0] == self._pid:
+                    self._status = ended[1]
 
     def _kill_all(self, _number: int, _frame: object) -> None:
         if self._status is None:
@@ -366,10 +361,8 @@ def descendants(parent: int) -> list[int]:
 
 
 def _decoded(status: int) -> tuple[int, int]:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return 128 + number, number
-    return os.WEXITSTATUS(status), 0
+    code = os.waitstatus_to_exitcode(status)
+    return (128 - code, -code) if code < 0 else (code, 0)
 
 
 def main() -> None:

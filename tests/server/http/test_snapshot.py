@@ -102,7 +102,8 @@ def test_a_bad_file_changes_nothing(own: ServerProcess, fresh_id: Callable[[], s
     job_id = fresh_id()
     index = register(own, job_id)
     saved = raw(own, "GET", "/v1/operator/snapshot")[2]
-    for bad in (saved[:cut], saved[: len(saved) // 2] + b"\0" + saved[len(saved) // 2 + 1 :]):
+    middle = len(saved) // 2
+    for bad in (saved[:cut], saved[:middle] + bytes([saved[middle] ^ 1]) + saved[middle + 1 :]):
         status, _, body = raw(own, "PUT", "/v1/operator/snapshot", bad)
         assert status == 500 and body.startswith(b"failed to restore from snapshot: ")
     assert own.request("GET", f"/v1/job/{job_id}")[1]["JobModifyIndex"] == index
