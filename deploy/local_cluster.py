@@ -136,7 +136,7 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
 def main(servers: int, directory: Path) -> None:
     """Run SERVERS servers on loopback with their state in DIRECTORY until Ctrl-C."""
     members = plan(directory, servers)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where a shell lets SIGINT be ignored
     processes: list[subprocess.Popen[bytes]] = []
     try:
         processes.extend(start(member, members) for member in members)

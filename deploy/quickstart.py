@@ -100,7 +100,7 @@ def main(directory: Path, http_port: int, rpc_port: int) -> None:
     file.write_text(json.dumps({"name": "quickstart", "ports": {"http": http_port, "rpc": rpc_port}}))
     data = str((directory / "data").resolve())
     command = [sys.executable, "-m", "yurt.server.cli", "agent", "-config", str(file), "-dev", "-data-dir", data]
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where a shell lets SIGINT be ignored
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     address = f"http://127.0.0.1:{http_port}"
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -100,9 +101,13 @@ def modify_index(server: ServerProcess) -> int:
 
 @pytest.mark.slow
 def test_a_local_cluster_keeps_its_state(tmp_path: Path) -> None:
+    """SIGTERM ends it, even where it was started with SIGINT ignored, as shells do for what runs behind them."""
     for known in ([], ["kept"]):
         process = subprocess.Popen(
-            [sys.executable, "-m", "yurt.deploy.local_cluster", "3", str(tmp_path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "yurt.deploy.local_cluster", "3", str(tmp_path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         )
         try:
             assert process.stdout is not None
