@@ -1,4 +1,4 @@
-"""Root keys of the cluster: made by the leader, on most servers' disks before one is used, fetched by the others."""
+"""Root keys: made by the leader, on most servers' disks before one is used, fetched by others (spec cluster §11)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,10 @@ class Keyring:
         server = self._server
         key_id = server.new_id()
         made = await asyncio.to_thread(make_key, key_id)
-        await asyncio.to_thread(self.keystore.put, made)
+        try:
+            await asyncio.to_thread(self.keystore.put, made)
+        except OSError as error:
+            raise Refusal(500, f"the new root key is not on disk: {error.strerror}; nothing was changed") from error
         others, payload = self._others(), msgspec.msgpack.encode(made)
         kept = 1 + sum(map(bool, await asyncio.gather(*(self._call(one, PUT, payload) for one in others))))
         if kept * 2 <= len(others) + 1:

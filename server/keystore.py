@@ -5,7 +5,6 @@ The keys are not in the log and not in snapshots: those hold only what is encryp
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.variable import Variable
+from yurt.server.wholefile import write_whole
 
 KEY_BYTES, NONCE_BYTES = 32, 12
 RSA_BITS = 2048
@@ -75,7 +75,7 @@ class Keystore:
         if found is not None:
             return found
         try:
-            kept = msgspec.json.decode((self._directory / f"{key_id}{SUFFIX}").read_bytes(), type=Kept)
+            kept = msgspec.json.decode(self._path(key_id).read_bytes(), type=Kept)
         except (OSError, ValueError, msgspec.MsgspecError):
             raise NoKey(key_id) from None
         if kept.key_id != key_id or not kept.is_whole:
@@ -97,28 +97,17 @@ class Keystore:
         if not kept.is_whole or self.has(kept.key_id):
             return
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._directory / f"{kept.key_id}{SUFFIX}"
-        new = path.with_suffix(".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(kept))
-            file.flush()
-            if self._sync:
-                os.fsync(file.fileno())
-        new.rename(path)
-        if self._sync:
-            folder = os.open(self._directory, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        write_whole(self._path(kept.key_id), msgspec.json.encode(kept), sync=self._sync)
         self._keys[kept.key_id] = kept
 
     def remove(self, key_id: str) -> None:
         """Forget a key that nothing is encrypted with any more."""
         self._keys.pop(key_id, None)
         self._private.pop(key_id, None)
-        (self._directory / f"{key_id}{SUFFIX}").unlink(missing_ok=True)
+        self._path(key_id).unlink(missing_ok=True)
+
+    def _path(self, key_id: str) -> Path:
+        return self._directory / f"{key_id}{SUFFIX}"
 
     def encrypt(self, key_id: str, namespace: str, path: str, items: dict[str, str]) -> bytes:
         """Items as they are stored, bound to their place; raises `NoKey`."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from yurt.fsm.acl.rights import ALL, NONE, Rights
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ACL_POLICIES, ACL_ROLES, ACL_TOKENS
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.acl import ANONYMOUS, ANONYMOUS_TOKEN, MANAGEMENT, AclPolicy, AclToken, secret_digest
+from yurt.fsm.structs.acl import ANONYMOUS_TOKEN, MANAGEMENT, AclPolicy, AclToken, secret_digest
 from yurt.server.acl.workloads import Claims, live_allocation, rights_of, verify
 from yurt.server.config.agent import Acl
 from yurt.server.keystore import Keystore
@@ -68,7 +67,7 @@ class Authority:
 
     def _workload(self, view: View, text: str, now_ns: int) -> Identity:
         """The task that shows an identity, while its allocation lives; raises Refusal(403)."""
-        claims = verify(self.keystore, text, now_ns) if self.keystore is not None else None
+        claims = verify(view, self.keystore, text, now_ns) if self.keystore is not None else None
         allocation = live_allocation(view, claims) if claims is not None else None
         if claims is None or allocation is None:
             raise denied()
@@ -107,11 +106,4 @@ def policy_names(view: View, token: AclToken) -> list[str]:
 
 def policies_of(view: View, token: AclToken) -> list[AclPolicy]:
     """The policies of a token that are there; one with a `JobACL` is for workloads too, not only for them."""
-    return _known(view.get(ACL_POLICIES, name) for name in policy_names(view, token))
-
-
-def _known(found: Iterable[AclPolicy | None]) -> list[AclPolicy]:
-    return [one for one in found if one is not None]
-
-
-__all__ = ["ACLS_DISABLED", "ANONYMOUS", "Authority", "Identity", "denied", "policies_of", "policy_names", "token_of"]
+    return [found for name in policy_names(view, token) if (found := view.get(ACL_POLICIES, name)) is not None]

@@ -28,7 +28,7 @@ TEXT_MAX = 8192
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """Which task of which allocation; `issued` are the signed claims as they were."""
+    """Which task of which allocation."""
 
     namespace: str = msgspec.field(default="", name="nomad_namespace")
     job_id: str = msgspec.field(default="", name="nomad_job_id")
@@ -69,12 +69,17 @@ def identity_of(task: Task, name: str) -> WorkloadIdentity:
     return found
 
 
-def verify(keystore: Keystore, text: str, now_ns: int) -> Claims | None:
-    """What a signed text says; None if it is not ours, or not valid now."""
+def verify(view: View, keystore: Keystore, text: str, now_ns: int) -> Claims | None:
+    """What a signed text says; None if it is not ours, or not valid now.
+
+    The key is one of the state's before it is looked for on disk: strangers choose its name.
+    """
     if len(text) > TEXT_MAX:
         return None
     try:
         key_id = str(jwt.get_unverified_header(text).get("kid", ""))
+        if view.get(ROOT_KEYS, key_id) is None:
+            return None
         public = keystore.signing_key(key_id).public_key()
         found = jwt.decode(
             text, public, algorithms=[ALGORITHM], audience=AUDIENCE,

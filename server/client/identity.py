@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+
+from yurt.server.wholefile import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,5 @@ def _kept(path: Path) -> str:
         return str(uuid.UUID(path.read_text().strip()))
     except (FileNotFoundError, ValueError):
         fresh = str(uuid.uuid4())
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(fresh)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
+    write_whole(path, fresh.encode())
     return fresh

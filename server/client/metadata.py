@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from yurt.fsm.errors import Refusal
+from yurt.server.wholefile import write_whole
 
 _KEY = re.compile(r"[a-zA-Z_][\w-]*(?:\.[a-zA-Z_][\w-]*)*\Z")
 FILE = "metadata.json"
@@ -35,7 +35,7 @@ class Metadata:
         return {key: value for key, value in whole.items() if value is not None}
 
     def apply(self, given: Any) -> None:
-        """Change some keys, durably; raises Refusal(400), OSError."""
+        """Change some keys, durably; raises Refusal: 400 for what is no meta, 500 for a disk."""
         if not isinstance(given, dict) or not given:
             raise Refusal(400, "missing required Meta object")
         for key, value in given.items():
@@ -45,12 +45,10 @@ class Metadata:
                 raise Refusal(400, f'the value of "{key}" is no text')
         dynamic = {**self.dynamic, **given}
         dynamic = {key: value for key, value in dynamic.items() if value is not None or key in self.static}
-        new = self._path.with_suffix(".new")
-        with new.open("w") as file:
-            json.dump(dynamic, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(self._path)
+        try:
+            write_whole(self._path, json.dumps(dynamic).encode())
+        except OSError as error:
+            raise Refusal(500, f"the meta was not written to disk: {error.strerror}; nothing was changed") from error
         self.dynamic = dynamic
 
     def shown(self) -> dict[str, Any]:

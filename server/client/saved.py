@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import msgspec
 
 from yurt.fsm.structs.allocation import Allocation, AllocDeploymentStatus, TaskState
 from yurt.fsm.structs.base import to_json
+from yurt.server.wholefile import write_whole
 
 log = logging.getLogger("client")
 
@@ -48,10 +48,7 @@ class SavedAllocs:
         path = self._path(saved.allocation.id)
         body = to_json(saved)
         try:
-            fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as file:
-                file.write(body)
-            Path(f"{path}.new").replace(path)
+            write_whole(path, body, sync=False)
         except OSError as error:
             log.warning("an allocation's state was not written", extra={"path": str(path), "reason": str(error)})
             return False

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 from yurt.server.raft.errors import DirectoryRefused
+from yurt.server.wholefile import write_whole
 
 FORMAT_VERSION = 1
 
@@ -58,11 +59,11 @@ class DataDirectory:
                     "run the newer version again; nothing was changed"
                 )
         else:
-            _write(file, f"{FORMAT_VERSION}\n")
+            write_whole(file, b"%d\n" % FORMAT_VERSION)
 
     def _server_id(self, file: Path) -> str:
         if not file.exists():
-            _write(file, f"{uuid.uuid4()}\n")
+            write_whole(file, f"{uuid.uuid4()}\n".encode())
         return file.read_text().strip()
 
     def close(self) -> None:
@@ -70,16 +71,3 @@ class DataDirectory:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def _write(file: Path, text: str) -> None:
-    """A small file that is there whole or not at all."""
-    temporary = file.with_suffix(".tmp")
-    with temporary.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
-    directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    os.fsync(directory)
-    os.close(directory)

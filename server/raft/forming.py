@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 
 import orjson
@@ -12,6 +11,7 @@ import orjson
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.errors import Corrupt
 from yurt.server.raft.transport import PeerTransport
+from yurt.server.wholefile import write_whole
 
 log = logging.getLogger("raft.forming")
 
@@ -33,16 +33,7 @@ def stored_configuration(directory: str) -> list[list[str]] | None:
 
 def store_configuration(directory: str, configuration: list[list[str]]) -> None:
     """Remember it before the log begins."""
-    target = Path(directory) / FILE
-    temporary = target.with_suffix(".tmp")
-    with temporary.open("wb") as stream:
-        stream.write(orjson.dumps({"configuration": configuration}))
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(target)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    write_whole(Path(directory) / FILE, orjson.dumps({"configuration": configuration}))
 
 
 def decide(own: Hello, hellos: list[Hello]) -> list[list[str]] | None:

@@ -35,10 +35,21 @@ TASK = Task(
 )  # fmt: skip
 
 
+def knowing(*keys: str) -> Machine:
+    """A state machine that knows of root keys."""
+    machine = Machine()
+    for name in keys:
+        assert isinstance(machine.apply(commands.encode(UpsertRootKey(key=RootKey(key_id=name)))), Applied)
+    return machine
+
+
+VIEW = knowing("k1", "k2").view()
+
+
 @pytest.fixture(scope="module")
 def keystore(tmp_path_factory: pytest.TempPathFactory) -> Keystore:
     made = Keystore(Path(tmp_path_factory.mktemp("keys")), sync=False)
-    for name in ("k1", "k2"):
+    for name in ("k1", "k2", "forgotten"):
         made.put(make_key(name))
     return made
 
@@ -49,7 +60,7 @@ def signed(keystore: Keystore, name: str = "default", **fields: Any) -> str:
 
 def test_what_is_signed_is_believed(keystore: Keystore) -> None:
     text = signed(keystore)
-    claims = verify(keystore, text, NOW)
+    claims = verify(VIEW, keystore, text, NOW)
     assert claims == Claims(namespace="default", job_id="web", alloc_id="a1", task="t")
     said = jwt.decode(text, options={"verify_signature": False})
     assert said["sub"] == "global:default:web:g:t:default" and said["aud"] == ["nomadproject.io"]
@@ -81,9 +92,10 @@ def test_what_is_not_believed(keystore: Keystore) -> None:
         text + "x",
         "é" * 9,
         "x" * 9000,
+        signed(keystore, signing_key_id="forgotten"),  # on disk still, but no key of the cluster any more
     ]
-    assert [verify(keystore, one, NOW) for one in refused] == [None] * len(refused)
-    assert verify(keystore, text, NOW - 10 * SECOND) is None, "not yet valid"
+    assert [verify(VIEW, keystore, one, NOW) for one in refused] == [None] * len(refused)
+    assert verify(VIEW, keystore, text, NOW - 10 * SECOND) is None, "not yet valid"
 
 
 def test_only_identities_that_the_task_has(keystore: Keystore) -> None:
@@ -122,9 +134,7 @@ def test_what_a_workload_may_do(keystore: Keystore) -> None:
 
 
 def test_the_public_keys_verify(keystore: Keystore) -> None:
-    machine = Machine()
-    for name in ("k1", "missing"):
-        assert isinstance(machine.apply(commands.encode(UpsertRootKey(key=RootKey(key_id=name)))), Applied)
+    machine = knowing("k1", "missing")
     (shown,) = orjson.loads(key_set(machine.view(), keystore))["keys"]
     assert (shown["kid"], shown["alg"], shown["use"], shown["kty"]) == ("k1", "RS256", "sig", "RSA")
     public = jwt.PyJWK(shown).key
