@@ -1,4 +1,4 @@
-"""The log's vocabulary of access control. IDs, secrets and times are made before the log."""
+"""The log's vocabulary of access control (spec acl §3–§7). IDs, secrets and times are made before the log."""
 
 from __future__ import annotations
 

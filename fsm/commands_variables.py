@@ -1,4 +1,4 @@
-"""The log's vocabulary of variables and root keys."""
+"""The log's vocabulary of variables and root keys (spec cluster §11, §12)."""
 
 from __future__ import annotations
 
@@ -63,8 +63,10 @@ class DeleteRootKey(_Command, frozen=True, kw_only=True):
 
 
 class VariableWritten(msgspec.Struct, frozen=True, kw_only=True):
-    """`conflict` is the stored variable that was in the way, if one was and it may be shown; `refused`: nothing was
-    written."""
+    """What became of a write: the `variable` as it is stored now; or `refused`, and nothing was written.
+
+    `conflict`: the stored variable whose index the writer did not expect; None if a lock was in the way.
+    """
 
     index: int = 0
     refused: bool = False

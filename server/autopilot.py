@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.schema import AUTOPILOT_CONFIG
 from yurt.fsm.structs.operator import AutopilotConfiguration
-from yurt.fsm.structs.times import to_rfc3339
+from yurt.fsm.structs.times import ZERO_TIME, to_rfc3339
 from yurt.server.config.agent import AgentConfig, nanoseconds
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ log = logging.getLogger("autopilot")
 
 CHECK_SECONDS = 2.0
 DEAD_SECONDS = 30.0  # without contact
-ZERO_TIME = "0001-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)

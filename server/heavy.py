@@ -29,7 +29,7 @@ log = logging.getLogger("leader")
 
 PLACEMENTS_AT_ONCE = 256  # about what the loop may be held for: 10 ms
 RESULT_BYTES_MAX = 2 << 30
-SECONDS_MAX = 45.0  # less than what the broker waits before it hands an evaluation out again
+SECONDS_MAX = 45.0  # then the child is killed, and its evaluation tried again: the broker itself waits for ever
 NICE = 5
 # The index that was looked at, and the plan as encoded commands in their order; none if a blocked one just waits on.
 Decided = tuple[int, list[bytes]]

@@ -125,7 +125,7 @@ class Leader:
 
     def _enable(self) -> None:
         """Take in every evaluation that waits."""
-        self._broker = Broker(nack_seconds=math.inf)  # every worker of this process ends with an ack or a nack
+        self._broker = Broker(nack_seconds=math.inf)  # every worker is in this process, and ends with an ack or a nack
         for evaluation in self._server.view().find(EVALUATIONS, "status", PENDING):
             self._broker.enqueue(evaluation, self._now())
         self._waiting.enable()
@@ -301,7 +301,7 @@ class Leader:
         if self._timer is not None:
             self._timer.cancel()
         deadline = broker.next_deadline()
-        if deadline is not None and deadline < math.inf:
+        if deadline is not None:
             wait = max(0.01, deadline - self._now())
             self._timer = asyncio.get_running_loop().call_later(wait, self._schedule)
 

@@ -8,17 +8,11 @@ from typing import Any
 import msgspec
 
 from yurt.fsm.lang.duration import format_duration
-from yurt.fsm.structs.base import Record
-from yurt.fsm.structs.times import to_rfc3339
+from yurt.fsm.structs.base import Record, content_hash
+from yurt.fsm.structs.times import ZERO_TIME, to_rfc3339
 
 CLIENT, MANAGEMENT = "client", "management"
 ANONYMOUS = "anonymous"
-NO_TIME = "0001-01-01T00:00:00Z"
-
-
-def content_hash(*fields: Any) -> bytes:
-    """BLAKE2b-256 over what users set."""
-    return hashlib.blake2b(msgspec.json.encode(fields), digest_size=32).digest()
 
 
 def secret_digest(secret: str) -> bytes:
@@ -221,7 +215,7 @@ class AclToken(Record, frozen=True):
             "roles": roles,
             "global_": self.is_global,
             "hash": self.hash,
-            "create_time": to_rfc3339(self.create_time_ns) if self.create_time_ns else NO_TIME,
+            "create_time": to_rfc3339(self.create_time_ns) if self.create_time_ns else ZERO_TIME,
             "expiration_time": to_rfc3339(self.expiration_time_ns) if self.expiration_time_ns else None,
             "create_index": self.create_index,
             "modify_index": self.modify_index,

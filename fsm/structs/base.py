@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -34,6 +35,11 @@ class SparseRecord(Record, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 def to_json(record: Any) -> bytes:
     """The record's JSON, one line, members in the order they are declared."""
     return msgspec.json.encode(record)
+
+
+def content_hash(*fields: Any) -> bytes:
+    """BLAKE2b-256 over the JSON of what users set: 32 bytes."""
+    return hashlib.blake2b(msgspec.json.encode(fields), digest_size=32).digest()
 
 
 def to_builtins(record: Any) -> Any:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-import msgspec
-
-from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.base import Record, content_hash
 
 
 class NamespaceCapabilities(Record, frozen=True):
@@ -38,5 +35,5 @@ class Namespace(Record, frozen=True):
 
     def content_hash(self) -> bytes:
         """BLAKE2b-256 over what users set."""
-        fields = (self.name, self.description, self.quota, self.capabilities, sorted((self.meta or {}).items()))
-        return hashlib.blake2b(msgspec.json.encode(fields), digest_size=32).digest()
+        meta = sorted((self.meta or {}).items())
+        return content_hash(self.name, self.description, self.quota, self.capabilities, meta)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from typing import Any
 
 import msgspec
 
-from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.base import Record, content_hash
 from yurt.fsm.structs.network import Network
 
 DAY = 86_400_000_000_000
@@ -230,4 +229,4 @@ class NodePool(Record, frozen=True):
         """BLAKE2b-256 over what users set, as base64."""
         meta = sorted((self.meta or {}).items())
         fields = (self.name, self.description, meta, self.node_identity_ttl, self.scheduler_configuration)
-        return base64.b64encode(hashlib.blake2b(msgspec.json.encode(fields), digest_size=32).digest()).decode()
+        return base64.b64encode(content_hash(*fields)).decode()

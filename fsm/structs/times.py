@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000_000
+ZERO_TIME = "0001-01-01T00:00:00Z"  # what the wire shows for no time
 
 
 def to_rfc3339(ns: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.times import SECOND
 
 ACTIVE, INACTIVE, REKEYING, PREPUBLISHED, DEPRECATED = "active", "inactive", "rekeying", "prepublished", "deprecated"
-SECOND = 1_000_000_000
 
 
 class RootKey(Record, frozen=True):

@@ -7,6 +7,7 @@ work. Time is handed in, in seconds.
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 
 from yurt.fsm.structs.evaluation import Evaluation
@@ -20,7 +21,7 @@ JobKey = tuple[str, str]
 class Broker:
     """All evaluations that wait or are in work, by ID."""
 
-    nack_seconds: float = 60.0
+    nack_seconds: float = 60.0  # inf: no worker goes without an ack or a nack
     _ready: list[tuple[int, int, int, Evaluation]] = field(default_factory=list)
     _aside: list[Evaluation] = field(default_factory=list)  # ready, but not offered
     _active: dict[JobKey, str] = field(default_factory=dict)  # the one that is ready or in work
@@ -143,7 +144,8 @@ class Broker:
         deadlines = [self._delayed[0][0]] if self._delayed else []
         if self._unacked:
             deadlines.append(next(iter(self._unacked.values()))[1])
-        return min(deadlines, default=None)
+        earliest = min(deadlines, default=math.inf)
+        return earliest if earliest < math.inf else None
 
     def counts(self) -> dict[str, int]:
         """How many are ready, in work, pending behind another of their job, and delayed."""

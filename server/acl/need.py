@@ -1,11 +1,15 @@
 """What a request needs, as the route table writes it (spec acl §10).
 
-`""` nothing · `management` · `node:read`, `agent:write`, `operator:snapshot-save`, … · `pool:read` with the node pool
-of the path · `read-job`, `submit-job|register-job`: one of these in the namespace that the request names ·
-`listed read-job`: the same, but a list of all namespaces is never refused, only empty · `service read-job`: the same,
-or any workload · `its read-job`: one of these
-in the namespace of the object, which the handler finds and checks · `own`: the handler decides by who asks ·
-`secret`: a node's or a task's secret, which the handler compares.
+- `""`: nothing.
+- `management`: a management token.
+- `node:read`, `agent:write`, `operator:snapshot-save`, …: a level or capability of the cluster.
+- `pool:read`: a capability with the node pool of the path.
+- `read-job`, `submit-job|register-job`: one of these in the namespace that the request names.
+- `listed read-job`: the same, but a list of all namespaces is never refused, only empty.
+- `service read-job`: the same, or any workload's identity.
+- `its read-job`: one of these in the namespace of the object, which the handler finds and checks.
+- `own`: the handler decides by who asks.
+- `secret`: a node's secret, which the handler compares.
 """
 
 from __future__ import annotations

@@ -27,9 +27,6 @@ _PLAIN = {
     "plugin": ("deny", "list", "read", "write"),
     "sentinel": ("deny", "read", "write", "scale"),
 }
-_FIELDS = {
-    "agent": "agent", "node": "node", "quota": "quota", "plugin": "plugin", "sentinel": "sentinel",
-}  # fmt: skip
 _POLICIES = ("", "deny", "read", "write", "scale")
 LABELLED = ("namespace", "node_pool", "host_volume")
 KNOWN = (*LABELLED, "operator", *_PLAIN)
@@ -51,17 +48,12 @@ def parse_rules(text: str) -> PolicyRules:
         "node_pools": _all(_pool(*one) for one in _blocks(members, "node_pool")),
         "host_volumes": _all(_volume(*one) for one in _blocks(members, "host_volume")),
     }
-    for kind, field in _FIELDS.items():
+    for kind in (*_PLAIN, "operator"):
         blocks = _blocks(members, kind)
         if len(blocks) > 1:
             extra.append(kind)
         elif blocks:
-            found[field] = _plain(kind, blocks[0][1])
-    operators = _blocks(members, "operator")
-    if len(operators) > 1:
-        extra.append("operator")
-    elif operators:
-        found["operator"] = _operator(operators[0][1])
+            found[kind] = _operator(blocks[0][1]) if kind == "operator" else _plain(kind, blocks[0][1])
     if text.strip() and not any(found.values()):
         raise RulesError(f"Invalid policy: {text}")
     if extra:
@@ -79,7 +71,7 @@ def _blocks(members: Object, kind: str) -> list[tuple[str, Object]]:
     for keys, value in members:
         if keys[0] != kind:
             continue
-        if not isinstance(value, list) or not all(isinstance(one, Member) for one in value):
+        if not _is_object(value):
             raise RulesError(f"Failed to parse ACL Policy: {kind}: want a block")
         if len(keys) > 1:
             found.append((keys[1], value))
@@ -126,18 +118,23 @@ def _quoted(text: str) -> str:
 def _namespace(name: str, body: Object) -> NamespaceRule:
     policy, listed = _text(body, "policy"), _texts(body, "capabilities")
     shown = _dump("NamespacePolicy", name, policy, listed, variables=True)
-    if not _NAME.match(name):
-        raise RulesError(f"Invalid namespace name: {shown}")
-    if policy not in _POLICIES:
-        raise RulesError(f"Invalid namespace policy: {shown}")
-    for word in listed:
-        if word not in words.NAMESPACE_CAPABILITIES:
-            raise RulesError(f"Invalid namespace capability '{word}': {shown}")
+    _check_shown("namespace", name, policy, listed, words.NAMESPACE_CAPABILITIES, shown)
     blocks = _blocks(body, "variables")
     rule = _variables(name, blocks[0][1]) if blocks else None
     return NamespaceRule(
         name=name, policy=policy, capabilities=words.namespace_capabilities(listed, policy), variables=rule
     )
+
+
+def _check_shown(kind: str, name: str, policy: str, listed: tuple[str, ...], known: frozenset[str], shown: str) -> None:
+    """Refuse a labelled block with the whole of it in the text."""
+    if not _NAME.match(name):
+        raise RulesError(f"Invalid {kind} name: {shown}")
+    if policy not in _POLICIES:
+        raise RulesError(f"Invalid {kind} policy: {shown}")
+    for word in listed:
+        if word not in known:
+            raise RulesError(f"Invalid {kind} capability '{word}': {shown}")
 
 
 def _variables(namespace: str, body: Object) -> VariablesRule:
@@ -186,13 +183,7 @@ def _pool(name: str, body: Object) -> LabelledRule:
 def _volume(name: str, body: Object) -> LabelledRule:
     policy, listed = _text(body, "policy"), _texts(body, "capabilities")
     shown = _dump("HostVolumePolicy", name, policy, listed)
-    if not _NAME.match(name):
-        raise RulesError(f"Invalid host volume name: {shown}")
-    if policy not in _POLICIES:
-        raise RulesError(f"Invalid host volume policy: {shown}")
-    for word in listed:
-        if word not in words.VOLUME_CAPABILITIES:
-            raise RulesError(f"Invalid host volume capability '{word}': {shown}")
+    _check_shown("host volume", name, policy, listed, words.VOLUME_CAPABILITIES, shown)
     return LabelledRule(
         name=name, policy=policy, capabilities=words.expanded(listed, policy, words.VOLUME_SHORTHANDS, {})
     )

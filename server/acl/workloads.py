@@ -20,10 +20,10 @@ from yurt.fsm.structs.acl import AclPolicy, JobAcl
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.identity import DEFAULT_IDENTITY, WorkloadIdentity
 from yurt.fsm.structs.task import Task
+from yurt.fsm.structs.times import SECOND
 from yurt.server.keystore import Keystore, NoKey
 
 ALGORITHM, AUDIENCE = "RS256", "nomadproject.io"
-SECOND = 1_000_000_000
 TEXT_MAX = 8192
 
 

@@ -13,7 +13,7 @@ from yurt.server.cli.acl_role import role
 from yurt.server.cli.acl_token import show, token
 from yurt.server.cli.client import Client
 from yurt.server.cli.options import api, as_json
-from yurt.server.cli.output import fail, print_json
+from yurt.server.cli.output import fail
 
 
 @click.group()
@@ -38,5 +38,4 @@ def bootstrap(client: Client, secret_file: str | None, as_json: bool) -> None:
         except OSError as error:
             fail(f"Error: {secret_file}: {error.strerror}")
         body = {"BootstrapSecret": text.strip()}
-    made = client.put("/v1/acl/bootstrap", body)
-    print_json(made) if as_json else show(made)
+    show(client.put("/v1/acl/bootstrap", body), as_json)

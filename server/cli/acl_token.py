@@ -17,8 +17,11 @@ def token() -> None:
     """Secrets, and what they may do."""
 
 
-def show(one: dict[str, Any]) -> None:
+def show(one: dict[str, Any], as_json: bool) -> None:
     """Print a token with its secret."""
+    if as_json:
+        print_json(one)
+        return
     roles = ",".join(link["Name"] for link in one["Roles"] or ())
     rows = [
         ("Accessor ID", one["AccessorID"]),
@@ -60,7 +63,7 @@ def create(
     if ttl:
         body["ExpirationTTL"] = ttl
     made = client.put("/v1/acl/token", body)
-    print_json(made) if as_json else show(made)
+    show(made, as_json)
 
 
 @token.command()
@@ -83,7 +86,7 @@ def update(
     if role_names:
         body["Roles"] = [{"Name": one} for one in role_names]
     made = client.put(_path(accessor_id), body)
-    print_json(made) if as_json else show(made)
+    show(made, as_json)
 
 
 @token.command(name="list")
@@ -109,8 +112,7 @@ def list_(client: Client, as_json: bool) -> None:
 @api
 def info(client: Client, accessor_id: str, as_json: bool) -> None:
     """Show one token with its secret."""
-    one = client.get(_path(accessor_id))
-    print_json(one) if as_json else show(one)
+    show(client.get(_path(accessor_id)), as_json)
 
 
 @token.command(name="self")
@@ -118,8 +120,7 @@ def info(client: Client, accessor_id: str, as_json: bool) -> None:
 @api
 def self_(client: Client, as_json: bool) -> None:
     """Show the token in use."""
-    one = client.get("/v1/acl/token/self")
-    print_json(one) if as_json else show(one)
+    show(client.get("/v1/acl/token/self"), as_json)
 
 
 @token.command()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -86,15 +88,21 @@ def put(
     if not found:
         fail("Error: no items are given")
     query = {"cas": str(check_index)} if check_index is not None and not force else {}
-    try:
+    with _conflicts_told():
         made = client.request("PUT", _path(path), query=query, body={"Items": found})[0]
+    print_json(made) if as_json else click.echo(
+        f'Created variable "{made["Path"]}" with modify index {made["ModifyIndex"]}'
+    )
+
+
+@contextmanager
+def _conflicts_told() -> Iterator[None]:
+    try:
+        yield
     except ApiError as error:
         if error.status == 409:
             fail("Check-and-set conflict: the variable was changed by somebody else; read it and try again")
         raise
-    print_json(made) if as_json else click.echo(
-        f'Created variable "{made["Path"]}" with modify index {made["ModifyIndex"]}'
-    )
 
 
 def _read(path: str) -> str:
@@ -122,10 +130,6 @@ def _from_file(path: str) -> dict[str, str]:
 def purge(client: Client, path: str, check_index: int | None) -> None:
     """Delete a variable."""
     query = {"cas": str(check_index)} if check_index is not None else {}
-    try:
+    with _conflicts_told():
         client.delete(_path(path), **query)
-    except ApiError as error:
-        if error.status == 409:
-            fail("Check-and-set conflict: the variable was changed by somebody else; read it and try again")
-        raise
     click.echo(f'Successfully purged variable "{path}"!')

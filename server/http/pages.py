@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.filter import Filter, FilterError, compile_filter
@@ -23,15 +23,21 @@ def filter_of(options: ReadOptions) -> Filter | None:
         raise Refusal(400, text) from None
 
 
-def page(rows: Iterable[R], options: ReadOptions, token_of: Callable[[R], str]) -> tuple[list[R], str]:
-    """The rows of one page and the token of the next, empty for none; raises Refusal(400)."""
+def page(
+    rows: Iterable[R], options: ReadOptions, token_of: Callable[[R], str], *, order: Callable[[str], Any] = str
+) -> tuple[list[R], str]:
+    """The rows of one page and the token of the next, empty for none; raises Refusal(400).
+
+    `order`: what tokens are compared by, if not as texts.
+    """
     wanted = filter_of(options)
     token, size, reverse = options.next_token, options.per_page, options.reverse
+    start = order(token)
     found: list[R] = []
     for row in rows:
         if token:
-            own = token_of(row)
-            if (own > token) if reverse else (own < token):
+            own = order(token_of(row))
+            if (own > start) if reverse else (own < start):
                 continue
         if wanted is not None and not _matches(wanted, row):
             continue

@@ -87,7 +87,6 @@ class Reads:
         kept = self._cache.get(key)
         if kept is not None and kept[0] == view.index:
             return kept[1]
-        context.authorize(view)
         found = query(view, context, options)
         if len(found.body) <= CACHED_BODY_BYTES_MAX:
             if len(self._cache) >= CACHED_MAX or self._cached_bytes >= CACHED_BYTES_MAX:
@@ -132,6 +131,7 @@ class Reads:
                 finally:
                     timer.cancel()
                     self._leave(key, future)
+                context.authorize(context.server.machine.view())  # rights may have changed meanwhile
                 found = self._compute(context, query, options, key)
                 if loop.time() >= deadline:
                     break

@@ -11,7 +11,7 @@ import pytest
 from nomad.api.exceptions import BaseNomadException
 
 from tests.process.servers import ServerProcess, cluster, free_ports, leader_of, single, small_job, wait_for
-from tests.server.http.test_authorization import Guarded
+from tests.server.http.guarded import Guarded
 
 READ = 'namespace "default" { policy = "read" }'
 WRITE = 'namespace "default" { policy = "write" }'

@@ -15,14 +15,19 @@ from tests.simulation.scenario import Life
 TOLD_EVERY = 500
 
 
+def why_failed(life: Life | DutyLife) -> str:
+    """Live it; "" if nothing was wrong."""
+    try:
+        life.live()
+    except AssertionError as failure:
+        return str(failure)
+    return ""
+
+
 def one(seed: int) -> tuple[int, Counter[str], str]:
     """A seed, what happened in it, and why it failed ("" if it did not)."""
     life = Life(seed)
-    try:
-        life.live()
-        error = ""
-    except AssertionError as failure:
-        error = str(failure)
+    error = why_failed(life)
     clients = life.cluster.clients
     found = Counter(life.counts)
     found["acknowledged"] += len(clients.acknowledged)
@@ -36,11 +41,7 @@ def one(seed: int) -> tuple[int, Counter[str], str]:
 def one_of_duties(seed: int) -> tuple[int, Counter[str], str]:
     """The same for a life with the scheduler and nodes."""
     life = DutyLife(seed)
-    try:
-        life.live()
-        error = ""
-    except AssertionError as failure:
-        error = str(failure)
+    error = why_failed(life)
     found = Counter(life.counts)
     found["commands looked at"] += life.cluster.commits
     return seed, found, error

@@ -63,10 +63,6 @@ CONFIG = AgentConfig(
 )
 
 
-class Outcomes(JobStore):
-    """The state machine with its history; a proposer is told the outcome by `Front`."""
-
-
 class Front:
     """The engine as the product's server sees it: results are the state machine's own outcomes."""
 
@@ -125,8 +121,8 @@ class DutyCluster(Cluster):
         self.commits = 0
         super().__init__(seed, size, settings={"keeps_jobs": True, "one_is_gone": False, "drift": 0.02})
 
-    def new_machine(self) -> Outcomes:
-        return Outcomes()
+    def new_machine(self) -> JobStore:
+        return JobStore()
 
     def engine_made(self, server: Host, engine: Engine) -> None:
         assert isinstance(server.machine, JobStore)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.simulation.duties import DutyLife, run
+from tests.simulation.hash_seeds import outputs_by_hash_seed
 from yurt.scheduler.duties import broker
 from yurt.server import heartbeats, leader, rollouts, waiting
 
@@ -51,13 +49,7 @@ def test_the_same_seed_is_the_same_life_whatever_the_hash_seed() -> None:
         "from tests.simulation.duties import run; life = run(5); print(*life.cluster.world.trace, sep=chr(10)); "
         "print(life.cluster.commits, [len(one.machine.contents()) for one in life.cluster.running])"
     )
-    told = {
-        subprocess.run(
-            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
-        ).stdout
-        for seed in ("0", "1", "random")
-    }
-    assert len(told) == 1
+    assert len(outputs_by_hash_seed(program)) == 1
 
 
 @pytest.mark.slow

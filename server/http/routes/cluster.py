@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
 
 import msgspec
@@ -26,9 +25,6 @@ from yurt.server.http.context import Answer, Context, ReadOptions, index_header,
 from yurt.server.http.reads import Found
 from yurt.server.raft.errors import NotLeader
 
-_NAMESPACE = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")
-_POOL = re.compile(r"[a-zA-Z0-9_-]{1,128}\Z")
-DESCRIPTION_MAX = 256
 READY_SECONDS = 2.0
 
 

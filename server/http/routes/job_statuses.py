@@ -50,12 +50,7 @@ def statuses(view: View, context: Context, options: ReadOptions) -> Found:
         found = [job for job in view.scan(JOBS) if context.sees(job.namespace)]
         found = [job for job in found if with_children or not job.parent_id]
     found.sort(key=lambda job: (job.modify_index, job.namespace, job.id), reverse=options.reverse)
-    if options.next_token.isdigit():
-        start = int(options.next_token)
-        kept = [one for one in found if (one.modify_index <= start if options.reverse else one.modify_index >= start)]
-        rows, token = page(kept, _unpaged(options), lambda job: str(job.modify_index))
-    else:
-        rows, token = page(found, options, lambda job: str(job.modify_index))
+    rows, token = page(found, options, lambda job: str(job.modify_index), order=_number)
     index, shown = 0, []
     for job in rows:
         one, newest = _shown(view, job, with_children=with_children)
@@ -76,12 +71,9 @@ def _flag(context: Context) -> bool:
         raise Refusal(400, refusal.text) from None
 
 
-def _unpaged(options: ReadOptions) -> ReadOptions:
-    bare = ReadOptions.__new__(ReadOptions)
-    for name in ReadOptions.__slots__:
-        setattr(bare, name, getattr(options, name))
-    bare.next_token = ""
-    return bare
+def _number(token: str) -> tuple[bool, int, str]:
+    """Tokens are indexes here; what is none comes after them all."""
+    return (False, int(token), "") if token.isascii() and token.isdigit() else (True, 0, token)
 
 
 def _shown(view: View, job: Job, *, with_children: bool) -> tuple[dict[str, Any], int]:

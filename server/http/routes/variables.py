@@ -23,7 +23,8 @@ from yurt.fsm.lang.strconv import parse_uint
 from yurt.fsm.store.schema import VARIABLES
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_builtins, to_json
-from yurt.fsm.structs.variable import SECOND, Variable, VariableLock, VariableMetadata
+from yurt.fsm.structs.times import SECOND
+from yurt.fsm.structs.variable import Variable, VariableLock, VariableMetadata
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header
 from yurt.server.http.pages import join, page

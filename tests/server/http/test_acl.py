@@ -5,26 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.process.servers import ServerProcess, free_ports
-from tests.server.http.test_authorization import Guarded
+from tests.process.servers import ServerProcess
+from tests.server.http.guarded import Guarded, guarded_server
 
 READ = 'namespace "default" { policy = "read" }'
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    http_port, rpc_port = free_ports(2)
-    acl = {"enabled": True, "token_min_expiration_ttl": "1s"}
-    server = ServerProcess(Path(tmp_path_factory.mktemp("acl")), "acl", http_port, rpc_port, acl=acl)
-    try:
-        yield Guarded(server.start("-dev", "-data-dir", str(server.directory / "data")).wait_ready())
-    finally:
-        server.end()
+    with guarded_server(tmp_path_factory.mktemp("acl"), token_min_expiration_ttl="1s") as one:
+        yield one
 
 
 def policy(guarded: Guarded, name: str, rules: str) -> None:

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.process.servers import ServerProcess, free_ports
+from tests.server.http.guarded import JOB, UNKNOWN, Guarded, guarded_server
 from yurt.fsm.acl.capabilities import NAMESPACE_CAPABILITIES
 from yurt.server.acl.need import Need
 from yurt.server.http.route import Route
 from yurt.server.http.table import ROUTES
-from yurt.server.testing.process import wait_for
 
-UNKNOWN = "00000000-0000-0000-0000-000000000000"
-JOB: dict[str, Any] = {
-    "ID": "web", "Datacenters": ["dc1"], "Update": {"MaxParallel": 1},
-    "TaskGroups": [{"Name": "g", "Count": 1, "Tasks": [
-        {"Name": "t", "Driver": "mock_driver", "Config": {"run_for": "1h"}, "Resources": {"CPU": 10, "MemoryMB": 10}},
-    ]}],
-}  # fmt: skip
 # What a token of its own kind decides: who gets in without a right, and why.
 OWN_ANONYMOUS = {
     "GET /v1/node/pools": 200, "PUT /v1/node/pools": 403, "PUT /v1/node/pool/:name": 403, "GET /v1/namespaces": 200,
@@ -46,70 +35,10 @@ CLUSTER_BLOCKS = {
 }
 
 
-class Guarded:
-    """A server with access control, a job that runs, and tokens by their rules."""
-
-    def __init__(self, server: ServerProcess) -> None:
-        self.server = server
-        self.management = self.call("PUT", "/v1/acl/bootstrap")[1]["SecretID"]
-        self.secrets: dict[str, str] = {}
-        assert self.call("PUT", "/v1/jobs", {"Job": JOB}, self.management)[0] == 200
-        wait_for(self._runs, 20, "an allocation and a deployment")
-        self.names = {
-            "allocation": self.call("GET", "/v1/allocations", None, self.management)[1][0]["ID"],
-            "evaluation": self.call("GET", "/v1/evaluations", None, self.management)[1][0]["ID"],
-            "deployment": self.call("GET", "/v1/deployments", None, self.management)[1][0]["ID"],
-        }
-
-    def _runs(self) -> bool:
-        allocs = self.call("GET", "/v1/allocations", None, self.management)[1]
-        return bool(allocs) and allocs[0]["ClientStatus"] == "running"
-
-    def call(self, method: str, path: str, body: Any = None, secret: str = "") -> tuple[int, Any]:
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.server.address + path, data, {"X-Nomad-Token": secret}, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                status = answer.status
-                raw = b"" if path.startswith("/v1/event/stream") else answer.read()
-        except urllib.error.HTTPError as error:
-            status, raw = error.code, error.read()
-        try:
-            return status, json.loads(raw)
-        except ValueError:
-            return status, raw.decode("utf-8", "replace")
-
-    def holder(self, rules: str) -> str:
-        """The secret of a token with these rules."""
-        if rules not in self.secrets:
-            name = f"p{len(self.secrets)}"
-            assert self.call("PUT", f"/v1/acl/policy/{name}", {"Name": name, "Rules": rules}, self.management)[0] == 200
-            made = self.call("PUT", "/v1/acl/token", {"Type": "client", "Policies": [name]}, self.management)[1]
-            self.secrets[rules] = made["SecretID"]
-        return self.secrets[rules]
-
-    def path(self, route: Route) -> str:
-        path = route.path
-        for kind in ("allocation", "evaluation", "deployment"):
-            if path.startswith((f"/v1/{kind}", f"/v1/client/{kind}")) or (
-                kind == "allocation" and "/client/fs/" in path
-            ):
-                path = path.replace(":id", self.names[kind])
-        if path.startswith("/v1/job/"):
-            path = path.replace(":id", "web")
-        for name, value in ((":id", UNKNOWN), (":tag", "v"), (":accessor", UNKNOWN), (":other", "x"), (":path", "a/b")):
-            path = path.replace(name, value)
-        return path.replace(":name", "default") + ("?version=0" if path.endswith("/submission") else "")
-
-
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    http_port, rpc_port = free_ports(2)
-    server = ServerProcess(Path(tmp_path_factory.mktemp("acl")), "acl", http_port, rpc_port, acl={"enabled": True})
-    try:
-        yield Guarded(server.start("-dev").wait_ready())
-    finally:
-        server.end()
+    with guarded_server(tmp_path_factory.mktemp("acl")) as one:
+        yield one
 
 
 def body_of(guarded: Guarded, route: Route) -> Any:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.process.servers import ServerProcess, free_ports
-from tests.server.http.test_authorization import Guarded
+from tests.process.servers import ServerProcess
+from tests.server.http.guarded import Guarded, guarded_server
 
 Put = Callable[..., tuple[int, Any]]
 
@@ -130,12 +129,8 @@ def test_variables_are_found_by_search(server: ServerProcess) -> None:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    http_port, rpc_port = free_ports(2)
-    server = ServerProcess(Path(tmp_path_factory.mktemp("vars")), "vars", http_port, rpc_port, acl={"enabled": True})
-    try:
-        yield Guarded(server.start("-dev").wait_ready())
-    finally:
-        server.end()
+    with guarded_server(tmp_path_factory.mktemp("vars")) as one:
+        yield one
 
 
 def test_each_operation_needs_its_own_right(guarded: Guarded) -> None:
