@@ -70,12 +70,16 @@ class Names:
         return self.name(free)
 
     def canaries(self, count: int, existing: Iterable[Allocation], updated: Iterable[Allocation]) -> list[str]:
-        """Names of canaries: those that destructive updates will replace, then free ones, then ones above the count."""
+        """Names of canaries: those that destructive updates will replace, then free ones, then ones above the count.
+
+        A name that stays in use beside the one that is replaced (two held it) is not given once more.
+        """
         taken = Counter(index_of(one.name) for one in existing)
-        replaced = sorted(index_of(one.name) for one in updated)
+        replaced = Counter(index_of(one.name) for one in updated)
+        given_up = (index for index in sorted(replaced) if self._used[index] <= replaced[index])
         free = (index for index in range(self._count) if self._used[index] <= 0)
         found: dict[int, None] = {}
-        for index in (*replaced, *free):
+        for index in (*given_up, *free):
             if len(found) < count and 0 <= index < self._count and index not in taken:
                 found[index] = None
         above = self._count

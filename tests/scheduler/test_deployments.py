@@ -390,3 +390,15 @@ def test_one_that_was_healthy_and_fails_during_the_rollout_is_replaced() -> None
     young = alloc(of, 1, **in_deployment(of))
     out = Picture(of, rolling(of, g=state), failed, young, nodes=3).evaluate(of, "alloc-failure")
     assert names(out) == [0]
+
+
+def test_a_canary_does_not_take_a_name_that_stays_in_use() -> None:
+    """Back to a version before: [0] is held by one that is updated in place, and by the canary of the time between."""
+    old = job(group(count=2, update=CANARY))
+    middle = newer(old, group(count=2, update=CANARY, tasks=(task(env={"A": "2"}),)))
+    new = newer(middle, group(count=3, update=CANARY))
+    tried = alloc(middle, 0, "node-00009", **in_deployment(middle, healthy=True))
+    state = DeploymentState(desired_total=2, desired_canaries=1, promoted=True, placed_canaries=(tried.id,))
+    past = rolling(middle, "cancelled", g=state)
+    out = picture_of(old, new, middle, past, tried, alloc(old, 0), alloc(old, 1)).evaluate(new)
+    assert sorted(names(out)) == [2, 3], "two canaries, none of them [0]"
