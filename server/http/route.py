@@ -48,6 +48,7 @@ class Route:
 
     def need(self, method: str) -> Need:
         """What a request of a method needs."""
-        special = {"PUT": self.put_capability, "POST": self.put_capability, "DELETE": self.delete_capability}
-        given = None if self.any_method else special.get(method)
+        given = None
+        if not self.any_method and method != "GET":
+            given = self.delete_capability if method == "DELETE" else self.put_capability
         return need(self.capability if given is None else given)
