@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from yurt.fsm.commands import UpdateEvaluations
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.schema import EVALUATIONS
-from yurt.fsm.structs.evaluation import PENDING, Evaluation
+from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.evaluation import FAILED, PENDING, Evaluation
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("leader")
 
 AGAIN_SECONDS = 1.0
+FOLLOW_UP_NS, FOLLOW_UP_SPREAD_NS = 60_000_000_000, 300_000_000_000
 
 
 class EvaluationEnds:
@@ -44,3 +47,25 @@ class EvaluationEnds:
         """Whether an end is still to be stored; or a follow-up, which is not there yet."""
         stored = self._server.view().get(EVALUATIONS, evaluation.id)
         return evaluation.status == PENDING if stored is None else not stored.is_terminal
+
+
+def undeliverable(evaluation: Evaluation, follow_up_id: str, chance: random.Random) -> tuple[Evaluation, Evaluation]:
+    """An evaluation that broke whoever worked on it, ended; and the one that tries it again later."""
+    follow_up = Evaluation(
+        id=follow_up_id,
+        namespace=evaluation.namespace,
+        priority=evaluation.priority,
+        type=evaluation.type,
+        triggered_by="failed-follow-up",
+        job_id=evaluation.job_id,
+        status=PENDING,
+        wait=FOLLOW_UP_NS + chance.randrange(FOLLOW_UP_SPREAD_NS),
+        previous_eval=evaluation.id,
+    )
+    ended: Evaluation = replace(
+        evaluation,
+        status=FAILED,
+        status_description="evaluation reached delivery limit (3)",
+        next_eval=follow_up.id,
+    )
+    return ended, follow_up

@@ -1,15 +1,16 @@
 """Evaluations that would hold the event loop for long: a forked child decides them (design: Scheduling, decision 0007).
 
 The fork happens between two turns of the loop, so the child has the state and the columns of that moment for nothing.
-What it decides comes back as the bytes of commands. One child at a time; everything else is decided meanwhile.
+It decides some evaluations, one after another, each on what the ones before it left; each decision comes back at once,
+as the bytes of commands. One child at a time; everything else is decided meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import msgpack
 
@@ -23,74 +24,98 @@ from yurt.fsm.structs.job import SYSBATCH, SYSTEM
 from yurt.scheduler.cluster import Cluster
 from yurt.scheduler.duties.planner import timed
 from yurt.scheduler.evaluate import evaluate
-from yurt.server.raft.apart import Forked
-
-log = logging.getLogger("leader")
+from yurt.server.raft.apart import Forked, Say
 
 PLACEMENTS_AT_ONCE = 256  # about what the loop may be held for: 10 ms
-RESULT_BYTES_MAX = 2 << 30
-SECONDS_MAX = 45.0  # then the child is killed, and its evaluation tried again: the broker itself waits for ever
+PLACEMENTS_PER_CHILD = 20_000  # about a second: what comes in meanwhile is not in its view
+DECISION_BYTES_MAX = 2 << 30
+SECONDS_MAX = 45.0  # for one decision; then the child is killed: the broker itself waits for ever
 NICE = 5
-# The index that was looked at, and the plan as encoded commands in their order; none if a blocked one just waits on.
-Decided = tuple[int, list[bytes]]
 
 
-def is_heavy(reader: Reader, evaluation: Evaluation, cluster: Cluster) -> bool:
-    """Whether an evaluation may have to look at many allocations."""
+class Decided(NamedTuple):
+    """The index that was looked at, and the plan as encoded commands; none if a blocked evaluation just waits on."""
+
+    eval_id: str
+    seen: int
+    pieces: list[bytes]
+
+
+def placements_of(reader: Reader, evaluation: Evaluation, cluster: Cluster) -> int:
+    """How many allocations an evaluation may have to look at."""
     job = reader.get(JOBS, (evaluation.namespace, evaluation.job_id))
     if job is None:
-        return False
+        return 0
     groups = job.task_groups or ()
     if job.type in (SYSTEM, SYSBATCH):
-        return len(cluster) * len(groups) > PLACEMENTS_AT_ONCE
-    return sum(group.count for group in groups) > PLACEMENTS_AT_ONCE
+        return len(cluster) * len(groups)
+    return sum(group.count for group in groups)
 
 
 class HeavyEvaluations:
-    """Decides one evaluation at a time in a child; `is_free` says whether another may be begun."""
+    """Decides some evaluations at a time in a child."""
 
     def __init__(self) -> None:
         self._child = Forked()
-        self.is_free = True
 
-    def begin(self, reader: Reader, evaluation: Evaluation, cluster: Cluster, now_ns: int) -> asyncio.Future[Decided]:
-        """Fork now. The result is what was decided; YurtError or OSError if the child did not get there.
+    def begin(
+        self, reader: Reader, evaluations: Sequence[Evaluation], cluster: Cluster, now_ns: int, clock: Callable[[], int]
+    ) -> AsyncIterator[Decided]:
+        """Fork now; what is returned gives the decisions in their order.
 
-        Raises OSError if there can be no child.
+        It raises YurtError or OSError where the child did not get on. Raises OSError if there can be no child.
         """
-        reading = self._child.begin(_work(reader, evaluation, cluster, now_ns), nice=NICE)
-        self.is_free = False
+        reading = self._child.begin(partial(_work, reader, evaluations, cluster, now_ns, clock), nice=NICE)
+        return self._decisions(reading)
+
+    async def _decisions(self, reading: int) -> AsyncIterator[Decided]:
         loop = asyncio.get_running_loop()
-        limit = loop.call_later(SECONDS_MAX, self._child.abandon)
-        found = loop.run_in_executor(None, self._result, reading)
+        said: asyncio.Queue[bytes | None] = asyncio.Queue()
+        ended = loop.run_in_executor(
+            None, self._read, reading, lambda part: loop.call_soon_threadsafe(said.put_nowait, part)
+        )
+        try:
+            while True:
+                limit = loop.call_later(SECONDS_MAX, self._child.abandon)
+                answer = await said.get()
+                limit.cancel()
+                if answer is None:
+                    break
+                yield Decided(*msgpack.unpackb(answer, max_bin_len=DECISION_BYTES_MAX))
+        finally:
+            self._child.abandon()
+            await ended
 
-        def ended(_found: asyncio.Future[Decided]) -> None:
-            self.is_free = True
-            limit.cancel()
-
-        found.add_done_callback(ended)
-        return found
-
-    def _result(self, reading: int) -> Decided:
-        answer = self._child.result(reading, bytes_max=RESULT_BYTES_MAX)
-        seen, pieces = msgpack.unpackb(answer, max_bin_len=RESULT_BYTES_MAX)
-        return seen, pieces
+    def _read(self, reading: int, say: Callable[[bytes | None], object]) -> None:
+        try:
+            for part in self._child.parts(reading, bytes_max=DECISION_BYTES_MAX):
+                if part:
+                    say(part)
+        finally:
+            say(None)
 
     def stop(self) -> None:
         """Give up what is being decided."""
         self._child.abandon()
 
 
-def _work(reader: Reader, evaluation: Evaluation, cluster: Cluster, now_ns: int) -> Callable[[], bytes]:
-    def work() -> bytes:
-        started = time.perf_counter_ns()
+def _work(
+    reader: Reader,
+    evaluations: Sequence[Evaluation],
+    cluster: Cluster,
+    now_ns: int,
+    clock: Callable[[], int],
+    say: Say,
+) -> bytes:
+    for evaluation in evaluations:
+        started = clock()
         outcome = evaluate(reader, evaluation, now_ns=now_ns, cluster=cluster)
-        timed(outcome, time.perf_counter_ns() - started)
+        timed(outcome, clock() - started)
         plan = [] if outcome.finds_no_room_again(evaluation) else outcome.commands(now_ns)
-        packed: bytes = msgpack.packb((outcome.snapshot_index, [commands.encode(one) for one in plan]))
-        return packed
-
-    return work
+        pieces = [commands.encode(one) for one in plan]
+        say(msgpack.packb(Decided(evaluation.id, outcome.snapshot_index, pieces)))
+        cluster.reserve(one.allocation for one in outcome.placed)
+    return b""
 
 
 def decoded(payload: bytes) -> ApplyPlan:

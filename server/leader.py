@@ -7,7 +7,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 
 from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
@@ -17,19 +17,24 @@ from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.evaluation import CANCELED, FAILED, PENDING, Evaluation
+from yurt.fsm.structs.evaluation import CANCELED, PENDING, Evaluation
 from yurt.scheduler.cluster import Cluster
 from yurt.scheduler.conclude import ATTEMPTS, exhausted
 from yurt.scheduler.duties.broker import Broker
-from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
 from yurt.scheduler.duties.planner import checked, timed, unfinished
-from yurt.scheduler.duties.token_gc import collectable_tokens
 from yurt.scheduler.evaluate import evaluate
 from yurt.scheduler.outcome import Outcome
-from yurt.server.config.agent import nanoseconds
 from yurt.server.drains import DrainWatcher
-from yurt.server.evaluation_ends import EvaluationEnds
-from yurt.server.heavy import Decided, HeavyEvaluations, decoded, is_heavy
+from yurt.server.evaluation_ends import EvaluationEnds, undeliverable
+from yurt.server.garbage import Garbage
+from yurt.server.heavy import (
+    PLACEMENTS_AT_ONCE,
+    PLACEMENTS_PER_CHILD,
+    Decided,
+    HeavyEvaluations,
+    decoded,
+    placements_of,
+)
 from yurt.server.rollouts import Rollouts
 from yurt.server.server import Server
 from yurt.server.waiting import Waiting
@@ -38,7 +43,7 @@ log = logging.getLogger("leader")
 
 SLICE = 32  # evaluations worked on in one turn of the loop
 INFLIGHT_MAX = 8
-FOLLOW_UP_NS = 60_000_000_000
+PLANS_AT_ONCE = 3  # of a child's: while one is synced another is looked at, and requests get their turn
 
 
 class Leader:
@@ -53,6 +58,7 @@ class Leader:
         self._waiting = Waiting(server, self._wake, self._end_needless)
         self._watchers = (Rollouts(server), DrainWatcher(server))
         self._heavy = HeavyEvaluations()
+        self._has_child = False  # which decides, or whose plans are not all proposed yet
         self._ends = EvaluationEnds(server)
         server.heartbeats.start()
         self._tries: dict[str, int] = {}  # evaluations whose plans were rejected
@@ -60,20 +66,9 @@ class Leader:
         self._scheduled = False
         self._inflight = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._collect_timer: asyncio.TimerHandle | None = None
-        config = server.config.server
-        self._thresholds = Thresholds(
-            evaluation=nanoseconds(config.eval_gc_threshold),
-            batch_evaluation=nanoseconds(config.batch_eval_gc_threshold),
-            job=nanoseconds(config.job_gc_threshold),
-            deployment=nanoseconds(config.deployment_gc_threshold),
-            node=nanoseconds(config.node_gc_threshold),
-        )
-        self._token_threshold = nanoseconds(config.acl_token_gc_threshold)
-        self._collect_seconds = nanoseconds(config.job_gc_interval) / 1e9
+        self._garbage = Garbage(server, self._spawn)
         server.machine.on_commit(self._committed)
         server.engine.on_leadership(self._leadership)
-        server.force_collection = lambda: self._collect(FORCED)
         for name in ("ready", "unacked", "pending", "waiting"):
             server.metrics.gauge(f"nomad.nomad.broker.total_{name}", partial(self._count, name))
 
@@ -101,17 +96,16 @@ class Leader:
             self._spawn([command])
         if configuration is None or not configuration.pause_eval_broker:
             self._enable()
-        loop = asyncio.get_running_loop()
-        self._collect_timer = loop.call_later(self._collect_seconds, self._collect_regularly)
+        self._garbage.start()
 
     def _end(self) -> None:
         log.info("this server no longer leads")
         self._broker = self._cluster = None
         self._heavy.stop()
         self._waiting.disable()
-        for timer in (self._timer, self._collect_timer):
-            if timer is not None:
-                timer.cancel()
+        self._garbage.stop()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def stop(self) -> None:
         """Do nothing more."""
@@ -174,61 +168,96 @@ class Leader:
         broker = self._broker
         if broker is None or self._inflight >= INFLIGHT_MAX:
             return
-        plain: list[Evaluation] = []
-        taken: list[str] = []
+        taken: list[Evaluation] = []
+        heavy: list[Evaluation] = []
+        room = PLACEMENTS_PER_CHILD
         now_ns = self._server.now_ns()
         while len(taken) < SLICE and (evaluation := broker.dequeue(now_ns / 1e9)) is not None:
-            current = self._server.view().get(EVALUATIONS, evaluation.id)
+            view = self._server.view()
+            current = view.get(EVALUATIONS, evaluation.id)
             if current is None or current.is_terminal:
                 self._acked(broker, evaluation.id)
                 continue
-            view = self._server.view()
-            if is_heavy(view, current, columns := self._columns(view)):
-                if not self._heavy.is_free:
-                    broker.set_aside(evaluation.id)
-                    continue
-                try:
-                    decided = self._heavy.begin(view, current, columns, now_ns)
-                except OSError as error:
-                    log.warning("no process for an evaluation; it is decided here", extra={"reason": str(error)})
-                else:
-                    self._track(self._propose_decided(broker, current, decided))
-                    continue
-            outcome = self._evaluate(current, now_ns)
-            if outcome is None:
-                broker.nack(evaluation.id, now_ns / 1e9)
-            elif outcome.finds_no_room_again(current):
-                self._wait_on(broker, current, outcome.snapshot_index)
-            elif outcome.is_plain:
-                taken.append(evaluation.id)
-                plain.append(outcome.evaluation)
+            size = placements_of(view, current, self._columns(view))
+            if size <= PLACEMENTS_AT_ONCE:
+                taken += self._decide(broker, current, now_ns)
+            elif self._has_child or (heavy and size > room):
+                broker.set_aside(evaluation.id)
             else:
-                self._spawn(outcome.commands(now_ns), [evaluation.id], _placed(outcome))
-        if plain:
-            self._spawn([UpdateEvaluations(now_ns=now_ns, evaluations=tuple(plain))], taken)
+                heavy.append(current)
+                room -= size
+        if heavy:
+            self._begin_child(broker, heavy, now_ns)
+        if taken:
+            command = UpdateEvaluations(now_ns=now_ns, evaluations=tuple(taken))
+            self._spawn([command], [one.id for one in taken])
         if len(taken) == SLICE:
             self._schedule()
         self._fail_delivered(broker)
         self._set_timer(broker)
 
-    async def _propose_decided(self, broker: Broker, evaluation: Evaluation, decided: asyncio.Future[Decided]) -> None:
-        """Propose the plan that a child makes; the next child may begin as soon as this one has ended."""
-        pieces: list[bytes] = []
-        try:
-            seen, pieces = await decided
-        except (YurtError, OSError) as error:
-            extra = {"evaluation": evaluation.id, "job": evaluation.job_id, "reason": str(error)}
-            log.warning("an evaluation broke", extra=extra)
-            broker.nack(evaluation.id, self._now())
+    def _decide(self, broker: Broker, evaluation: Evaluation, now_ns: int) -> list[Evaluation]:
+        """Decide one and propose its plan; one without a plan that just changes is answered instead."""
+        outcome = self._evaluate(evaluation, now_ns)
+        if outcome is None:
+            broker.nack(evaluation.id, now_ns / 1e9)
+        elif outcome.finds_no_room_again(evaluation):
+            self._wait_on(broker, evaluation, outcome.snapshot_index)
+        elif outcome.is_plain:
+            return [outcome.evaluation]
         else:
-            if not pieces:
-                self._wait_on(broker, evaluation, seen)
-        broker.offer_aside()
-        self._schedule()
-        if pieces:
-            self._inflight += 1
-            placed: list[Allocation] = []
-            await self._propose(self._reserving(pieces, placed), [evaluation.id], placed)
+            self._spawn(outcome.commands(now_ns), [evaluation.id], _placed(outcome))
+        return []
+
+    def _begin_child(self, broker: Broker, heavy: list[Evaluation], now_ns: int) -> None:
+        """Have a child decide them; without one the first is decided here."""
+        view = self._server.view()
+        try:
+            decisions = self._heavy.begin(view, heavy, self._columns(view), now_ns, self._stopwatch)
+        except OSError as error:
+            log.warning("no process for an evaluation; it is decided here", extra={"reason": str(error)})
+            for other in heavy[1:]:
+                broker.set_aside(other.id)
+            if ended := self._decide(broker, heavy[0], now_ns):
+                self._spawn([UpdateEvaluations(now_ns=now_ns, evaluations=tuple(ended))], [heavy[0].id])
+            broker.offer_aside()
+            self._schedule()
+        else:
+            self._has_child = True
+            self._track(self._propose_decided(broker, heavy, decisions))
+
+    async def _propose_decided(
+        self, broker: Broker, heavy: list[Evaluation], decisions: AsyncIterator[Decided]
+    ) -> None:
+        """Propose the plans that a child makes. The next child begins when all are in the state that it will see."""
+        left = {one.id: one for one in heavy}
+        plans: set[asyncio.Task[None]] = set()
+        try:
+            async for eval_id, seen, pieces in decisions:
+                evaluation = left.pop(eval_id)
+                if not pieces:
+                    self._wait_on(broker, evaluation, seen)
+                    continue
+                if len(plans) == PLANS_AT_ONCE:
+                    _, plans = await asyncio.wait(plans, return_when=asyncio.FIRST_COMPLETED)
+                placed: list[Allocation] = []
+                self._inflight += 1
+                plans.add(self._track(self._propose(self._reserving(pieces, placed), [eval_id], placed)))
+        except (YurtError, OSError) as error:
+            for place, one in enumerate(left.values()):
+                if place:
+                    broker.set_aside(one.id)
+                else:
+                    extra = {"evaluation": one.id, "job": one.job_id, "reason": str(error)}
+                    log.warning("an evaluation broke", extra=extra)
+                    broker.nack(one.id, self._now())
+        finally:
+            if plans:
+                await asyncio.wait(plans)
+            self._has_child = False
+            if self._broker is not None:
+                self._broker.offer_aside()
+            self._schedule()
 
     def _wait_on(self, broker: Broker, evaluation: Evaluation, seen: int) -> None:
         """There is still no room, as of index `seen`."""
@@ -245,10 +274,11 @@ class Leader:
                 self._cluster.reserve(own)
             yield command
 
-    def _track(self, work: Coroutine[None, None, None]) -> None:
+    def _track(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _evaluate(self, evaluation: Evaluation, now_ns: int) -> Outcome | None:
         """What an evaluation decides; None if a bug broke it: it is tried again, and fails at last."""
@@ -276,25 +306,8 @@ class Leader:
     def _fail_delivered(self, broker: Broker) -> None:
         """Evaluations that failed too often end, with another try later."""
         for evaluation in broker.failed:
-            later = FOLLOW_UP_NS + self._chance.randrange(300_000_000_000)
-            follow_up = Evaluation(
-                id=self._server.new_id(),
-                namespace=evaluation.namespace,
-                priority=evaluation.priority,
-                type=evaluation.type,
-                triggered_by="failed-follow-up",
-                job_id=evaluation.job_id,
-                status=PENDING,
-                wait=later,
-                previous_eval=evaluation.id,
-            )
-            ended = replace(
-                evaluation,
-                status=FAILED,
-                status_description="evaluation reached delivery limit (3)",
-                next_eval=follow_up.id,
-            )
-            self._track(self._ends.store((ended, follow_up), self._is_current(broker)))
+            ended = undeliverable(evaluation, self._server.new_id(), self._chance)
+            self._track(self._ends.store(ended, self._is_current(broker)))
         broker.failed.clear()
 
     def _set_timer(self, broker: Broker) -> None:
@@ -368,23 +381,6 @@ class Leader:
         text = "canceled after more recent eval was processed"
         canceled = [replace(one, status=CANCELED, status_description=text) for one in evaluations]
         self._track(self._ends.store(canceled, self._is_current(self._broker)))
-
-    # --- garbage
-
-    def _collect_regularly(self) -> None:
-        self._collect(self._thresholds)
-        loop = asyncio.get_running_loop()
-        self._collect_timer = loop.call_later(self._collect_seconds, self._collect_regularly)
-
-    def _collect(self, thresholds: Thresholds) -> None:
-        command = collectable(self._server.view(), self._server.now_ns(), thresholds)
-        if not self._server.is_ready:
-            return
-        if command is not None:
-            self._spawn([command])
-        threshold = 0 if thresholds is FORCED else self._token_threshold
-        if ended := collectable_tokens(self._server.view(), self._server.now_ns(), threshold):
-            self._spawn(ended)
 
 
 def _placed(outcome: Outcome) -> list[Allocation]:

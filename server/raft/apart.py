@@ -18,14 +18,17 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Protocol
 
 from yurt.fsm.errors import YurtError
 
 RESULT_BYTES_MAX = 1 << 20
 NICE = 10
-_DONE, _OS_ERROR, _REFUSED = b"D", b"E", b"R"
+_PART, _DONE, _OS_ERROR, _REFUSED = b"P", b"D", b"E", b"R"
+_FRAME = struct.Struct("<cQ")
+Say = Callable[[bytes], None]
 _WRITTEN = struct.Struct("<QI")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -62,10 +65,14 @@ class Forked:
 
     def run(self, work: Callable[[], bytes]) -> bytes:
         """Fork, wait, return what the child says."""
-        return self.result(self.begin(work))
+        *_, last = self.parts(self.begin(lambda _say: work()), bytes_max=RESULT_BYTES_MAX)
+        return last
 
-    def begin(self, work: Callable[[], bytes], *, nice: int = NICE) -> int:
-        """Fork now, in the calling thread: the child sees what it sees. Give what is returned to `result`."""
+    def begin(self, work: Callable[[Say], bytes], *, nice: int = NICE) -> int:
+        """Fork now, in the calling thread: the child sees what it sees. Give what is returned to `parts`.
+
+        The work may say parts of its result before it returns the last one.
+        """
         reading, writing = os.pipe()
         parent = os.getpid()
         try:
@@ -85,17 +92,24 @@ class Forked:
             os.close(writing)
         return reading
 
-    def result(self, reading: int, *, bytes_max: int = RESULT_BYTES_MAX) -> bytes:
-        """Wait for the child; raises as `Apart.run` does."""
+    def parts(self, reading: int, *, bytes_max: int) -> Iterator[bytes]:
+        """What the child says, part by part, what it returned last; raises as `Apart.run` does."""
+        kind, payload = b"", b""
         with open(reading, "rb") as stream:
-            answer = stream.read(bytes_max)
+            while len(head := stream.read(_FRAME.size)) == _FRAME.size:
+                kind, size = _FRAME.unpack(head)
+                payload = stream.read(min(size, bytes_max))
+                if len(payload) < size:
+                    kind = b""
+                    break
+                if kind == _PART:
+                    yield payload
         with self._guard:
             pid, self._pid = self._pid, 0
         _, status = os.waitpid(pid, 0)
-        return self._understood(answer, status)
+        yield self._understood(kind, payload, status)
 
-    def _understood(self, answer: bytes, status: int) -> bytes:
-        kind, rest = answer[:1], answer[1:]
+    def _understood(self, kind: bytes, rest: bytes, status: int) -> bytes:
         if status == 0 and kind == _DONE:
             return rest
         if kind == _OS_ERROR:
@@ -115,7 +129,7 @@ class Forked:
                 os.kill(self._pid, signal.SIGKILL)
 
 
-def _live_as_child(work: Callable[[], bytes], writing: int, parent: int, nice: int) -> None:
+def _live_as_child(work: Callable[[Say], bytes], writing: int, parent: int, nice: int) -> None:
     code = 1
     try:
         gc.disable()
@@ -128,14 +142,14 @@ def _live_as_child(work: Callable[[], bytes], writing: int, parent: int, nice: i
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.nice(nice)
-        _say(writing, _DONE + work())
+        _say(writing, _DONE, work(partial(_say, writing, _PART)))
         code = 0
     except YurtError as error:
-        _say(writing, _REFUSED + str(error).encode()[: RESULT_BYTES_MAX - 1])
+        _say(writing, _REFUSED, str(error).encode()[:RESULT_BYTES_MAX])
     except OSError as error:
-        _say(writing, _OS_ERROR + b"%d" % (error.errno or errno.EIO))
+        _say(writing, _OS_ERROR, b"%d" % (error.errno or errno.EIO))
     except BaseException as error:  # noqa: BLE001 (nothing of the parent's may run here)
-        _say(writing, _REFUSED + f"{type(error).__name__}: {error}".encode()[: RESULT_BYTES_MAX - 1])
+        _say(writing, _REFUSED, f"{type(error).__name__}: {error}".encode()[:RESULT_BYTES_MAX])
     finally:
         os._exit(code)
 
@@ -151,9 +165,10 @@ def _close_all_but(kept: int) -> None:
         os.close(nowhere)
 
 
-def _say(writing: int, answer: bytes) -> None:
+def _say(writing: int, kind: bytes, payload: bytes) -> None:
     with contextlib.suppress(OSError), open(writing, "wb", closefd=False) as stream:
-        stream.write(answer)
+        stream.write(_FRAME.pack(kind, len(payload)))
+        stream.write(payload)
 
 
 def write_file(path: str, chunks: Iterable[bytes], *, sync: bool = True) -> bytes:

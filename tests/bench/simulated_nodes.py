@@ -63,13 +63,17 @@ class SimulatedNodes:
 
     def _run(self) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # the server is gone: nobody hears them
-            asyncio.run(self._beat())
+            asyncio.run(self._beat_all())
 
-    async def _beat(self) -> None:
+    async def _beat_all(self) -> None:
+        """As of many nodes: a late answer to some makes the others no later."""
+        await asyncio.gather(*(self._beat(part) for at in range(CONNECTIONS) if (part := self._nodes[at::CONNECTIONS])))
+
+    async def _beat(self, nodes: list[Node]) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._server.http_port)
         while not self._ended.is_set():
-            pause = self.ttl_seconds / 2 / len(self._nodes)
-            for one in self._nodes:
+            pause = self.ttl_seconds / 2 / len(nodes)
+            for one in nodes:
                 body = orjson.dumps({"NodeID": one.id, "Status": "ready"})
                 head = f"PUT /v1/agent-rpc/Node.UpdateStatus HTTP/1.1\r\nHost: x\r\nX-Nomad-Token: {one.secret_id}\r\n"
                 writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
