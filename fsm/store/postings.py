@@ -6,7 +6,7 @@ A few keys are a sorted tuple, many are a persistent map, so that a value with o
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from collections.abc import Mapping
 from typing import Any
 
 from immutables import Map
@@ -16,26 +16,19 @@ Posting = tuple[Any, ...] | Map[Any, bool]
 TUPLE_KEYS_MAX = 16
 
 
-def with_key(posting: Posting | None, key: Any) -> Posting:
-    """The posting with one more key."""
-    if posting is None:
-        return (key,)
+def changed(posting: Posting | None, membership: Mapping[Any, bool]) -> Posting | None:
+    """The posting with the keys that are True and without those that are False; None if none is left."""
     if isinstance(posting, Map):
-        return posting.set(key, True)
-    at = bisect_left(posting, key)
-    if at < len(posting) and posting[at] == key:
-        return posting
-    if len(posting) < TUPLE_KEYS_MAX:
-        return (*posting[:at], key, *posting[at:])
-    return Map(dict.fromkeys((*posting, key), True))
-
-
-def without_key(posting: Posting, key: Any) -> Posting | None:
-    """The posting without a key of it, None if that was the last one."""
-    if isinstance(posting, Map):
-        fewer = posting.delete(key)
-        return tuple(sorted(fewer)) if len(fewer) <= TUPLE_KEYS_MAX // 2 else fewer
-    return tuple(one for one in posting if one != key) or None
+        mutation = posting.mutate()
+        for key, is_member in membership.items():
+            if is_member:
+                mutation.set(key, True)
+            else:
+                mutation.pop(key, None)
+        many = mutation.finish()
+        return tuple(sorted(many)) or None if len(many) <= TUPLE_KEYS_MAX // 2 else many
+    keys = dict.fromkeys(posting or (), True) | dict(membership)
+    return posting_of(sorted(key for key, is_member in keys.items() if is_member)) or None
 
 
 def ordered(posting: Posting) -> tuple[Any, ...] | list[Any]:

@@ -30,6 +30,10 @@ class Reader:
         self._tables = tables
         self._orders = orders
 
+    def _state(self, table: str) -> TableState:
+        """A table by its name, with all that is written to it."""
+        return self._tables[table]
+
     def get(self, table: Table[K, R], key: K) -> R | None:
         """The row of that key."""
         row: R | None = self._tables[table.name].rows.get(key)
@@ -37,7 +41,7 @@ class Reader:
 
     def find(self, table: Table[K, R], index: str, value: Any) -> list[R]:
         """The rows that have `value` in a secondary index, sorted by key."""
-        state = self._tables[table.name]
+        state = self._state(table.name)
         keys = state.indexes[index].get(value)
         if keys is None:
             return []
@@ -46,20 +50,20 @@ class Reader:
 
     def has(self, table: Table[K, R], index: str, value: Any) -> bool:
         """Whether some row has `value` in a secondary index."""
-        return value in self._tables[table.name].indexes[index]
+        return value in self._state(table.name).indexes[index]
 
     def tally(self, table: Table[K, R], index: str, value: Any) -> int:
         """How many rows have `value` in a secondary index."""
-        keys = self._tables[table.name].indexes[index].get(value)
+        keys = self._state(table.name).indexes[index].get(value)
         return 0 if keys is None else len(keys)
 
     def _index(self, table: str, name: str) -> Index:
         """A whole secondary index by the table's name; `tally` and `has` say the same without its insides."""
-        return self._tables[table].indexes[name]
+        return self._state(table).indexes[name]
 
     def count(self, table: Table[K, R]) -> int:
         """How many rows the table has."""
-        return len(self._tables[table.name].rows)
+        return len(self._state(table.name).rows)
 
     def table_index(self, table: Table[Any, Any]) -> int:
         """The index of the last write to a table, its floor if there was none."""
@@ -81,7 +85,7 @@ class Reader:
         of them. A scan shows the rows as they were when it was asked for, however late it is read.
         """
         assert prefix is None or order is None, "a prefix is one of keys"
-        rows = self._tables[table.name].rows
+        rows = self._state(table.name).rows
         span = _span(prefix, start, reverse)
         return self._rows_in(table, rows, span, reverse, order)
 
@@ -89,7 +93,7 @@ class Reader:
         self, table: Table[K, R], *, prefix: KeyPrefix | None = None, start: K | None = None, reverse: bool = False
     ) -> Iterator[K]:
         """The keys of `scan`'s rows."""
-        rows = self._tables[table.name].rows
+        rows = self._state(table.name).rows
         return (key for batch in self._batches(table, rows, _span(prefix, start, reverse), reverse) for key in batch)
 
     def _rows_in(self, table: Table[K, R], rows: Rows, span: _Span, reverse: bool, order: str | None) -> Iterator[R]:

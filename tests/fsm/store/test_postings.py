@@ -4,22 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from immutables import Map
 
-from yurt.fsm.store.postings import TUPLE_KEYS_MAX, ordered, posting_of, with_key, without_key
+from yurt.fsm.store.postings import TUPLE_KEYS_MAX, changed, ordered, posting_of
 
 keys = st.integers(0, 3 * TUPLE_KEYS_MAX)
 
 
-@given(st.lists(st.tuples(st.booleans(), keys), max_size=150))
-def test_a_posting_is_a_set_in_order(steps: list[tuple[bool, int]]) -> None:
+@given(st.lists(st.dictionaries(keys, st.booleans(), min_size=1), max_size=60))
+def test_a_posting_is_a_set_in_order(steps: list[dict[int, bool]]) -> None:
     posting, model = None, set()
-    for add, key in steps:
-        if add:
-            posting = with_key(posting, key)
-            model.add(key)
-        elif key in model:
-            assert posting is not None
-            posting = without_key(posting, key)
-            model.discard(key)
+    for membership in steps:
+        before = None if posting is None else list(ordered(posting))
+        kept, posting = posting, changed(posting, membership)
+        assert kept is None or list(ordered(kept)) == before, "the old one is as it was"
+        model = {key for key in model | set(membership) if membership.get(key, True)}
         assert (posting is None) == (not model)
         if posting is not None:
             assert list(ordered(posting)) == sorted(model)
