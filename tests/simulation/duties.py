@@ -195,8 +195,8 @@ class DutyCluster(Cluster):
 class SimulatedNode:
     """A machine that runs what it is given: it says so a moment later, sometimes that it failed; it may be cut off."""
 
-    def __init__(self, cluster: DutyCluster, number: int) -> None:
-        self._cluster, self._world = cluster, cluster.world
+    def __init__(self, cluster: DutyCluster, number: int, pause: float = 0.5) -> None:
+        self._cluster, self._world, self._pause = cluster, cluster.world, pause
         self.id = str(uuid.UUID(int=number + 1, version=4))
         self.silent_until = 0.0
         self.fails = True
@@ -213,15 +213,15 @@ class SimulatedNode:
                 networks=(Network(mode="host", device="lo", ip="127.0.0.1", mbits=1000),), node_networks=(at,),
             ),
         )  # fmt: skip
-        self._world.later(0.2 * self._world.chance.random(), self._turn)
+        self._world.later(0.4 * pause * self._world.chance.random(), self._turn)
 
     @property
     def is_silent(self) -> bool:
         return self._world.time < self.silent_until
 
     def _turn(self) -> None:
-        """Look and tell twice a second, unless it is cut off."""
-        self._world.later(0.5, self._turn)
+        """Look and tell once a pause, unless it is cut off."""
+        self._world.later(self._pause, self._turn)
         host = self._cluster.leader
         if self.is_silent or host is None:
             return
@@ -307,13 +307,15 @@ class DutyLife:
         self.seed = seed
         self.cluster = DutyCluster(seed, (1, 3, 3, 3, 5)[seed % 5])
         self.world, self.chance = self.cluster.world, self.cluster.world.chance
-        self.nodes = [
-            SimulatedNode(self.cluster, one) for one in range(self.chance.randrange(NODES_MIN, NODES_MAX + 1))
-        ]
+        self.nodes = self.new_nodes()
         self.faults = tuple(name for name in FAULTS if self.chance.random() < 0.35)
         self.counts: Counter[str] = Counter()
         self.gone: SimulatedNode | None = None  # for good, when peace comes
         self._next: dict[str, float] = {}
+
+    def new_nodes(self) -> list[SimulatedNode]:
+        """The machines that run allocations."""
+        return [SimulatedNode(self.cluster, one) for one in range(self.chance.randrange(NODES_MIN, NODES_MAX + 1))]
 
     def live(self) -> DutyLife:
         """Raises AssertionError with the trace's end for what must not be."""
