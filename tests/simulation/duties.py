@@ -300,6 +300,21 @@ def _is_tried(view: View, one: Allocation) -> bool:
     return deployment is not None and not (deployment.task_groups or {})[one.task_group].promoted
 
 
+def _full_for_agents(view: View) -> list[str]:
+    """The ready nodes that have none of the system job, and no room for one."""
+    job = view.get(JOBS, ("default", "agents"))
+    if job is None or job.stop:
+        return []
+    needed = sum(task.resources.cpu for group in job.task_groups or () for task in group.tasks or () if task.resources)
+    full = []
+    for node in view.scan(NODES):
+        there = [one for one in view.find(ALLOCATIONS, "node", node.id) if not one.is_terminal]
+        used = sum(size_of(one.allocated_resources)[0] for one in there)
+        if node.is_ready and not any(one.job_id == "agents" for one in there) and used + needed > capacity(node)[0]:
+            full.append(node.name)
+    return full
+
+
 class DutyLife:
     """A seed."""
 
@@ -439,8 +454,10 @@ class DutyLife:
         view = leader.machine.machine.view()
         if waiting := [one for one in view.scan(EVALUATIONS) if one.status == "pending" and not one.wait_until]:
             return f"evaluations wait: {[(one.id, one.job_id, one.triggered_by) for one in waiting]}"
-        # A system job's rollout waits for its deadline for the node that is gone.
-        rolls = [one for one in view.scan(DEPLOYMENTS) if one.is_active and not (self.gone and one.job_id == "agents")]
+        full = _full_for_agents(view)
+        # A system job's rollout waits for its deadline for the node that is gone, or has no room.
+        waits = self.gone is not None or bool(full)
+        rolls = [one for one in view.scan(DEPLOYMENTS) if one.is_active and not (waits and one.job_id == "agents")]
         if rolls:
             return f"deployments roll: {[(one.id, one.job_id) for one in rolls]}"
         gone = self.gone.id if self.gone is not None else ""
@@ -451,7 +468,7 @@ class DutyLife:
             running = [one for one in live if one.client_status == "running"]
             wanted = 0 if job.stop else sum(group.count for group in job.task_groups or ())
             if job.type == "system" and not job.stop:
-                wanted = len(self.nodes) - (self.gone is not None)
+                wanted = len(self.nodes) - (self.gone is not None) - len(full)
             if job.type == "batch":
                 continue
             if len(running) != wanted or len(live) != wanted:
