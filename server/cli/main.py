@@ -29,6 +29,7 @@ COMMANDS = {
     "status": ("job_read", "status"),
     "stop": ("job_write", "stop"),
     "system": ("system", "system"),
+    "tls": ("tls", "tls"),
     "var": ("var", "var"),
     "version": ("version", "version"),
 }
