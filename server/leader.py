@@ -121,12 +121,14 @@ class Leader:
         """Take in every evaluation that waits."""
         self._broker = Broker(nack_seconds=math.inf)  # every worker is in this process, and ends with an ack or a nack
         for evaluation in self._server.view().find(EVALUATIONS, "status", PENDING):
-            self._broker.enqueue(evaluation, self._now())
+            self._broker.enqueue(evaluation, self._now(), self._server.now_ns() / 1e9)
         self._waiting.enable()
         self._schedule()
 
-    def _now(self) -> float:
-        return self._server.now_ns() / 1e9
+    @staticmethod
+    def _now() -> float:
+        """Seconds of a clock that never jumps."""
+        return asyncio.get_running_loop().time()
 
     # --- evaluations
 
@@ -139,7 +141,7 @@ class Leader:
             new = change.new
             if change.table is EVALUATIONS and new is not None and new.status == PENDING:
                 if self._broker is not None:
-                    self._broker.enqueue(new, self._now())
+                    self._broker.enqueue(new, self._now(), self._server.now_ns() / 1e9)
                     self._schedule()
             elif change.table is SCHEDULER_CONFIG and new is not None and self._server.is_ready:
                 if new.pause_eval_broker:
@@ -151,7 +153,7 @@ class Leader:
 
     def _wake(self, evaluation: Evaluation) -> None:
         if self._broker is not None:
-            self._broker.wake(evaluation, self._now())
+            self._broker.wake(evaluation, self._now(), self._server.now_ns() / 1e9)
             self._schedule()
 
     def _end_needless(self, evaluations: list[Evaluation]) -> None:
@@ -172,7 +174,7 @@ class Leader:
         heavy: list[Evaluation] = []
         room = PLACEMENTS_PER_CHILD
         now_ns = self._server.now_ns()
-        while len(taken) < SLICE and (evaluation := broker.dequeue(now_ns / 1e9)) is not None:
+        while len(taken) < SLICE and (evaluation := broker.dequeue(self._now())) is not None:
             view = self._server.view()
             current = view.get(EVALUATIONS, evaluation.id)
             if current is None or current.is_terminal:
@@ -200,7 +202,7 @@ class Leader:
         """Decide one and propose its plan; one without a plan that just changes is answered instead."""
         outcome = self._evaluate(evaluation, now_ns)
         if outcome is None:
-            broker.nack(evaluation.id, now_ns / 1e9)
+            broker.nack(evaluation.id, self._now())
         elif outcome.finds_no_room_again(evaluation):
             self._wait_on(broker, evaluation, outcome.snapshot_index)
         elif outcome.is_plain:
@@ -368,7 +370,7 @@ class Leader:
                 continue
             tries = self._tries[eval_id] = self._tries.get(eval_id, 0) + 1
             if tries < ATTEMPTS.get(current.type, 5):
-                broker.wake(current, self._now())
+                broker.wake(current, self._now(), self._server.now_ns() / 1e9)
             else:
                 self._spawn(exhausted(view, current).commands(self._server.now_ns()))
 

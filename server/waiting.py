@@ -37,11 +37,16 @@ class Waiting:
         return float(self._blocked.counts()[name]) if self._blocked is not None else 0.0
 
     def enable(self) -> None:
-        """Take in every evaluation that is blocked."""
+        """Take in every evaluation that is blocked; those for which room may have come meanwhile are woken."""
         self.disable()
         self._blocked = Blocked()
-        for evaluation in self._server.view().find(EVALUATIONS, "status", BLOCKED):
-            self.block(evaluation)
+        view = self._server.view()
+        moved_on = max(view.table_index(NODES), view.table_index(ALLOCATIONS))
+        for evaluation in view.find(EVALUATIONS, "status", BLOCKED):
+            if evaluation.snapshot_index < moved_on:
+                self._wake(evaluation)
+            else:
+                self.block(evaluation)
         self._every(RETRY_SECONDS, self._retry)
         self._every(PRUNE_SECONDS, self._prune)
 

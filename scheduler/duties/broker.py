@@ -1,7 +1,8 @@
 """The evaluation broker: which evaluation is worked on next (spec scheduling §3).
 
 A state machine of the leader, rebuilt from the state at each election. Of a job only one evaluation is ready or in
-work. Time is handed in, in seconds.
+work. Time is handed in, in seconds of a clock that never jumps; `wall` is the time of day beside it, for evaluations
+that name one.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ class Broker:
     _sequence: int = 0
     failed: list[Evaluation] = field(default_factory=list)
 
-    def enqueue(self, evaluation: Evaluation, now: float) -> None:
+    def enqueue(self, evaluation: Evaluation, now: float, wall: float | None = None) -> None:
         """Take an evaluation in; one that is known already is left as it is."""
         if evaluation.id in self._known:
             return
         self._known.add(evaluation.id)
-        due = _due(evaluation, now)
+        due = _due(evaluation, now, now if wall is None else wall)
         if due > now:
             heapq.heappush(self._delayed, (due, evaluation.id, evaluation))
         else:
             self._admit(evaluation)
 
-    def wake(self, evaluation: Evaluation, now: float) -> None:
+    def wake(self, evaluation: Evaluation, now: float, wall: float | None = None) -> None:
         """Take a blocked evaluation in that may find room now; one that is in work is worked on once more."""
         if evaluation.id in self._unacked:
             self._again[evaluation.id] = evaluation
         else:
-            self.enqueue(evaluation, now)
+            self.enqueue(evaluation, now, wall)
 
     def _admit(self, evaluation: Evaluation) -> None:
         key = (evaluation.namespace, evaluation.job_id)
@@ -157,8 +158,8 @@ class Broker:
         }
 
 
-def _due(evaluation: Evaluation, now: float) -> float:
-    """When it may be worked on. `wait_until` is wall clock, as `now` must be for it."""
+def _due(evaluation: Evaluation, now: float, wall: float) -> float:
+    """When it may be worked on: so long from now, whatever becomes of the time of day meanwhile."""
     if evaluation.wait_until:
-        return from_rfc3339(evaluation.wait_until) / 1e9
-    return now + evaluation.wait / 1e9 if evaluation.wait else now
+        return now + from_rfc3339(evaluation.wait_until) / 1e9 - wall
+    return now + evaluation.wait / 1e9

@@ -90,14 +90,18 @@ class _Roll:
     def _stop_succeeded(self) -> None:
         """What failed and has a promoted canary in its place already is not replaced once more."""
         standing = self._standing
-        if self._state is None or not self._state.promoted:
-            return
-        names = {one.name for one in standing.canaries if not one.is_terminal}
+        names = self._promoted_names()
         succeeded = [one for one in standing.at_once if one.name in names and one.id not in self._canary_ids]
         for one in succeeded:
             self._result.stop(one, NOT_NEEDED)
         ids = {one.id for one in succeeded}
         standing.at_once = [one for one in standing.at_once if one.id not in ids]
+
+    def _promoted_names(self) -> set[str]:
+        """The names of the promoted canaries that live."""
+        if self._state is None or not self._state.promoted:
+            return set()
+        return {one.name for one in self._standing.canaries if not one.is_terminal}
 
     def _stop_surplus(self) -> None:
         """Stop what is over the count (spec §7.6)."""
@@ -107,8 +111,8 @@ class _Roll:
         promoted = self._canary_ids if self._state is not None and self._state.promoted else set()
         names = {one.name for one in standing.canaries if one.id in promoted}
         by_canary = [one for one in untainted if one.name in names and one.id not in promoted]
-        # Unknown ones are not counted, but whoever has a promoted canary in its place ends all the same.
-        surplus = max(surplus, min(len(by_canary), surplus + len(standing.held)))
+        # Unknown and failed ones are not counted, but whoever has a promoted canary in its place ends all the same.
+        surplus = max(surplus, min(len(by_canary), surplus + len(standing.held) + len(standing.at_once)))
         if surplus <= 0:
             return
         highest_first = {
@@ -181,7 +185,7 @@ class _Roll:
         existing = len(counted) + len(standing.held) + len(standing.migrate)
         rescheduled = [self._replacement(one, reschedule=True) for one in sorted(standing.at_once, key=by_index)]
         lost: list[Wanted] = []
-        for one in sorted(standing.lost, key=by_index):
+        for one in sorted(standing.lost, key=lambda one: (one.name in self._promoted_names(), by_index(one))):
             if existing < count:
                 existing += 1
                 lost.append(self._replacement(one))

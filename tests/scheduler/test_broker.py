@@ -93,6 +93,12 @@ def test_delayed_evaluations_wait() -> None:
     assert broker.dequeue(12.5).id == "e2" and broker.dequeue(15.5).id == "e1"  # type: ignore[union-attr]
 
 
+def test_a_time_of_day_is_waited_for_on_a_clock_that_does_not_jump() -> None:
+    broker = Broker()
+    broker.enqueue(evaluation(1, wait_until=to_rfc3339(1_800_000_002_000_000_000)), 10, 1_800_000_000)
+    assert broker.dequeue(11.9) is None and broker.dequeue(12.1).id == "e1"  # type: ignore[union-attr]
+
+
 @given(st.lists(st.tuples(st.sampled_from(["add", "take", "ack", "nack"]), st.integers(0, 3), st.integers(1, 3))))
 def test_never_two_of_a_job_in_work_and_none_is_lost(steps: list[tuple[str, int, int]]) -> None:
     broker, now, number = Broker(), 0.0, 0
