@@ -9,7 +9,6 @@ import logging
 import random
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from yurt.server.http.app import App
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.forward import serve_forwarded
 from yurt.server.http.reads import Reads
-from yurt.server.http.serve import HttpServer, bind, server_tls
+from yurt.server.http.serve import HttpServer, bind
 from yurt.server.joining import Joining
 from yurt.server.keyring import Keyring
 from yurt.server.keystore import Keystore
@@ -49,7 +48,9 @@ from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
 from yurt.server.raft.transport import PeerTransport, counters_of
+from yurt.server.reload import Reread, reload_at_hangup
 from yurt.server.server import Server
+from yurt.server.tls import TlsFiles
 from yurt.server.variable_locks import VariableLocks
 
 log = logging.getLogger("agent")
@@ -59,22 +60,25 @@ HAND_OVER_SECONDS = 1.0
 COLLECT_EVERY = 50_000  # allocations between two young collections; full ones are left to the freeze after loading
 
 
-def run(config: AgentConfig) -> int:
-    """Run until a signal; the exit code: 0 after a clean stop, 1 if the engine had to end the process."""
+def run(config: AgentConfig, reread: Reread) -> int:
+    """Run until a signal; the exit code: 0 after a clean stop, 1 if the engine had to end the process.
+
+    `reread` gives the configuration anew at each SIGHUP.
+    """
     start_logging(config.log_level, json=config.log_json, file=_log_file(config))
     sys.setswitchinterval(SWITCH_SECONDS)
     with _directory(config) as path:
         if not config.server.enabled:
-            return asyncio.run(run_alone(config, path))
+            return asyncio.run(run_alone(config, path, reread))
         directory = DataDirectory(path)
         server_id = directory.open()
         try:
             try:
                 import uvloop
 
-                return uvloop.run(_Agent(config, path, server_id).run())
+                return uvloop.run(_Agent(config, path, server_id, reread).run())
             except ImportError:
-                return asyncio.run(_Agent(config, path, server_id).run())
+                return asyncio.run(_Agent(config, path, server_id, reread).run())
         finally:
             directory.close()
 
@@ -104,8 +108,9 @@ def _directory(config: AgentConfig) -> Iterator[str]:
 class _Agent:
     """Everything of one server process."""
 
-    def __init__(self, config: AgentConfig, path: str, server_id: str) -> None:
-        self.config, self.path, self.server_id = config, path, server_id
+    def __init__(self, config: AgentConfig, path: str, server_id: str, reread: Reread) -> None:
+        self.config, self.path, self.server_id, self.reread = config, path, server_id, reread
+        self.tls = TlsFiles(config.tls)
         self.raft_path = f"{path}/server/raft"
         self.chance = random.SystemRandom()
         self.disk = RealDisk(sync=bool(config.data_dir))
@@ -120,7 +125,12 @@ class _Agent:
         self._heed_signals()
         config = self.config
         sockets = [bind(host, config.ports.http) for host in config.bind("http")]
-        transport = PeerTransport(self._hello, chance=random.Random(self.chance.random()), **self._peer_tls())
+        transport = PeerTransport(
+            self._hello,
+            chance=random.Random(self.chance.random()),
+            server_tls=self.tls.peers,
+            client_tls=self.tls.to_peers,
+        )
         if config.tls.rpc and config.tls.verify_server_hostname:
             transport.name_wanted = f"server.{config.region}.nomad"
         for host in config.bind("rpc"):
@@ -138,6 +148,13 @@ class _Agent:
         server = self._serve(engine, machine, transport)
         leader = Leader(server, random.Random(self.chance.random()))
         dispatcher, http = self._http(server, sockets)
+
+        def authority_changed() -> None:
+            transport.reconnect()
+            if config.tls.verify_https_client:
+                http.end_connections()
+
+        reload_at_hangup(self.reread, self.tls, authority_changed)
         periodic = PeriodicLaunches(server)
         joining = Joining(server, self._hello(), self.config.join_addresses())
         engine.start(self.configuration)
@@ -232,7 +249,7 @@ class _Agent:
             decided = forming.result()
         store_configuration(self.raft_path, decided)
         self.configuration = decided
-        transport.refresh_hello()
+        transport.reconnect()
         return True
 
     def _engine(self, transport: PeerTransport) -> tuple[Engine, Machine]:
@@ -273,7 +290,7 @@ class _Agent:
         metrics.group("yurt.raft.peer", lambda: counters_of(transport))
         metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
         server = Server(self.config, machine, engine, transport, metrics)
-        server.data_dir = self.path
+        server.data_dir, server.tls_to_nodes = self.path, self.tls.to_nodes
         keystore = Keystore(Path(self.path) / "server/keystore", sync=bool(self.config.data_dir))
         server.authority.keystore = keystore
         server.keyring, server.locks = Keyring(server, keystore), VariableLocks(server)
@@ -290,7 +307,7 @@ class _Agent:
             sockets,
             request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,
             connections_max=limits.http_max_conns_per_client,
-            tls=server_tls(self.config.tls),
+            tls=self.tls.http,
         )
 
     def _fatal(self, error: BaseException) -> None:
@@ -312,16 +329,3 @@ class _Agent:
         gc.collect()
         gc.freeze()
         gc.set_threshold(COLLECT_EVERY, 50, 1000)
-
-    def _peer_tls(self) -> dict[str, ssl.SSLContext]:
-        tls = self.config.tls
-        if not tls.rpc:
-            return {}
-        server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca_file)
-        server.verify_mode = ssl.CERT_REQUIRED
-        client = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca_file)
-        client.check_hostname = False
-        for context in (server, client):
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-        return {"server_tls": server, "client_tls": client}

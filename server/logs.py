@@ -67,8 +67,12 @@ def start_logging(
         handlers.append(file)
     logging.addLevelName(30, "WARN")
     logging.addLevelName(5, "TRACE")
-    root = logging.getLogger()
-    root.handlers[:] = handlers
-    root.setLevel(LEVELS[level.upper()])
+    logging.getLogger().handlers[:] = handlers
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Write lines at that level and above from now on."""
+    logging.getLogger().setLevel(LEVELS[level.upper()])
     logging.getLogger("uvicorn").setLevel(max(LEVELS[level.upper()], logging.WARNING))
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -71,6 +72,7 @@ class Server:
         self.reports = Reports(self)
         self.keyring: Keyring  # of the agent that this is a part of
         self.locks: VariableLocks
+        self.tls_to_nodes: Callable[[], ssl.SSLContext | None] = _nothing
         self.node_agent: NodeAgent | None = None  # of this process, if it is a node too
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None

@@ -99,7 +99,7 @@ def _sort_candidate(context: Context, rollout: Rollout, group: TaskGroup, one: A
     if at is not None and (one.followup_eval_id == context.evaluation.id or at - context.now_ns <= SOON_NS):
         found.at_once.append(one)
         return
-    if at is not None and not one.followup_eval_id:
+    if at is not None and not context.is_pending(one.followup_eval_id):  # "" is none; one that came too early is over
         found.later.append((at, one))
     found.untainted.append(one)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from yurt.fsm.structs.allocation import Allocation, DesiredTransition
+from yurt.fsm.structs.allocation import FAILED, Allocation, DesiredTransition
 from yurt.fsm.structs.deployment import DeploymentState
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job
@@ -282,9 +282,16 @@ class _Roll:
     def _is_complete(self, wanted: list[Wanted], missing_canaries: int) -> bool:
         standing, state = self._standing, self._state
         busy = wanted or standing.destructive or self._result.in_place or standing.migrate or missing_canaries
-        if busy or standing.later:
+        if busy or standing.later or self._has_failed_ones():
             return False
         if state is None or not has_updates(self._group):
             return True
         healthy = state.healthy_allocs >= max(state.desired_total, state.desired_canaries)
         return healthy and (state.promoted or not state.desired_canaries)
+
+    def _has_failed_ones(self) -> bool:
+        """Whether failed allocations of the deployment wait for its watcher: nobody else would ask for them later."""
+        current = self._rollout.current
+        return current is not None and any(
+            one.deployment_id == current.id and one.client_status == FAILED for one in self._standing.untainted
+        )

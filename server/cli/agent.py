@@ -46,14 +46,18 @@ def agent(paths: tuple[str, ...], dev: bool, **given: Any) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's columns need no threads, and starting them takes time
     from yurt.fsm.errors import YurtError
     from yurt.server.agent import run
+    from yurt.server.config.agent import AgentConfig
     from yurt.server.config.load import ConfigError, load
 
+    def read() -> AgentConfig:
+        return load(list(paths), flags_of(dev, given))
+
     try:
-        config = load(list(paths), flags_of(dev, given))
+        config = read()
     except ConfigError as error:
         fail(f"==> {error}")
     try:
-        code = run(config)
+        code = run(config, read)
     except (YurtError, OSError) as error:
         fail(f"==> Error starting agent: {error}")
     raise SystemExit(code)

@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from yurt.server.cli.alloc_files import task_of
 from yurt.server.cli.alloc_lookup import allocation_of_job, chosen, resolve
-from yurt.server.cli.client import ApiError, Client, job_path, tls_context
+from yurt.server.cli.client import ApiError, Client, job_path
 from yurt.server.cli.options import api
 from yurt.server.cli.output import fail
 
@@ -121,9 +121,11 @@ def _raw(wanted: bool) -> Iterator[None]:
 
 async def _converse(url: str, client: Client, *, tty: bool, interactive: bool, escape: str) -> int:
     headers = {"X-Nomad-Token": client.token} if client.token else {}
-    secure = tls_context() if url.startswith("wss:") else None
+    tls: dict[str, Any] = {}
+    if url.startswith("wss:"):
+        tls = {"ssl": client.tls.context(), "server_hostname": client.tls.server_name or None}
     try:
-        connection = await connect(url, additional_headers=headers, ssl=secure, compression=None, max_size=1 << 22)
+        connection = await connect(url, additional_headers=headers, compression=None, max_size=1 << 22, **tls)
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
         fail(f"Error: {url}: {error}")
     async with connection:

@@ -6,32 +6,19 @@ import base64
 import contextlib
 import http.client
 import os
-import ssl
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
+from yurt.server.cli.secure import ApiError, TlsChoice, environment
+
+__all__ = ["ApiError", "Client", "TlsChoice", "environment", "job_path"]
+
 DEFAULT_ADDRESS = "http://127.0.0.1:4646"
 PART_BYTES = 1 << 20
 TIMEOUT_SECONDS = 330.0  # longer than the longest blocking query
-
-
-class ApiError(Exception):
-    """The server refused, or could not be reached; the text is what a user reads.
-
-    `status` is the HTTP status, or 0 if there was no answer; `body` is the decoded body, if it is JSON.
-    """
-
-    def __init__(self, status: int, text: str, body: Any = None) -> None:
-        super().__init__(text)
-        self.status, self.body = status, body
-
-
-def environment(name: str, default: str = "") -> str:
-    """The value of YURT_<name>, else of NOMAD_<name>, else `default`."""
-    return os.environ.get(f"YURT_{name}") or os.environ.get(f"NOMAD_{name}") or default
 
 
 class Client:
@@ -40,11 +27,20 @@ class Client:
     Address, region, namespace and token come from flags, else from YURT_* or NOMAD_* variables (spec cluster §16).
     """
 
-    def __init__(self, *, address: str = "", region: str = "", namespace: str = "", token: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        address: str = "",
+        region: str = "",
+        namespace: str = "",
+        token: str = "",
+        tls: TlsChoice | None = None,
+    ) -> None:
         self.address = address or environment("ADDR", DEFAULT_ADDRESS)
         self.region = region or environment("REGION")
         self.namespace = namespace or environment("NAMESPACE")
         self.token = token or environment("TOKEN")
+        self.tls = (tls or TlsChoice()).filled()
 
     def get(self, path: str, /, **query: str) -> Any:
         """The decoded body of a GET; raises `ApiError`."""
@@ -127,7 +123,7 @@ class Client:
         if parts.scheme == "http":
             return http.client.HTTPConnection(parts.hostname, parts.port or 4646, timeout=TIMEOUT_SECONDS)
         return http.client.HTTPSConnection(
-            parts.hostname, parts.port or 4646, timeout=TIMEOUT_SECONDS, context=tls_context()
+            parts.hostname, parts.port or 4646, timeout=TIMEOUT_SECONDS, context=self.tls.context()
         )
 
     def _refuse_address(self) -> NoReturn:
@@ -143,17 +139,6 @@ def _decoded(data: bytes) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
-
-
-def tls_context() -> ssl.SSLContext:
-    """TLS as the CACERT, CAPATH, CLIENT_CERT, CLIENT_KEY and SKIP_VERIFY variables ask for."""
-    context = ssl.create_default_context(cafile=environment("CACERT") or None, capath=environment("CAPATH") or None)
-    if environment("SKIP_VERIFY").lower() in ("1", "true", "t"):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if certificate := environment("CLIENT_CERT"):
-        context.load_cert_chain(certificate, environment("CLIENT_KEY") or None)
-    return context
 
 
 def job_path(job_id: str, *rest: str) -> str:

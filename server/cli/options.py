@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from yurt.server.cli.client import ApiError, Client
+from yurt.server.cli.client import ApiError, Client, TlsChoice
 from yurt.server.cli.output import fail
 
 
 def api(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -address, -region, -namespace and -token, and hand the command a `Client` as its first argument.
+    """Add -address, -region, -namespace, -token and those of TLS; hand the command a `Client` as its first argument.
 
     A refusal of the server ends the command with `Error: …` on stderr and exit code 1.
     """
@@ -23,9 +23,29 @@ def api(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--region", default="", help="Region of the request [YURT_REGION, NOMAD_REGION].")
     @click.option("--namespace", default="", help="Namespace of the request [YURT_NAMESPACE, NOMAD_NAMESPACE].")
     @click.option("--token", default="", help="Secret of an ACL token [YURT_TOKEN, NOMAD_TOKEN].")
+    @click.option("--ca-cert", default="", help="Authority of the server's certificate [YURT_CACERT, NOMAD_CACERT].")
+    @click.option("--ca-path", default="", help="Directory of such authorities [YURT_CAPATH, NOMAD_CAPATH].")
+    @click.option("--client-cert", default="", help="Certificate to show [YURT_CLIENT_CERT, NOMAD_CLIENT_CERT].")
+    @click.option("--client-key", default="", help="Its key [YURT_CLIENT_KEY, NOMAD_CLIENT_KEY].")
+    @click.option("--tls-server-name", default="", help="Name of the server [YURT_TLS_SERVER_NAME, …].")
+    @click.option("--tls-skip-verify", is_flag=True, help="Believe any certificate [YURT_SKIP_VERIFY, …].")
     @wraps(command)
-    def with_client(*, address: str, region: str, namespace: str, token: str, **rest: Any) -> Any:
-        client = Client(address=address, region=region, namespace=namespace, token=token)
+    def with_client(
+        *,
+        address: str,
+        region: str,
+        namespace: str,
+        token: str,
+        ca_cert: str,
+        ca_path: str,
+        client_cert: str,
+        client_key: str,
+        tls_server_name: str,
+        tls_skip_verify: bool,
+        **rest: Any,
+    ) -> Any:
+        tls = TlsChoice(ca_cert, ca_path, client_cert, client_key, tls_server_name, tls_skip_verify)
+        client = Client(address=address, region=region, namespace=namespace, token=token, tls=tls)
         try:
             return command(client, **rest)
         except ApiError as error:

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 
 from yurt.fsm.errors import YurtError
+from yurt.server.raft.certificates import check_role
 
 HEAD_BYTES_MAX = 64 << 10
 BODY_BYTES_MAX = 256 << 20
@@ -28,14 +29,16 @@ async def request(
     seconds: float,
     tls: ssl.SSLContext | None = None,
     server_name: str = "",
+    roles: tuple[str, ...] = (),
 ) -> Answered:
     """Status, headers in lower case and body of an answer from HOST:PORT; raises `Unreachable`.
 
-    `server_name` is the name that the certificate must have, if it is not the host's.
+    `server_name` is the name that the certificate must have, if it is not the host's; `roles` are names of which it
+    must have one besides.
     """
     try:
         async with asyncio.timeout(seconds):
-            return await _request(address, method, target, body, headers or {}, tls, server_name)
+            return await _request(address, method, target, body, headers or {}, tls, server_name, roles)
     except (OSError, TimeoutError, EOFError, ValueError) as error:
         raise Unreachable(f"{method} {address}{target}: {type(error).__name__}: {error}") from error
 
@@ -48,12 +51,15 @@ async def _request(
     headers: dict[str, str],
     tls: ssl.SSLContext | None,
     server_name: str,
+    roles: tuple[str, ...],
 ) -> Answered:
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(
         host.strip("[]"), int(port), ssl=tls, server_hostname=server_name or None, limit=HEAD_BYTES_MAX
     )
     try:
+        if tls is not None:
+            check_role(writer, roles)
         lines = [f"{method} {target} HTTP/1.1", f"Host: {address}", "Connection: close", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body)

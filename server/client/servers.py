@@ -36,10 +36,19 @@ class Refused(YurtError):
 
 
 class RemoteServers:
-    """Servers elsewhere: asked one after another until one answers; heartbeats tell which there are."""
+    """Servers elsewhere: asked one after another until one answers; heartbeats tell which there are.
 
-    def __init__(self, addresses: list[str], chance: random.Random, tls: ssl.SSLContext | None = None) -> None:
-        self._addresses, self._chance, self._tls = list(addresses), chance, tls
+    `tls` is how they are spoken to; their certificates must have one of `roles`, if there are any.
+    """
+
+    def __init__(
+        self,
+        addresses: list[str],
+        chance: random.Random,
+        tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        roles: tuple[str, ...] = (),
+    ) -> None:
+        self._addresses, self._chance, self._tls, self._roles = list(addresses), chance, tls, roles
         self._configured = list(addresses)
         chance.shuffle(self._addresses)
 
@@ -49,8 +58,9 @@ class RemoteServers:
         for address in self.known:
             try:
                 return await request(
-                    address, method, target, body=body, headers=headers, seconds=seconds, tls=self._tls
-                )
+                    address, method, target, body=body, headers=headers, seconds=seconds, tls=self._tls(),
+                    roles=self._roles,
+                )  # fmt: skip
             except Unreachable as error:
                 last = error
                 if address in self._addresses:  # asked last from now on

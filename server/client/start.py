@@ -7,7 +7,6 @@ import logging
 import os
 import random
 import signal
-import ssl
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -30,8 +29,10 @@ from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.http.context import Context
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.proxy import Target
-from yurt.server.http.serve import HttpServer, bind, server_tls
+from yurt.server.http.serve import HttpServer, bind
+from yurt.server.reload import Reread, reload_at_hangup
 from yurt.server.server import Server
+from yurt.server.tls import TlsFiles, server_roles
 
 log = logging.getLogger("client")
 
@@ -115,16 +116,17 @@ def agent_beside(server: Server, dispatcher: Dispatcher, data_dir: str, chance: 
     return make_agent(server.config, data_dir, send, lambda _addresses: None, chance)
 
 
-async def run_alone(config: AgentConfig, data_dir: str) -> int:
+async def run_alone(config: AgentConfig, data_dir: str, reread: Reread) -> int:
     """Run a node agent whose servers are elsewhere, until a signal; its exit code."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    chance = random.SystemRandom()
-    servers = RemoteServers(config.server_addresses(), chance, _tls(config))
+    chance, tls = random.SystemRandom(), TlsFiles(config.tls)
+    servers = RemoteServers(config.server_addresses(), chance, tls.to_servers, server_roles(config))
     agent = make_agent(config, data_dir, servers.send, servers.learn, chance)
-    http = _listen(config, agent, servers)
+    http = _listen(config, agent, servers, tls)
+    reload_at_hangup(reread, tls, lambda: http.end_connections() if config.tls.verify_https_client else None)
     agent.start()
     http.start()
     log.info("node agent started", extra={"node": agent.node.id, "servers": ",".join(config.server_addresses())})
@@ -135,13 +137,12 @@ async def run_alone(config: AgentConfig, data_dir: str) -> int:
     return 0
 
 
-def _listen(config: AgentConfig, agent: NodeAgent, servers: RemoteServers) -> HttpServer:
+def _listen(config: AgentConfig, agent: NodeAgent, servers: RemoteServers, tls: TlsFiles) -> HttpServer:
     """What answers for the node's allocations, and hands everything else to the servers. Raises `PortInUse`."""
 
-    tls = _tls(config)
-
     def targets() -> list[Target]:
-        return [Target(f"server {address}", address, tls, is_last=False) for address in servers.known]
+        secure, roles = tls.to_servers(), server_roles(config)
+        return [Target(f"server {address}", address, secure, is_last=False, roles=roles) for address in servers.known]
 
     limits = config.limits
     return HttpServer(
@@ -149,14 +150,5 @@ def _listen(config: AgentConfig, agent: NodeAgent, servers: RemoteServers) -> Ht
         [bind(host, config.ports.http) for host in config.bind("http")],
         request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,
         connections_max=limits.http_max_conns_per_client,
-        tls=server_tls(config.tls),
+        tls=tls.http,
     )
-
-
-def _tls(config: AgentConfig) -> ssl.SSLContext | None:
-    if not config.tls.http:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=config.tls.ca_file or None)
-    if config.tls.cert_file:
-        context.load_cert_chain(config.tls.cert_file, config.tls.key_file)
-    return context

@@ -99,6 +99,8 @@ def check(config: AgentConfig) -> None:
         raise ConfigError(f"raft_multiplier cannot be {server.raft_multiplier}. Must be between 1 and 10")
     if server.server_join.retry_join and server.retry_join:
         raise ConfigError("server_join and retry_join cannot both be defined; prefer setting the server_join block")
+    if config.tls.tls_min_version not in ("tls12", "tls13"):
+        raise ConfigError(f"tls_min_version {config.tls.tls_min_version!r} is not supported: want tls12 or tls13")
     if min(config.log_rotate_bytes, config.log_rotate_max_files) < 0:
         raise ConfigError("log_rotate_bytes and log_rotate_max_files cannot be negative")
     try:

@@ -6,14 +6,14 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import quote
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.structs.node import Node
 from yurt.server.address import split_address
-from yurt.server.config.agent import Tls
 from yurt.server.http.context import Answer, Context
+from yurt.server.raft.certificates import check_role
+from yurt.server.tls import node_roles
 
 CONNECT_SECONDS, IDLE_SECONDS = 5.0, 330.0
 HEAD_BYTES_MAX = 64 << 10
@@ -35,23 +35,16 @@ class Target:
     address: str
     tls: ssl.SSLContext | None = None
     is_last: bool = True  # it must answer itself
+    roles: tuple[str, ...] = ()  # with TLS its certificate must have one of these names
 
 
 def target_of(context: Context, node: Node) -> Target:
     """The node as a target; raises Refusal(404) for a request that was handed over already."""
     if PROXIED in context.headers:
         raise Refusal(404, "the request was handed over already, and this agent cannot answer it")
-    return Target(f"node {node.id}", node.http_addr, tls_to(context.server.config.tls) if node.tls_enabled else None)
-
-
-@lru_cache(8)
-def tls_to(tls: Tls) -> ssl.SSLContext:
-    """How other agents are spoken to with TLS."""
-    made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca_file or None)
-    made.check_hostname = tls.verify_server_hostname
-    if tls.cert_file:
-        made.load_cert_chain(tls.cert_file, tls.key_file)
-    return made
+    server = context.server
+    tls = server.tls_to_nodes() if node.tls_enabled else None
+    return Target(f"node {node.id}", node.http_addr, tls, roles=node_roles(server.config))
 
 
 async def _reached(targets: tuple[Target, ...]) -> tuple[Target, asyncio.StreamReader, asyncio.StreamWriter]:
@@ -93,7 +86,10 @@ async def proxied(context: Context, *targets: Target) -> Answer:
 async def _connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     host, port = split_address(target.address)
     async with asyncio.timeout(CONNECT_SECONDS):
-        return await asyncio.open_connection(host, port, ssl=target.tls, limit=HEAD_BYTES_MAX)
+        reader, writer = await asyncio.open_connection(host, port, ssl=target.tls, limit=HEAD_BYTES_MAX)
+        if target.tls is not None:
+            check_role(writer, target.roles)
+        return reader, writer
 
 
 def _head(context: Context, target: Target) -> bytes:

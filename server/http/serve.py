@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import uvicorn
 
 from yurt.fsm.errors import YurtError
-from yurt.server.config.agent import Tls
 from yurt.server.http.protocol import limited
 
 GRACE_SECONDS = 5
@@ -41,18 +40,6 @@ def bind(host: str, port: int) -> socket.socket:
         raise PortInUse(f"cannot listen on {host}:{port}: {error.strerror}") from None
     sock.setblocking(False)
     return sock
-
-
-def server_tls(tls: Tls) -> ssl.SSLContext | None:
-    """How clients are answered with TLS; None without it. Raises OSError for files that cannot be read."""
-    if not tls.http:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(tls.cert_file, tls.key_file)
-    if tls.verify_https_client:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
 
 
 class _Embedded(uvicorn.Server):
@@ -113,6 +100,11 @@ class HttpServer:
         """Serve."""
         work: Callable[..., Coroutine[Any, Any, None]] = self._server.serve
         self._task = asyncio.get_running_loop().create_task(work(sockets=self._sockets))
+
+    def end_connections(self) -> None:
+        """Close every connection, each after the request that is in work; clients connect again."""
+        for connection in list(self._server.server_state.connections):
+            connection.shutdown()
 
     async def stop(self) -> None:
         """Accept nothing new, answer who waits, let requests in work end for a few seconds, close."""

@@ -28,6 +28,7 @@ from yurt.server.http.context import Context
 from yurt.server.http.proxy import CONNECT_SECONDS, target_of
 from yurt.server.http.routes.client import node_of
 from yurt.server.http.table import find
+from yurt.server.raft.certificates import refusal
 from yurt.server.server import Server
 
 log = logging.getLogger("http")
@@ -271,6 +272,10 @@ async def _relay(context: Context, socket: Socket, node: Node, path: str) -> Non
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
         raise Refusal(500, f"{target.name} does not answer at {target.address}: {error}") from error
     async with upstream:
+        if target.tls is not None and target.roles:
+            certificate = upstream.transport.get_extra_info("peercert")
+            if reason := refusal(certificate, *target.roles):
+                raise Refusal(500, f"{target.name} at {target.address} is not what it should be: {reason}")
         back = asyncio.ensure_future(_back(upstream, socket))
         forth = asyncio.ensure_future(_forth(upstream, socket))
         await asyncio.wait((back, forth), return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -14,7 +16,16 @@ def names_of(certificate: dict[str, Any] | None) -> list[str]:
     return [*names, *(name for name in subject if name not in names)]
 
 
-def refusal(certificate: dict[str, Any] | None, wanted: str) -> str:
-    """Why the certificate does not do, empty if it does."""
+def refusal(certificate: dict[str, Any] | None, *wanted: str) -> str:
+    """Why the certificate, which must have one of the wanted names, does not do; empty if it does."""
     names = names_of(certificate)
-    return "" if wanted in names else f"invalid certificate, {wanted} not in {','.join(names) or 'no names'}"
+    if any(name in names for name in wanted):
+        return ""
+    return f"invalid certificate, {' or '.join(wanted)} not in {','.join(names) or 'no names'}"
+
+
+def check_role(writer: asyncio.StreamWriter, roles: Sequence[str]) -> None:
+    """Close a connection whose other side has none of the roles; OSError then. No roles: anybody will do."""
+    if roles and (reason := refusal(writer.get_extra_info("peercert"), *roles)):
+        writer.close()
+        raise OSError(reason)

@@ -1,6 +1,7 @@
 """The connections between servers: each dials all others, sends on the connection it dialled, and answers on the other.
 
-Plain TCP or mutual TLS (contexts are handed in). A peer of another region or cluster is refused.
+Plain TCP or mutual TLS (contexts are handed in, the one to dial with is asked for each time). A peer of another region
+or cluster is refused.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class PeerTransport:
         *,
         chance: random.Random,
         server_tls: ssl.SSLContext | None = None,
-        client_tls: ssl.SSLContext | None = None,
+        client_tls: Callable[[], ssl.SSLContext | None] = lambda: None,
     ) -> None:
         self.own_hello = own_hello
         self._chance, self._server_tls, self._client_tls = chance, server_tls, client_tls
@@ -102,7 +103,7 @@ class PeerTransport:
             try:
                 await asyncio.wait_for(
                     asyncio.get_running_loop().create_connection(
-                        lambda connection=connection: connection, host, port, ssl=self._client_tls
+                        lambda connection=connection: connection, host, port, ssl=self._client_tls()
                     ),
                     DIAL_SECONDS_MAX,
                 )
@@ -144,8 +145,8 @@ class PeerTransport:
             if not self._closed:
                 self.on_disconnected(hello.server_id)
 
-    def refresh_hello(self) -> None:
-        """What this server says of itself has changed: tell everybody anew."""
+    def reconnect(self) -> None:
+        """Greet everybody anew: what this server says of itself has changed, or whom it trusts."""
         for connection in list(self._open):
             connection.close()
 

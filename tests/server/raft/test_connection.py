@@ -72,7 +72,7 @@ def test_requests_are_answered() -> None:
                 await one.call("b", "hang", b"", timeout=0.05)
             waiting = asyncio.ensure_future(one.call("b", "hang", b"", timeout=30))
             await asyncio.sleep(0.05)
-            other.refresh_hello()
+            other.reconnect()
             with pytest.raises(OutcomeUnknown):
                 await waiting
 

@@ -1,0 +1,38 @@
+"""SIGHUP: an agent reads its configuration again (spec cluster §16); the log level and certificates take effect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from yurt.fsm.errors import YurtError
+from yurt.server.config.agent import AgentConfig
+from yurt.server.logs import set_level
+from yurt.server.tls import TlsFiles
+
+log = logging.getLogger("agent")
+
+Reread = Callable[[], AgentConfig]
+
+
+def reload_at_hangup(reread: Reread, tls: TlsFiles, authority_changed: Callable[[], None]) -> None:
+    """From now on SIGHUP reloads; what cannot be used changes nothing, and the log says so.
+
+    `authority_changed` ends connections whose certificates were looked at with another authority.
+    """
+
+    def reload() -> None:
+        try:
+            config = reread()
+            is_other = tls.reload(config.tls)
+        except YurtError as error:
+            log.error("the configuration was not read again; all stays as it was", extra={"reason": str(error)})
+            return
+        set_level(config.log_level)
+        log.info("configuration read again", extra={"log_level": config.log_level, "authority_changed": is_other})
+        if is_other:
+            authority_changed()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
