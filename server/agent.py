@@ -125,17 +125,7 @@ class _Agent:
         self._heed_signals()
         config = self.config
         sockets = [bind(host, config.ports.http) for host in config.bind("http")]
-        transport = PeerTransport(
-            self._hello,
-            chance=random.Random(self.chance.random()),
-            server_tls=self.tls.peers,
-            client_tls=self.tls.to_peers,
-        )
-        if config.tls.rpc and config.tls.verify_server_hostname:
-            transport.name_wanted = f"server.{config.region}.nomad"
-        for host in config.bind("rpc"):
-            bind(host, config.ports.rpc).close()
-            await transport.listen(host, config.ports.rpc)
+        transport = await self._listen()
         self.disk.make_directory(self.raft_path)
         self.configuration = stored_configuration(self.raft_path)
         if not await self._join(transport):
@@ -189,6 +179,22 @@ class _Agent:
             return 1
         log.info("agent stopped")
         return 0
+
+    async def _listen(self) -> PeerTransport:
+        """The connections of the other servers; raises `PortInUse`."""
+        config = self.config
+        transport = PeerTransport(
+            self._hello,
+            chance=random.Random(self.chance.random()),
+            server_tls=self.tls.peers,
+            client_tls=self.tls.to_peers,
+        )
+        if config.tls.rpc and config.tls.verify_server_hostname:
+            transport.name_wanted = f"server.{config.region}.nomad"
+        for host in config.bind("rpc"):
+            bind(host, config.ports.rpc).close()
+            await transport.listen(host, config.ports.rpc)
+        return transport
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
