@@ -20,7 +20,7 @@ from yurt.fsm.errors import YurtError
 from yurt.fsm.machine import Machine
 from yurt.server.address import join_address
 from yurt.server.client.start import agent_beside, run_alone
-from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.config.agent import AgentConfig, nanoseconds, seconds
 from yurt.server.http.app import App
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.forward import serve_forwarded
@@ -188,6 +188,7 @@ class _Agent:
             chance=random.Random(self.chance.random()),
             server_tls=self.tls.peers,
             client_tls=self.tls.to_peers,
+            handshake_seconds=seconds(config.limits.rpc_handshake_timeout),
         )
         if config.tls.rpc and config.tls.verify_server_hostname:
             transport.name_wanted = f"server.{config.region}.nomad"
@@ -304,15 +305,18 @@ class _Agent:
 
     def _http(self, server: Server, sockets: list[socket.socket]) -> tuple[Dispatcher, HttpServer]:
         limits = self.config.limits
-        reads = Reads(waiters_max=limits.http_blocking_queries_max, jitter=random.Random(self.chance.random()).random)
+        reads = Reads(
+            waiters_max=limits.http_blocking_queries_max,
+            waiters_max_per_client=limits.http_blocking_queries_max_per_client,
+            jitter=random.Random(self.chance.random()).random,
+        )
         server.metrics.gauge("yurt.http.blocking_queries", lambda: float(reads.waiting))
         dispatcher = Dispatcher(server, reads)
         serve_forwarded(server, dispatcher.answer)
         return dispatcher, HttpServer(
             App(server, dispatcher),
             sockets,
-            request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,
-            connections_max=limits.http_max_conns_per_client,
+            limits=limits,
             tls=self.tls.http,
         )
 

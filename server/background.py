@@ -30,7 +30,10 @@ class Background:
         if not self._free.acquire(blocking=False):
             raise Refusal(429, "too much long work is waiting; retry later")
         future = asyncio.get_running_loop().run_in_executor(self._executor, self._piece, work)
-        return await asyncio.shield(future)
+        try:
+            return await asyncio.shield(future)
+        finally:
+            del future  # an error's traceback has this frame: with the future in it nothing of the work would go
 
     def _piece(self, work: Callable[[], T]) -> T:
         try:

@@ -8,6 +8,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from yurt.fsm import commands
@@ -187,13 +188,12 @@ class Server:
     async def _engine(ask: Callable[[Callback], None]) -> Any:
         """What the engine calls back with, awaited."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        def done(result: Any, error: Exception | None) -> None:
-            if not future.done():
-                future.set_exception(error) if error else future.set_result(result)
-
-        ask(done)
-        return await future
+        done = partial(_finish, future)
+        try:
+            ask(done)
+            return await future
+        finally:
+            del future, done  # an error's traceback has this frame: together they would wait for the collector
 
     @property
     def is_ready(self) -> bool:
@@ -208,3 +208,8 @@ class Server:
     def last_contact_ms(self) -> int:
         """Milliseconds since the leader was heard."""
         return min(int(self.engine.last_contact_seconds() * 1000), 2**53)
+
+
+def _finish(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if not future.done():
+        future.set_exception(error) if error else future.set_result(result)

@@ -38,6 +38,12 @@ def evaluate_nodes(txn: Transaction, nodes: Iterable[Node], seed: str, now_ns: i
     return tuple(made.values())
 
 
+def evaluate_job_of_node(txn: Transaction, key: tuple[str, str], node: Node, seed: str, now_ns: int) -> None:
+    """Make a `node-update` evaluation for one job."""
+    if (job := txn.get(JOBS, key)) is not None:
+        _store(txn, job, node, seed, now_ns)
+
+
 def _concerned(txn: Transaction, node: Node) -> list[Job]:
     found: dict[tuple[str, str], Job] = {}
     for allocation in txn.find(ALLOCATIONS, "node", node.id):

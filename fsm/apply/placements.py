@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from yurt.fsm.apply.deployment_counts import count_in_deployment
+from yurt.fsm.apply.node_evaluations import evaluate_job_of_node
 from yurt.fsm.apply.tally import Tally
 from yurt.fsm.commands import ApplyPlan
-from yurt.fsm.store.schema import ALLOCATIONS, JOB_VERSIONS, JOBS, ROOT_KEYS
+from yurt.fsm.store.schema import ALLOCATIONS, JOB_VERSIONS, JOBS, NODES, ROOT_KEYS
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import EVICT, STOP, Allocation, RescheduleTracker
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.job import Job
+from yurt.fsm.structs.node import DISCONNECTED, DOWN, Node
 from yurt.fsm.structs.plan import AllocationChange, AllocationStop, Placement
 from yurt.fsm.structs.variable import ACTIVE
 
@@ -19,7 +21,11 @@ JobKey = tuple[str, str]
 
 
 def apply_allocations(txn: Transaction, command: ApplyPlan) -> dict[JobKey, None]:
-    """Store the allocations of a plan; answer the jobs that they belong to. Those that are gone are left out."""
+    """Store the allocations of a plan; answer the jobs that they belong to. Those that are gone are left out.
+
+    A node may have gone down since the plan was made: its jobs were evaluated before this one was there, so this one is
+    evaluated again.
+    """
     writer = _Writer(txn, command)
     for stop in command.stopped:
         writer.change(stop.id, _stopped(stop))
@@ -36,6 +42,8 @@ def apply_allocations(txn: Transaction, command: ApplyPlan) -> dict[JobKey, None
     for placement in command.placed:
         writer.place(placement)
     writer.tally.store(txn)
+    for key, node in writer.too_late.items():
+        evaluate_job_of_node(txn, key, node, f"{command.eval_id}/{txn.index}", command.now_ns)
     return writer.jobs
 
 
@@ -59,6 +67,7 @@ class _Writer:
         self._signing_key = next((one.key_id for one in txn.scan(ROOT_KEYS) if one.state == ACTIVE), "")
         self.tally = Tally()
         self.jobs: dict[JobKey, None] = {}
+        self.too_late: dict[JobKey, Node] = {}  # jobs with placements on nodes that are down, and one of those
 
     def change(self, alloc_id: str, fields: dict[str, Any], change: AllocationChange | None = None) -> None:
         """Store an allocation with some fields changed; `last_reschedule` is one of its tracker."""
@@ -104,6 +113,9 @@ class _Writer:
             create_time=self._command.now_ns,
         )
         self._store(None, new)
+        node = self._txn.get(NODES, new.node_id)
+        if node is not None and node.status in (DOWN, DISCONNECTED):
+            self.too_late[new.namespace, new.job_id] = node
         previous = self._txn.get(ALLOCATIONS, given.previous_allocation) if given.previous_allocation else None
         if previous is not None:
             self._txn.put(ALLOCATIONS, replace(previous, next_allocation=given.id, modify_index=self._txn.index))

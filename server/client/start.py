@@ -148,7 +148,6 @@ def _listen(config: AgentConfig, agent: NodeAgent, servers: RemoteServers, tls: 
     return HttpServer(
         NodeApp(agent, config, targets),
         [bind(host, config.ports.http) for host in config.bind("http")],
-        request_seconds=nanoseconds(limits.http_request_timeout) / 1e9,
-        connections_max=limits.http_max_conns_per_client,
+        limits=limits,
         tls=tls.http,
     )

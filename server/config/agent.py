@@ -134,9 +134,17 @@ class Limits(Block, frozen=True):
     rpc_max_conns_per_client: int = 100
     rpc_handshake_timeout: Duration = "5s"
     rpc_max_streams_per_client: int | None = None
+    http_max_conns: int = 0  # 0: as many as there may be open files, less some
     http_request_timeout: Duration = "10s"
-    http_body_bytes_max: int = 16 << 20
+    http_write_timeout: Duration = "60s"
+    http_body_bytes_max: int = 16 << 20  # of jobs; most other bodies have lower bounds of their own
     http_blocking_queries_max: int = 10_000
+    http_blocking_queries_max_per_client: int = 0  # 0: as many as it may have connections
+    http_rate_limit: float = 0.0  # requests a second of one address; 0: any
+    http_rate_limit_burst: int = 0  # 0: those of a second
+    http_token_rate_limit: float = 0.0  # the same of one ACL token
+    http_token_rate_limit_burst: int = 0
+    http_allowed_origins: list[str] = []  # whose pages may open WebSockets, beside the server's own
 
 
 class Tls(Block, frozen=True):
@@ -269,6 +277,11 @@ class AgentConfig(Block, frozen=True):
         client = self.client
         lists = (client.servers, client.server_join.retry_join, client.server_join.start_join)
         return [with_port(one, 4646) for listed in lists for one in listed]
+
+
+def seconds(value: Duration) -> float:
+    """A configured duration."""
+    return nanoseconds(value) / 1e9
 
 
 def nanoseconds(value: Duration) -> int:

@@ -82,6 +82,7 @@ class App:
 
     def __init__(self, server: Server, dispatcher: Dispatcher) -> None:
         self._server, self._dispatcher, self._fallback = server, dispatcher, fallback(server)
+        self._body_bytes_max = server.config.limits.http_body_bytes_max
         headers = server.config.http_api_response_headers
         self._extra = tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
 
@@ -103,7 +104,7 @@ class App:
             return
         headers = dict(scope["headers"])
         body = b""
-        limit = 0 if scope["method"] == "GET" else _body_limit(path)
+        limit = 0 if scope["method"] == "GET" else min(_body_limit(path), self._body_bytes_max)
         if limit:
             read = await read_body(receive, headers, limit)
             if read is None:
@@ -112,7 +113,7 @@ class App:
             body = read
         context = Context(
             self._server, scope["method"], path, scope["query_string"], headers, body,
-            receive=None if limit else receive,
+            receive=None if limit else receive, address=scope["client"][0] if scope.get("client") else "",
         )  # fmt: skip
         answer = await self._dispatcher.answer(context)
         if answer.stream is not None:

@@ -80,13 +80,13 @@ NOTHING = Need("nothing")
 class Context:
     """One request. `path` is percent-decoded; `arguments` are what the route took out of it.
 
-    `need` is what its route and method ask for, `identity` who it comes from. `is_inside`: from the node agent of a
-    server's own process.
+    `need` is what its route and method ask for, `identity` who it comes from, `address` where from (of a request that
+    was handed over: as the first server saw it). `is_inside`: from the node agent of a server's own process.
     """
 
     __slots__ = (
-        "_receive", "arguments", "body", "forwarded", "headers", "identity", "is_inside", "method", "need", "path",
-        "query", "raw_query", "server",
+        "_receive", "address", "arguments", "body", "forwarded", "headers", "identity", "is_inside", "method", "need",
+        "path", "query", "raw_query", "server",
     )  # fmt: skip
 
     def __init__(
@@ -100,9 +100,10 @@ class Context:
         *,
         forwarded: bool = False,
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]] | None = None,
+        address: str = "",
     ) -> None:
         self.server, self.method, self.path, self.raw_query = server, method, path, raw_query
-        self.headers, self.body, self.forwarded = headers, body, forwarded
+        self.headers, self.body, self.forwarded, self.address = headers, body, forwarded, address
         self.query = parse_query(raw_query) if raw_query else {}
         self.arguments: tuple[str, ...] = ()
         self.need, self.identity, self.is_inside = NOTHING, ACLS_DISABLED, False

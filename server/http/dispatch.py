@@ -10,6 +10,7 @@ from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import NO_REGION
 from yurt.server.http.context import Answer, Context, read_options, text
 from yurt.server.http.forward import forward
+from yurt.server.http.rates import EXEMPT, Rates, TooOften, client_of
 from yurt.server.http.reads import Reads
 from yurt.server.http.route import Handler, Route
 from yurt.server.http.routes.jobs_read import submission_version
@@ -37,11 +38,18 @@ def _check_options(context: Context, route: Route) -> None:
         raise Refusal(refusal.status, refusal.text + route.options_error) from None
 
 
+def _rates(per_second: float, burst: int) -> Rates | None:
+    return Rates(per_second, burst, time.monotonic) if per_second > 0 else None
+
+
 class Dispatcher:
     """Answers requests for one server."""
 
     def __init__(self, server: Server, reads: Reads) -> None:
         self.server, self.reads = server, reads
+        limits = server.config.limits
+        self._client_rates = _rates(limits.http_rate_limit, limits.http_rate_limit_burst)
+        self._token_rates = _rates(limits.http_token_rate_limit, limits.http_token_rate_limit_burst)
 
     async def answer(self, context: Context) -> Answer:
         """The answer to a request; never raises but for a request that was forwarded here by mistake (`NotSent`)."""
@@ -53,6 +61,8 @@ class Dispatcher:
                 return NOT_FOUND
             route, context.arguments = found
             label = route.path
+            if self._client_rates is not None:
+                self._take_of_client(self._client_rates, context)
             return await self._routed(context, route)
         except Refusal as refusal:
             return text(refusal.status, refusal.text)
@@ -60,6 +70,8 @@ class Dispatcher:
             raise
         except Overloaded as error:
             return text(429, str(error), (b"retry-after", b"1"))
+        except TooOften as error:
+            return text(429, str(error), (b"retry-after", b"%d" % error.seconds))
         except (StorageFull, OutcomeUnknown) as error:
             return text(500, str(error))
         except InternalError as error:
@@ -73,6 +85,12 @@ class Dispatcher:
         finally:
             self.server.metrics.count(f"nomad.http.request.{label}")
             self.server.metrics.sample("yurt.http.request", (time.perf_counter() - started) * 1000)
+
+    @staticmethod
+    def _take_of_client(rates: Rates, context: Context) -> None:
+        """Count a request of a client; not twice if it was handed over, nor what keeps nodes and the server alive."""
+        if context.address and not context.forwarded and not context.path.startswith(EXEMPT):
+            rates.take(client_of(context.address), f"your address {context.address}")
 
     async def _routed(self, context: Context, route: Route) -> Answer:
         method = context.method
@@ -120,6 +138,8 @@ class Dispatcher:
 
     async def _run(self, context: Context, route: Route, handler: Handler | None) -> Answer:
         context.authorize(self.server.view())
+        if self._token_rates is not None and (token := context.identity.token) is not None and token.accessor_id:
+            self._token_rates.take(token.accessor_id, f"the token {token.name or token.accessor_id}")
         if handler is None:
             assert route.get is not None
             if route.options_error:

@@ -25,6 +25,7 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True):
     query: bytes
     headers: dict[bytes, bytes]
     body: bytes
+    address: str = ""  # of the client, as the server saw it that it asked
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
@@ -46,7 +47,7 @@ async def forward(context: Context, server_id: str) -> Answer:
     kept = {name: value for name, value in context.headers.items() if name in _KEPT}
     if context.is_inside:
         kept[_INSIDE] = b"1"
-    request = Forwarded(context.method, context.path, context.raw_query, kept, context.body)
+    request = Forwarded(context.method, context.path, context.raw_query, kept, context.body, context.address)
     call = asyncio.ensure_future(
         context.server.transport.call(server_id, METHOD, msgspec.msgpack.encode(request), timeout=FORWARD_SECONDS_MAX)
     )
@@ -59,6 +60,7 @@ async def forward(context: Context, server_id: str) -> Answer:
         answer = _answer.decode(call.result())
     finally:
         call.cancel()
+        del call  # an error's traceback has this frame: together they would wait for the collector
     is_error = answer.status == 500 and TEXT in answer.headers
     return Answer(answer.status, PREFIX + answer.body if is_error else answer.body, tuple(answer.headers))
 
@@ -76,6 +78,7 @@ def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answ
             request.headers,
             request.body,
             forwarded=True,
+            address=request.address,
         )
         context.is_inside = _INSIDE in request.headers
         answer = await dispatch(context)

@@ -1,9 +1,10 @@
-"""uvicorn's HTTP protocol with limits: time to send a request, size of its head, connections an address may hold."""
+"""uvicorn's HTTP protocol with limits: time to send a request and to take an answer, size of a head, connections."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,39 +23,88 @@ def _refusal(status: bytes, body: bytes) -> bytes:
 
 
 TOO_MANY_CONNECTIONS = _refusal(b"429 Too Many Requests", _TOO_MANY)
+NO_ROOM = _refusal(b"503 Service Unavailable", b"the server has as many connections as it may have; try again later\n")
 HEAD_TOO_LARGE = _refusal(b"431 Request Header Fields Too Large", b"the request's headers are too large")
 TARGET_TOO_LONG = _refusal(b"414 URI Too Long", b"the request's target is too long")
+
+
+@dataclass
+class Connections:
+    """What connections may do, and how many there are. 0 connections means any number."""
+
+    request_seconds: float = 10.0
+    write_seconds: float = 60.0  # for a client that takes nothing of its answer
+    per_client_max: int = 100
+    total_max: int = 0
+    by_address: Counter[str] = field(default_factory=Counter)
+    total: int = 0
+
+    def begin(self, address: str) -> bytes | None:
+        """Count one more; the answer that refuses it, if it is one too many."""
+        self.total += 1
+        self.by_address[address] += 1
+        if self.total_max and self.total > self.total_max:
+            return NO_ROOM
+        if self.per_client_max and self.by_address[address] > self.per_client_max:
+            return TOO_MANY_CONNECTIONS
+        return None
+
+    def end(self, address: str) -> None:
+        """One less."""
+        self.total -= 1
+        self.by_address[address] -= 1
+        if self.by_address[address] <= 0:
+            del self.by_address[address]
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """One HTTP connection. A class with its limits is made by `limited`."""
 
-    request_seconds = 10.0
-    connections_max = 100
-    addresses: Counter[str]
+    bounds: Connections
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_bytes = self._header_count = self._paced_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._address = ""
         self._refused = False
+        self._running: Any = None  # the request in work; pipelined ones wait behind it
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def connection_made(self, transport: Any) -> None:
         """Count the connection; refuse one too many."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
-        self.addresses[self._address] += 1
-        if self.connections_max and self.addresses[self._address] > self.connections_max:
-            self._refuse(TOO_MANY_CONNECTIONS)
+        if (refusal := self.bounds.begin(self._address)) is not None:
+            self._refuse(refusal)
             return
         self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_deadline()
-        forget(self.addresses, self._address)
+        self.resume_writing()
+        self.bounds.end(self._address)
+        if self._running is not None and not self._running.response_complete:  # uvicorn tells the newest one only
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read: it is waited for, but not for ever."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(self.bounds.write_seconds, self._too_slow)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """A request has begun: it must be whole before the deadline."""
@@ -71,7 +121,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _start_deadline(self) -> None:
         self._stop_deadline()
-        self._deadline = self.loop.call_later(self.request_seconds, self._too_slow)
+        self._deadline = self.loop.call_later(self.bounds.request_seconds, self._too_slow)
 
     def _stop_deadline(self) -> None:
         if self._deadline is not None:
@@ -140,26 +190,17 @@ class LimitedProtocol(HttpToolsProtocol):
 class CountedWebSocket(WebSocketsSansIOProtocol):
     """A connection that became a WebSocket: it counts until it is lost."""
 
-    addresses: Counter[str]
+    bounds: Connections
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        forget(self.addresses, self.client[0] if self.client else "")
+        self.bounds.end(self.client[0] if self.client else "")
         super().connection_lost(exc)
 
 
-def forget(addresses: Counter[str], address: str) -> None:
-    """One connection of an address less."""
-    addresses[address] -= 1
-    if addresses[address] <= 0:
-        del addresses[address]
-
-
-def limited(*, request_seconds: float, connections_max: int) -> tuple[type[LimitedProtocol], type[CountedWebSocket]]:
-    """The protocols with these limits, which all connections share; 0 connections means any number."""
-    addresses = Counter[str]()
-    limits = {"request_seconds": request_seconds, "connections_max": connections_max, "addresses": addresses}
+def limited(bounds: Connections) -> tuple[type[LimitedProtocol], type[CountedWebSocket]]:
+    """The protocols with these limits, which all connections share."""
     return (
-        type("Limited", (LimitedProtocol,), limits),
-        type("Counted", (CountedWebSocket,), {"addresses": addresses}),
+        type("Limited", (LimitedProtocol,), {"bounds": bounds}),
+        type("Counted", (CountedWebSocket,), {"bounds": bounds}),
     )

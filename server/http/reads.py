@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Watch, WatchItem
 from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header, read_options
+from yurt.server.http.rates import client_of
 
 CACHED_MAX = 2048
 CACHED_BODY_BYTES_MAX = 1 << 20
@@ -64,10 +66,11 @@ class _Group:
 class Reads:
     """Runs queries for one server."""
 
-    def __init__(self, *, waiters_max: int, jitter: Callable[[], float]) -> None:
+    def __init__(self, *, waiters_max: int, jitter: Callable[[], float], waiters_max_per_client: int = 0) -> None:
         self._cache: dict[Any, tuple[int, Found]] = {}
         self._groups: dict[Any, _Group] = {}
-        self._waiters_max, self._jitter = waiters_max, jitter
+        self._waiters_max, self._per_client_max, self._jitter = waiters_max, waiters_max_per_client, jitter
+        self._clients: Counter[str] = Counter()  # how many of whom wait, if that is limited
         self.waiting = self._cached_bytes = 0
         self._ended = False
 
@@ -118,9 +121,14 @@ class Reads:
     async def _wait(self, context: Context, query: Query, options: ReadOptions, key: Any, found: Found) -> Found:
         if self.waiting >= self._waiters_max:
             raise Refusal(429, "too many blocking queries are waiting; retry later")
+        client = client_of(context.address) if self._per_client_max else ""
+        if client and self._clients[client] >= self._per_client_max:
+            raise Refusal(429, "too many blocking queries of your address are waiting; let some end")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + options.wait_seconds * (1 + self._jitter() / 16)
         self.waiting += 1
+        if client:
+            self._clients[client] += 1
         try:
             while found.index <= options.index and not self._ended:
                 future: asyncio.Future[None] = loop.create_future()
@@ -138,6 +146,10 @@ class Reads:
             return found
         finally:
             self.waiting -= 1
+            if client:
+                self._clients[client] -= 1
+                if not self._clients[client]:
+                    del self._clients[client]
 
     def end_waiting(self) -> None:
         """Answer everybody who waits with what there is, and let nobody wait any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import resource
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -13,10 +14,12 @@ from typing import Any, Protocol
 import uvicorn
 
 from yurt.fsm.errors import YurtError
-from yurt.server.http.protocol import limited
+from yurt.server.config.agent import Limits, seconds
+from yurt.server.http.protocol import Connections, limited
 
 GRACE_SECONDS = 5
 WEBSOCKET_BYTES_MAX = 1 << 20
+FILES_KEPT = 256  # open files that are left for the log, peers and tasks
 
 
 class PortInUse(YurtError):
@@ -43,11 +46,42 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Embedded(uvicorn.Server):
-    """Leaves signals to the agent."""
+    """Leaves signals to the agent; gives handshakes as long as configured."""
+
+    handshake_seconds: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on sockets that are bound."""
+        await self.lifespan.startup()
+        loop, config = asyncio.get_running_loop(), self.config
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        self.servers = [
+            await loop.create_server(
+                protocol, sock=one, ssl=config.ssl, ssl_handshake_timeout=self.handshake_seconds, backlog=config.backlog
+            )
+            for one in sockets or ()
+        ]
+        self.started = True
 
     def capture_signals(self) -> Any:
         """None are captured."""
         return contextlib.nullcontext()
+
+
+def _connections(limits: Limits) -> Connections:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Connections(
+        request_seconds=seconds(limits.http_request_timeout),
+        write_seconds=seconds(limits.http_write_timeout),
+        per_client_max=limits.http_max_conns_per_client,
+        total_max=limits.http_max_conns or max(64, files - FILES_KEPT),
+    )
 
 
 class Application(Protocol):
@@ -68,11 +102,10 @@ class HttpServer:
         app: Application,
         sockets: list[socket.socket],
         *,
-        request_seconds: float,
-        connections_max: int,
+        limits: Limits,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        http, websocket = limited(request_seconds=request_seconds, connections_max=connections_max)
+        http, websocket = limited(_connections(limits))
         config = uvicorn.Config(
             app,
             http=http,
@@ -92,6 +125,7 @@ class HttpServer:
         if tls is not None:
             config.ssl = tls
         self._server = _Embedded(config)
+        self._server.handshake_seconds = seconds(limits.https_handshake_timeout) if tls is not None else None
         self._end_waiting = app.end_waiting
         self._sockets = sockets
         self._task: asyncio.Task[None] | None = None

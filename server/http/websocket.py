@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -79,19 +79,23 @@ class Socket:
         await self._send({"type": "websocket.close", "code": code, "reason": cut})
 
 
-def is_foreign(headers: dict[bytes, bytes]) -> bool:
-    """Whether a browser says that a page from elsewhere opens the connection."""
+def is_foreign(headers: dict[bytes, bytes], allowed: Collection[str]) -> bool:
+    """Whether a browser says that a page from elsewhere opens the connection, and not from one of those allowed."""
     origin = headers.get(b"origin", b"").decode("latin-1")
-    return bool(origin) and urlsplit(origin).netloc != headers.get(b"host", b"").decode("latin-1")
+    own = urlsplit(origin).netloc == headers.get(b"host", b"").decode("latin-1")
+    return bool(origin) and not own and origin not in allowed
 
 
 async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
     """One WebSocket from its beginning to its end."""
     socket = Socket(receive, send)
     headers = dict(scope["headers"])
-    context = Context(server, "GET", scope["path"], scope["query_string"], headers, b"")
+    context = Context(
+        server, "GET", scope["path"], scope["query_string"], headers, b"",
+        address=scope["client"][0] if scope.get("client") else "",
+    )  # fmt: skip
     found = _route(scope["path"])
-    if is_foreign(headers) or found is None:
+    if is_foreign(headers, server.config.limits.http_allowed_origins) or found is None:
         await socket.refuse()
         return
     handler, context.need, context.arguments = found

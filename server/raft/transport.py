@@ -38,9 +38,11 @@ class PeerTransport:
         chance: random.Random,
         server_tls: ssl.SSLContext | None = None,
         client_tls: Callable[[], ssl.SSLContext | None] = lambda: None,
+        handshake_seconds: float = 5.0,
     ) -> None:
         self.own_hello = own_hello
         self._chance, self._server_tls, self._client_tls = chance, server_tls, client_tls
+        self._handshake_seconds = handshake_seconds
         self.hellos: dict[str, Hello] = {}
         self.on_raft: Callable[[str, bytes], None] = lambda _server, _data: None
         self.on_connected: Callable[[str], None] = lambda _server: None
@@ -61,7 +63,11 @@ class PeerTransport:
         """Accept connections; OSError if the port is in use."""
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
-            lambda: self._connection(dialled=False), host, port, ssl=self._server_tls
+            lambda: self._connection(dialled=False),
+            host,
+            port,
+            ssl=self._server_tls,
+            ssl_handshake_timeout=self._handshake_seconds if self._server_tls is not None else None,
         )
 
     def dial(self, address: str) -> None:

@@ -21,6 +21,7 @@ from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import to_builtins
 from yurt.fsm.structs.operator import SchedulerConfiguration
 from yurt.server.address import split_address
+from yurt.server.config.agent import Limits
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
 from yurt.server.http.reads import Found
 from yurt.server.raft.errors import NotLeader
@@ -126,6 +127,15 @@ async def agent_members(context: Context) -> Answer:
     return json_answer(orjson.dumps(body))
 
 
+def _limits(limits: Limits) -> dict[str, Any]:
+    """The limits under names in the wire's style; durations as they were configured."""
+    upper = {"http": "HTTP", "https": "HTTPS", "rpc": "RPC"}
+    return {
+        "".join(upper.get(word) or word.capitalize() for word in name.split("_")): value
+        for name, value in msgspec.structs.asdict(limits).items()
+    }
+
+
 async def agent_self(context: Context) -> Answer:
     """GET /v1/agent/self: configuration, the own member, counters as texts."""
     server = context.server
@@ -140,6 +150,7 @@ async def agent_self(context: Context) -> Answer:
         "Datacenter": config.datacenter,
         "DevMode": config.dev,
         "EnableDebug": config.enable_debug,
+        "Limits": _limits(config.limits),
         "LogLevel": config.log_level,
         "NodeName": config.node_name,
         "Ports": {"HTTP": config.ports.http, "RPC": config.ports.rpc, "Serf": config.ports.serf},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import socket
 import threading
@@ -13,11 +14,12 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from yurt.server.http.protocol import HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX, limited
+from yurt.server.http.protocol import HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX, Connections, limited
 from yurt.server.http.serve import bind
 
 SECONDS = 0.4
 CONNECTIONS_MAX = 4
+LARGE = 64 << 20
 HANDLING_SECONDS = 1.5 * SECONDS
 
 
@@ -32,6 +34,12 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
             return
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
+    if scope["path"] == "/large":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]})
+        for _ in range(LARGE >> 16):
+            await send({"type": "http.response.body", "body": b"x" * (1 << 16), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(HANDLING_SECONDS)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(str(size)))]})
@@ -40,7 +48,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    protocol, _ = limited(request_seconds=SECONDS, connections_max=CONNECTIONS_MAX)
+    protocol, _ = limited(Connections(request_seconds=SECONDS, write_seconds=SECONDS, per_client_max=CONNECTIONS_MAX))
     config = uvicorn.Config(application, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     listening = bind("127.0.0.1", 0)
@@ -220,6 +228,40 @@ def test_one_address_may_hold_so_many_connections(connect: Connect) -> None:
     assert status(again) == 200, "one that is closed makes room"
     held[1].sendall(request())
     assert status(held[1]) == 200, "those that were there are not disturbed"
+
+
+def test_who_takes_nothing_of_an_answer_is_given_up(connect: Connect) -> None:
+    connection = connect()
+    connection.sendall(request("/large"))
+    time.sleep(2.5 * SECONDS)  # the buffers are full, nothing is taken
+    taken = 0
+    with contextlib.suppress(ConnectionError):
+        while part := connection.recv(1 << 20):
+            taken += len(part)
+    assert taken < LARGE, "the rest never comes"
+
+
+def test_who_takes_an_answer_slowly_gets_all_of_it(connect: Connect) -> None:
+    connection = connect()
+    connection.sendall(request("/large"))
+    taken = 0
+    while taken < LARGE:
+        part = connection.recv(4 << 20)
+        assert part, "it is cut off"
+        taken += len(part)
+        time.sleep(SECONDS / 10)
+
+
+def test_all_addresses_together_have_a_bound_too() -> None:
+    bounds = Connections(total_max=3, per_client_max=2)
+    assert bounds.begin("a") is None and bounds.begin("b") is None and bounds.begin("b") is None
+    assert b" 503 " in (bounds.begin("c") or b"")
+    bounds.end("c")
+    bounds.end("a")
+    assert b" 429 " in (bounds.begin("b") or b"")
+    for _ in range(3):
+        bounds.end("b")
+    assert not bounds.by_address and bounds.total == 0, "nothing of those that went is kept"
 
 
 def test_requests_leave_nothing_for_the_collector(connect: Connect) -> None:
