@@ -65,8 +65,14 @@ class HeartbeatTimers:
 
     def _committed(self, _index: int, changes: list[Change]) -> None:
         for change in changes:
-            if change.table is NODES and (change.new is None or change.new.status == DOWN):
+            if change.table is not NODES:
+                continue
+            if change.new is None or change.new.status == DOWN:
                 self._timers.forget(change.key)
+            elif self._leads and change.new.status != DISCONNECTED and not self._timers.is_heard(change.key):
+                # It was heard before it was marked as down, or by another leader: from now on it is missed here.
+                self._timers.expect(change.key, asyncio.get_running_loop().time())
+                self._set_timer()
 
     def _set_timer(self) -> None:
         deadline = self._timers.next_deadline() if self._leads else None

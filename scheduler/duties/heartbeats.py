@@ -37,6 +37,10 @@ class Heartbeats:
         """This server leads only now: the node may not know yet whom to tell."""
         self._set(node_id, now + self.failover_ttl)
 
+    def is_heard(self, node_id: str) -> bool:
+        """Whether the node has a deadline."""
+        return node_id in self._deadlines
+
     def _set(self, node_id: str, deadline: float) -> None:
         self._deadlines[node_id] = deadline
         if deadline < self._queued.get(node_id, math.inf):
