@@ -19,6 +19,7 @@ from yurt.fsm.commands import COMMAND_VERSION
 from yurt.fsm.errors import YurtError
 from yurt.fsm.machine import Machine
 from yurt.server.address import join_address
+from yurt.server.audit import audit_log
 from yurt.server.client.start import agent_beside, run_alone
 from yurt.server.config.agent import AgentConfig, nanoseconds, seconds
 from yurt.server.http.app import App
@@ -167,6 +168,8 @@ class _Agent:
         await self._hand_over(server)
         await http.stop()
         server.background.close()
+        if server.audit is not None:
+            server.audit.close()
         leader.stop()
         periodic.stop()
         engine.stop()
@@ -298,6 +301,7 @@ class _Agent:
         metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
         server = Server(self.config, machine, engine, transport, metrics)
         server.data_dir, server.tls_to_nodes = self.path, self.tls.to_nodes
+        server.audit = audit_log(self.config.audit, self.path, metrics)
         keystore = Keystore(Path(self.path) / "server/keystore", sync=bool(self.config.data_dir))
         server.authority.keystore = keystore
         server.keyring, server.locks = Keyring(server, keystore), VariableLocks(server)

@@ -47,18 +47,22 @@ class RotatingFile(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record, into a new file if it is time."""
         try:
-            line = self.format(record) + "\n"
-            size = len(line.encode(errors="backslashreplace"))
-            if self._file is None:
-                self._open()
-            elif self._is_due(size):
-                self._rotate()
-            assert self._file is not None
-            self._file.write(line)
-            self._file.flush()
-            self._bytes += size
+            self.write_line(self.format(record))
         except (OSError, ValueError) as error:
             self._say(f"cannot be written: {error}")
+
+    def write_line(self, line: str) -> None:
+        """Write one line, into a new file if it is time; raises OSError, ValueError."""
+        line += "\n"
+        size = len(line.encode(errors="backslashreplace"))
+        if self._file is None:
+            self._open()
+        elif self._is_due(size):
+            self._rotate()
+        assert self._file is not None
+        self._file.write(line)
+        self._file.flush()
+        self._bytes += size
 
     def _is_due(self, size: int) -> bool:
         full = self._bytes_max and self._bytes and self._bytes + size > self._bytes_max

@@ -19,6 +19,7 @@ from yurt.fsm.machine import Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.acl.authority import Authority
+from yurt.server.audit import AuditLog
 from yurt.server.autopilot import Autopilot
 from yurt.server.background import Background
 from yurt.server.backup import Backup
@@ -75,6 +76,7 @@ class Server:
         self.locks: VariableLocks
         self.tls_to_nodes: Callable[[], ssl.SSLContext | None] = _nothing
         self.node_agent: NodeAgent | None = None  # of this process, if it is a node too
+        self.audit: AuditLog | None = None
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None
         self._changed: asyncio.Future[Any] | None = None

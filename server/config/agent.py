@@ -201,6 +201,25 @@ class Autopilot(Block, frozen=True):
     enable_custom_upgrades: bool = False
 
 
+class AuditSink(Block, frozen=True):
+    """A file for the audit log."""
+
+    type: str = "file"
+    format: str = "json"
+    path: str = ""  # DATA_DIR/audit/audit.log
+    delivery_guarantee: str = "best-effort"
+    rotate_bytes: int = 0
+    rotate_duration: Duration = "24h"
+    rotate_max_files: int = 0
+
+
+class Audit(Block, frozen=True):
+    """Who did what, with which result."""
+
+    enabled: bool = False
+    sink: dict[str, AuditSink] = {}
+
+
 class AgentConfig(Block, frozen=True):
     """The whole configuration."""
 
@@ -238,7 +257,7 @@ class AgentConfig(Block, frozen=True):
     ui: dict[str, Any] = {}
     consul: Any = None
     vault: Any = None
-    audit: Any = None
+    audit: Audit = Audit()
     sentinel: Any = None
     keyring: Any = None
     reporting: Any = None

@@ -99,6 +99,13 @@ def check(config: AgentConfig) -> None:
         raise ConfigError(f"raft_multiplier cannot be {server.raft_multiplier}. Must be between 1 and 10")
     if server.server_join.retry_join and server.retry_join:
         raise ConfigError("server_join and retry_join cannot both be defined; prefer setting the server_join block")
+    if len(config.audit.sink) > 1:
+        raise ConfigError("audit has one sink at most")
+    for name, sink in config.audit.sink.items():
+        if (sink.type, sink.format) != ("file", "json"):
+            raise ConfigError(f'audit sink "{name}" must have type "file" and format "json"')
+        if sink.delivery_guarantee not in ("enforced", "best-effort"):
+            raise ConfigError(f'audit sink "{name}": delivery_guarantee must be "enforced" or "best-effort"')
     if config.tls.tls_min_version not in ("tls12", "tls13"):
         raise ConfigError(f"tls_min_version {config.tls.tls_min_version!r} is not supported: want tls12 or tls13")
     if min(config.log_rotate_bytes, config.log_rotate_max_files) < 0:

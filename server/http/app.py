@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from yurt.server.acl.workloads import key_set
-from yurt.server.http import websocket
+from yurt.server.http import problems, websocket
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.exchange import read_body, send_file
@@ -108,7 +108,8 @@ class App:
         if limit:
             read = await read_body(receive, headers, limit)
             if read is None:
-                await self._send(scope, send, TOO_LARGE)
+                wanted = problems.is_asked_for(headers.get(b"accept", b""))
+                await self._send(scope, send, problems.as_problem(TOO_LARGE, path) if wanted else TOO_LARGE)
                 return
             body = read
         context = Context(
@@ -116,6 +117,8 @@ class App:
             receive=None if limit else receive, address=scope["client"][0] if scope.get("client") else "",
         )  # fmt: skip
         answer = await self._dispatcher.answer(context)
+        if answer.status >= 400 and problems.is_asked_for(headers.get(b"accept", b"")):
+            answer = problems.as_problem(answer, path)
         if answer.stream is not None:
             headers_sent = [*answer.headers, VARY, *self._extra]
             await send_stream(receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)

@@ -82,11 +82,12 @@ class Context:
 
     `need` is what its route and method ask for, `identity` who it comes from, `address` where from (of a request that
     was handed over: as the first server saw it). `is_inside`: from the node agent of a server's own process.
+    `route` is the path of the endpoint, `handed_over` whether another server answers.
     """
 
     __slots__ = (
-        "_receive", "address", "arguments", "body", "forwarded", "headers", "identity", "is_inside", "method", "need",
-        "path", "query", "raw_query", "server",
+        "_receive", "address", "arguments", "body", "forwarded", "handed_over", "headers", "identity", "is_inside",
+        "method", "need", "path", "query", "raw_query", "route", "server",
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +108,7 @@ class Context:
         self.query = parse_query(raw_query) if raw_query else {}
         self.arguments: tuple[str, ...] = ()
         self.need, self.identity, self.is_inside = NOTHING, ACLS_DISABLED, False
+        self.route, self.handed_over = "", False
         self._receive = receive
 
     async def parts(self) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ import time
 
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import NO_REGION
+from yurt.server.audit import REFUSAL
 from yurt.server.http.context import Answer, Context, read_options, text
 from yurt.server.http.forward import forward
 from yurt.server.http.rates import EXEMPT, Rates, TooOften, client_of
@@ -53,6 +54,16 @@ class Dispatcher:
 
     async def answer(self, context: Context) -> Answer:
         """The answer to a request; never raises but for a request that was forwarded here by mistake (`NotSent`)."""
+        audit = self.server.audit
+        if audit is None or context.is_inside:
+            return await self._answer(context)
+        refused = context.method not in ("GET", "HEAD") and audit.refuses
+        answer = text(500, REFUSAL) if refused else await self._answer(context)
+        if not context.handed_over:  # who answers knows who asks
+            audit.record(context, answer)
+        return answer
+
+    async def _answer(self, context: Context) -> Answer:
         started = time.perf_counter()
         label = "unknown"
         try:
@@ -60,7 +71,7 @@ class Dispatcher:
             if found is None:
                 return NOT_FOUND
             route, context.arguments = found
-            label = route.path
+            label = context.route = route.path
             if self._client_rates is not None:
                 self._take_of_client(self._client_rates, context)
             return await self._routed(context, route)
@@ -154,8 +165,10 @@ class Dispatcher:
         while True:
             try:
                 if engine.is_ready:
+                    context.handed_over = False
                     return await self._run(context, route, handler)
                 if engine.leader is not None and not engine.is_leader_role and not context.forwarded:
+                    context.handed_over = True
                     return await forward(context, engine.leader.id)
             except (NotLeader, NotSent):
                 pass  # surely not written: go on looking for the leader

@@ -24,7 +24,7 @@ from yurt.fsm.structs.task import Action
 from yurt.server.acl.need import Need
 from yurt.server.client.execute import Session
 from yurt.server.client.task_runner import NotRunning
-from yurt.server.http.context import Context
+from yurt.server.http.context import Answer, Context
 from yurt.server.http.proxy import CONNECT_SECONDS, target_of
 from yurt.server.http.routes.client import node_of
 from yurt.server.http.table import find
@@ -99,10 +99,13 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
         await socket.refuse()
         return
     handler, context.need, context.arguments = found
+    context.route = scope["path"]
     await socket.accept()
     try:
         await _handshake(context, socket)
         await server.authorize(context)
+        if server.audit is not None:
+            server.audit.record(context, Answer(101))
         await handler(context, socket)  # its end is the connection's, without a close frame
     except Gone:
         pass

@@ -136,11 +136,19 @@ class AgentProcess:
 
     # --- its API
 
-    def request(self, method: str, path: str, body: Any = None, *, timeout: float = 20.0) -> tuple[int, Any]:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        timeout: float = 20.0,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, Any]:
         """Status and decoded body (text if it is no JSON) of one request; OSError if there is no answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
         try:
-            connection.request(method, path, None if body is None else json.dumps(body))
+            connection.request(method, path, None if body is None else json.dumps(body), headers or {})
             answer = connection.getresponse()
             data = answer.read()
         except http.client.HTTPException as error:
