@@ -9,6 +9,7 @@ from yurt.scheduler.reconcile.result import Context
 
 BATCH_NS = 5 * SECOND
 RESCHEDULING_TEXT = "created for delayed rescheduling"
+DISCONNECT_TRIGGER = "max-disconnect-timeout"
 DISCONNECT_TEXT = "created for delayed disconnect timeout"
 
 
@@ -61,9 +62,7 @@ def given_up_later(
     made: list[Evaluation] = []
     waits: dict[str, str] = {}
     for number, (time, members) in enumerate(batches(due)):
-        one = follow_up(
-            context, time, trigger="max-disconnect-timeout", text=DISCONNECT_TEXT, what=f"{group}/lost/{number}"
-        )
+        one = follow_up(context, time, trigger=DISCONNECT_TRIGGER, text=DISCONNECT_TEXT, what=f"{group}/lost/{number}")
         made.append(one)
         waits.update((member.id, one.id) for member in members)
     return made, waits

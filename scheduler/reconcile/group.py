@@ -15,8 +15,9 @@ from yurt.scheduler.reconcile.classify import (
     replaced_when_unknown,
     should_reconnect,
     stop_after,
+    unknown_since,
 )
-from yurt.scheduler.reconcile.delayed import follow_up, given_up_later, rescheduled_later
+from yurt.scheduler.reconcile.delayed import DISCONNECT_TRIGGER, follow_up, given_up_later, rescheduled_later
 from yurt.scheduler.reconcile.deployments import Rollout
 from yurt.scheduler.reconcile.failed import Failures, sort_failures, sort_migrating
 from yurt.scheduler.reconcile.names import Names, by_index
@@ -130,7 +131,7 @@ class _Group:
         later = [*failures.later, *sort_migrating(context, group, classes.migrate)]
         self._reconnect(every, classes, failures)
         classes.lost += classes.expiring
-        self._disconnect(classes, later)
+        self._disconnect(classes, later, kept)
         waits = self._stop_on_client(every, classes)
         self._later(later)
         self._held += [one for one in classes.untainted if one.client_status == UNKNOWN]
@@ -176,12 +177,12 @@ class _Group:
             state = AllocState(value="running", time=to_rfc3339(self._context.now_ns))
             result.changes[one.id] = AllocationChange(id=one.id, alloc_state=state)
 
-    def _disconnect(self, classes: Classes, later: list[tuple[int, Allocation]]) -> None:
+    def _disconnect(self, classes: Classes, later: list[tuple[int, Allocation]], kept: list[Allocation]) -> None:
         """What ran on an unreachable node is unknown from now on, and perhaps replaced."""
-        if not classes.disconnecting:
-            return
         context, result, now_ns = self._context, self._result, self._context.now_ns
         timeouts = [(now_ns + after, one) for one in classes.disconnecting if (after := lost_after(self._own(one)))]
+        if context.evaluation.triggered_by == DISCONNECT_TRIGGER:
+            timeouts += self._still_to_come(kept)
         made, waits = given_up_later(context, self._group.name, timeouts)
         result.follow_ups += made
         state = AllocState(value=UNKNOWN, time=to_rfc3339(now_ns))
@@ -204,6 +205,15 @@ class _Group:
             if at is not None:
                 later.append((at, one))
             self._held.append(one)
+
+    def _still_to_come(self, kept: list[Allocation]) -> list[tuple[int, Allocation]]:
+        """When unknown ones are lost for which this evaluation came too early: it was another's, or clocks differ."""
+        found = []
+        for one in kept:
+            since, after = unknown_since(one), lost_after(self._own(one))
+            if one.client_status == UNKNOWN and since is not None and after and since + after > self._context.now_ns:
+                found.append((since + after, one))
+        return found
 
     def _own(self, one: Allocation) -> TaskGroup:
         return own_group(one, self._group)
