@@ -146,12 +146,16 @@ class Entry:
 
 
 class EventRing:
-    """The newest entries of one server. Each has a number; `wake` is called after each command that added some."""
+    """The newest entries of one server, each with a number.
+
+    `gone` is the newest index of which something is not held: whoever has seen that one misses nothing.
+    """
 
     def __init__(self, size: int) -> None:
         self._entries: deque[Entry] = deque(maxlen=max(1, size))
         self._added = 0
         self._listeners: dict[Callable[[], None], None] = {}
+        self.gone = 0
         self.closed = False
 
     def add(self, command: c.Command, index: int, changes: list[Change]) -> None:
@@ -164,10 +168,19 @@ class EventRing:
         # A written job and its evaluation are told one after the other, everything else at once.
         parts = [jobs, [one for one in told if one.table is not schema.JOBS]] if kind.startswith("Job") else [told]
         for part in filter(None, parts):
+            if len(self._entries) == self._entries.maxlen:
+                self.gone = self._entries[0].index
             self._entries.append(Entry(kind, index, part))
             self._added += 1
         if told:
             self._wake()
+
+    def begin_at(self, index: int) -> None:
+        """The state is another one, of that index: what led to it is not known. Readers have to begin anew."""
+        self._entries.clear()
+        self._added += 1
+        self.gone = index
+        self._wake()
 
     def _wake(self) -> None:
         for listener in list(self._listeners):
@@ -193,6 +206,18 @@ class EventRing:
             if entry.index >= index:
                 return oldest + position
         return max(oldest, self._added - 1)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the entry that comes next."""
+        return self._added
+
+    def number_following(self, index: int) -> int:
+        """The number of the first entry after an index; raises LookupError if some after it are gone."""
+        if index < self.gone:
+            raise LookupError("events after that index are gone")
+        oldest = self._added - len(self._entries)
+        return next((oldest + at for at, entry in enumerate(self._entries) if entry.index > index), self._added)
 
     def after(self, number: int) -> Iterator[tuple[int, Entry]]:
         """Entries from that number on with the number that follows each; raises LookupError if some are gone."""

@@ -15,7 +15,7 @@ from yurt.fsm import commands
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.events import EventRing
 from yurt.fsm.job.admit import Limits
-from yurt.fsm.machine import Applied, Broken, Machine, Refused
+from yurt.fsm.machine import BIRTH_INDEX, Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.acl.authority import Authority
@@ -69,7 +69,10 @@ class Server:
         self.started = to_rfc3339(self.now_ns())
         self.force_collection: Callable[[], None] = _nothing
         self.events = EventRing(config.server.event_buffer_size)
+        if machine.index > BIRTH_INDEX:
+            self.events.begin_at(machine.index)
         machine.on_applied(self.events.add)
+        machine.on_replaced(self.events.begin_at)
         self.heartbeats = HeartbeatTimers(self, random.Random(uuid.uuid4().int))
         self.reports = Reports(self)
         self.keyring: Keyring  # of the agent that this is a part of

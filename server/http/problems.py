@@ -69,6 +69,7 @@ _BY_STATUS = {
     404: Problem("not-found", 404, "There is no such thing", ""),
     405: Problem("method-not-allowed", 405, "The endpoint has no such method", ""),
     409: Problem("state-conflict", 409, "What is there now does not permit it", ""),
+    410: Problem("gone", 410, "It is not held any more", ""),
     412: Problem("not-healthy", 412, "It is not as it should be", ""),
     413: Problem("too-large", 413, "It is larger than permitted", ""),
     429: Problem("too-many-requests", 429, "Ask less, or later", ""),
@@ -88,7 +89,7 @@ def is_asked_for(accept: bytes) -> bool:
 
 def problem_of(status: int, text: str) -> Problem:
     """What an error is, by the status and text that the wire protocol has for it."""
-    if status in (405, 412, 429):
+    if status in (405, 410, 412, 429):
         return _BY_STATUS[status]
     for problem, pattern in _PATTERNS:
         if pattern.search(text):

@@ -104,3 +104,30 @@ def test_listeners_are_woken_until_they_leave() -> None:
     told.ring.leave(listener)
     told.job("other")
     assert len(woken) == 2
+
+
+def test_nothing_is_missed_after_an_index_that_is_held() -> None:
+    told = Told(4)
+    indexes = []
+    for number in range(5):
+        told.job(f"web-{number}")
+        indexes.append(told.machine.index)
+    assert told.ring.gone == indexes[2], "of the third, too, something is held no more, or could be"
+    assert [entry.index for _, entry in told.ring.after(told.ring.number_following(indexes[2]))] == [
+        indexes[3], indexes[3], indexes[4], indexes[4],
+    ]  # fmt: skip
+    assert list(told.ring.after(told.ring.number_following(indexes[4] + 100))) == []
+    with pytest.raises(LookupError):
+        told.ring.number_following(indexes[1])
+
+
+def test_another_state_is_a_new_beginning() -> None:
+    told = Told()
+    told.job()
+    number = told.ring.next_number
+    told.ring.begin_at(50)
+    with pytest.raises(LookupError):
+        list(told.ring.after(number))
+    with pytest.raises(LookupError):
+        told.ring.number_following(49)
+    assert told.ring.number_following(50) == told.ring.next_number

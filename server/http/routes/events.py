@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.events import Entry, Event, EventRing
-from yurt.fsm.lang.strconv import parse_int
+from yurt.fsm.lang.strconv import parse_int, parse_uint
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import JSON, Answer, Context
 
@@ -24,16 +24,48 @@ _OF_CLUSTER = {"Node": "node", "Operator": "operator"}
 
 
 async def stream(context: Context) -> Answer:
-    """GET /v1/event/stream: from this server's own state, whether it leads or not."""
+    """GET /v1/event/stream: from this server's own state, whether it leads or not.
+
+    `index=latest` begins with what comes next. `after=N` begins with what followed index N, exactly (docs/extras.md).
+    """
+    wanted = topics_of(context.raw_query)
+    check_topics(context, wanted)
+    ring = context.server.events
+    after = _after(context, ring)
+    if after is not None:
+        lines = _lines(context, wanted, ring.number_following(after), after)
+    else:
+        lines = _lines(context, wanted, _begin(context, ring), None)
+    return Answer(200, b"", (JSON, _NO_CACHE, _CLOSE), stream=lines)
+
+
+def _begin(context: Context, ring: EventRing) -> int:
+    """The number of the first entry that `index` asks for; raises Refusal(400)."""
+    value = context.query.get("index") or "0"
+    if value == "latest":
+        return ring.next_number
     try:
-        index = parse_int(context.query.get("index") or "0")
+        return ring.number_at(parse_int(value))
     except ValueError as error:
         text = str(error).replace("strconv.ParseInt", "strconv.Atoi")
         raise Refusal(400, f"Unable to parse index: {text}") from None
-    wanted = topics_of(context.raw_query)
-    check_topics(context, wanted)
-    lines = _lines(context, wanted, index)
-    return Answer(200, b"", (JSON, _NO_CACHE, _CLOSE), stream=lines)
+
+
+def _after(context: Context, ring: EventRing) -> int | None:
+    """The index of `after`, None without it; raises Refusal(400), or Refusal(410) if events after it are gone."""
+    value = context.query.get("after")
+    if value is None:
+        return None
+    if "index" in context.query:
+        raise Refusal(400, "index and after cannot be given together")
+    try:
+        index = parse_uint(value)
+    except ValueError as error:
+        raise Refusal(400, f"Unable to parse after: {error}") from None
+    if index < ring.gone:
+        text = f"events after index {index} are not all held here: ask for after={ring.gone} or a newer index, "
+        raise Refusal(410, text + "and read the state anew for what you missed; nothing was sent")
+    return index
 
 
 def topics_of(raw_query: bytes) -> Wanted:
@@ -74,44 +106,61 @@ def _may_go_on(context: Context, wanted: Wanted) -> bool:
     return True
 
 
-async def _lines(context: Context, wanted: Wanted, index: int) -> AsyncIterator[bytes]:
-    """A heartbeat at once, then the entries that hold something wanted, and heartbeats in between.
+async def _lines(context: Context, wanted: Wanted, number: int, after: int | None) -> AsyncIterator[bytes]:
+    """A heartbeat at once, then what is wanted of the entries from a number on, and heartbeats in between.
 
-    It ends when the token loses its right.
+    With `after` there is one line an index, and the heartbeats say how far it was told. It ends when the token loses
+    its right.
     """
     ring: EventRing = context.server.events
-    yield b"{}\n"
+    yield b"{}\n" if after is None else b'{"OldestIndex":%d}\n' % (ring.gone + 1)
     news = asyncio.Event()
     ring.listen(news.set)
     try:
-        number = ring.number_at(index)
         while not ring.closed:
             news.clear()
+            told = context.server.view().index
             try:
                 ready = list(ring.after(number))
             except LookupError:
                 return
             if not _may_go_on(context, wanted):
                 return
-            for following, entry in ready:
+            for following, entries in _lines_of(ready, after):
                 number = following
-                if line := _line(entry, wanted, context):
+                if line := _line(entries, wanted, context):
                     yield line
             if ready:
+                number = ready[-1][0]
                 continue
             try:
                 await asyncio.wait_for(news.wait(), HEARTBEAT_SECONDS)
             except TimeoutError:
-                yield b"{}\n"
+                yield b"{}\n" if after is None else b'{"Index":%d}\n' % max(told, after)
     finally:
         ring.leave(news.set)
 
 
-def _line(entry: Entry, wanted: Wanted, context: Context) -> bytes:
-    bodies = [event.body for event in entry.events if _is_wanted(event, wanted, context)]
+def _lines_of(ready: list[tuple[int, Entry]], after: int | None) -> list[tuple[int, list[Entry]]]:
+    """What a line is made of: an entry, or with `after` all entries of one index that is above it."""
+    if after is None:
+        return [(following, [entry]) for following, entry in ready]
+    lines: list[tuple[int, list[Entry]]] = []
+    for following, entry in ready:
+        if entry.index <= after:
+            continue
+        if lines and lines[-1][1][0].index == entry.index:
+            lines[-1] = (following, [*lines[-1][1], entry])
+        else:
+            lines.append((following, [entry]))
+    return lines
+
+
+def _line(entries: list[Entry], wanted: Wanted, context: Context) -> bytes:
+    bodies = [event.body for entry in entries for event in entry.events if _is_wanted(event, wanted, context)]
     if not bodies:
         return b""
-    return b'{"Events":[%b],"Index":%d}\n' % (b",".join(bodies), entry.index)
+    return b'{"Events":[%b],"Index":%d}\n' % (b",".join(bodies), entries[0].index)
 
 
 def _is_wanted(event: Event, wanted: Wanted, context: Context) -> bool:
