@@ -6,7 +6,7 @@ version of the vocabulary that knows it first; a server that meets a newer one s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -25,7 +25,7 @@ from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, AllocationStop, Placement
 
-COMMAND_VERSION = 4
+COMMAND_VERSION = 5
 
 
 class UnknownCommand(YurtError):
@@ -60,6 +60,12 @@ class DeregisterJob(Command, frozen=True, kw_only=True):
     eval_id: str = ""
     eval_priority: int = 0
     versions_kept: int = 6
+
+
+class DeregisterFamily(DeregisterJob, frozen=True, kw_only=True, tag=True):
+    """The same with all that was dispatched or launched from the job. Their evaluations' IDs follow from `eval_id`."""
+
+    since: ClassVar[int] = 5
 
 
 class RevertJob(Command, frozen=True, kw_only=True):
@@ -268,6 +274,7 @@ class VersionTagged(msgspec.Struct, frozen=True, kw_only=True):
 COMMANDS: tuple[type[Command], ...] = (
     RegisterJob,
     DeregisterJob,
+    DeregisterFamily,
     RevertJob,
     SetJobStability,
     TagJobVersion,
@@ -294,6 +301,7 @@ COMMANDS: tuple[type[Command], ...] = (
 AnyCommand = (
     RegisterJob
     | DeregisterJob
+    | DeregisterFamily
     | RevertJob
     | SetJobStability
     | TagJobVersion

@@ -30,6 +30,7 @@ TYPES: dict[type[c.Command], str] = {
     c.DispatchJob: JOB_REGISTERED,
     c.LaunchPeriodicJob: JOB_REGISTERED,
     c.DeregisterJob: "JobDeregistered",
+    c.DeregisterFamily: "JobDeregistered",
     c.CollectGarbage: "JobBatchDeregistered",
     c.EvaluateJob: EVALUATION_UPDATED,
     c.UpdateEvaluations: EVALUATION_UPDATED,

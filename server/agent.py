@@ -167,9 +167,7 @@ class _Agent:
         joining.stop()
         await self._hand_over(server)
         await http.stop()
-        server.background.close()
-        if server.audit is not None:
-            server.audit.close()
+        server.close()
         leader.stop()
         periodic.stop()
         engine.stop()

@@ -100,6 +100,12 @@ class Server:
         self.events.close()
         self.heartbeats.stop()
 
+    def close(self) -> None:
+        """End what works for requests: there are none any more."""
+        self.background.close()
+        if self.audit is not None:
+            self.audit.close()
+
     @staticmethod
     def now_ns() -> int:
         """The wall clock, nanoseconds since 1970."""

@@ -29,6 +29,7 @@ Handler = Callable[[Transaction, Any], Any]
 HANDLERS: dict[type[commands.Command], Handler] = {
     commands.RegisterJob: jobs.register,
     commands.DeregisterJob: jobs.deregister,
+    commands.DeregisterFamily: jobs.deregister_family,
     commands.RevertJob: jobs.revert,
     commands.SetJobStability: versions.set_stability,
     commands.TagJobVersion: versions.tag,

@@ -8,19 +8,20 @@ from yurt.fsm.apply.life import ensure_summary, refresh_status, store_job
 from yurt.fsm.apply.purge import delete_job
 from yurt.fsm.apply.submissions import store_submission
 from yurt.fsm.apply.versions import drop_old_version, find_tagged
-from yurt.fsm.commands import DeregisterJob, JobWritten, RegisterJob, RevertJob
+from yurt.fsm.commands import DeregisterFamily, DeregisterJob, JobWritten, RegisterJob, RevertJob
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.equal import same_specification
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.job.policies import keep_policy
 from yurt.fsm.job.rules import check_index, check_update
+from yurt.fsm.lang.ids import seeded_id
 from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import ALLOCATIONS, JOB_VERSIONS, JOBS, NAMESPACES, PERIODIC_LAUNCHES
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import DesiredTransition
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.group import TaskGroup
-from yurt.fsm.structs.job import Job
+from yurt.fsm.structs.job import DEAD, Job
 
 
 def register(txn: Transaction, command: RegisterJob) -> JobWritten:
@@ -171,6 +172,20 @@ def deregister(txn: Transaction, command: DeregisterJob) -> JobWritten:
         store_job(txn, job, old_status=stored.status)
         drop_old_version(txn, job.namespace, job.id, command.versions_kept)
     return JobWritten(job_modify_index=txn.index, eval_id=eval_id, eval_create_index=txn.index, index=txn.index)
+
+
+def deregister_family(txn: Transaction, command: DeregisterFamily) -> JobWritten:
+    """Handle `DeregisterFamily`: children that have ended already only go if they are purged."""
+    result = deregister(txn, command)
+    parents = [command.job_id]
+    while parents:
+        for child in txn.find(JOBS, "parent", (command.namespace, parents.pop())):
+            if command.purge or not (child.stop or child.status == DEAD):
+                one = replace(command, job_id=child.id, eval_id=seeded_id(command.eval_id, child.id))
+                deregister(txn, one)
+            if child.is_parent:
+                parents.append(child.id)
+    return result
 
 
 def _stopped(txn: Transaction, stored: Job, now_ns: int) -> Job:

@@ -70,6 +70,7 @@ def run(
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @click.option("--purge", is_flag=True, help="Remove the job, its versions and its allocations from the state.")
 @click.option("--global", "global_", is_flag=True, help="Stop it in every region it runs in.")
+@click.option("--children", is_flag=True, help="With all that was dispatched or launched from it.")
 @click.option("--no-shutdown-delay", is_flag=True, help="Skip the shutdown delays.")
 @click.option("--eval-priority", type=int, help="Priority of the evaluation only.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
@@ -82,11 +83,13 @@ def stop(client: Client, job_ids: tuple[str, ...], yes: bool, detach: bool, verb
         found = resolve(client, given)
         if found != given and not yes:
             click.confirm(f'Are you sure you want to stop job "{found}"?', abort=True)
-        query = {
-            name: "true"
-            for name, key in (("purge", "purge"), ("global", "global_"), ("no_shutdown_delay", "no_shutdown_delay"))
-            if flags[key]
+        wanted = {
+            "purge": "purge",
+            "global": "global_",
+            "no_shutdown_delay": "no_shutdown_delay",
+            "children": "children",
         }
+        query = {name: "true" for name, key in wanted.items() if flags[key]}
         if flags["eval_priority"] is not None:
             query["eval_priority"] = str(flags["eval_priority"])
         follow(client, client.delete(job_path(found), **query), detach=detach, verbose=verbose)

@@ -97,6 +97,10 @@ others: dict[type[c.Command], st.SearchStrategy[Any]] = {
         c.DeregisterJob, now_ns=times, namespace=spaces, job_id=any_ids, purge=st.booleans(), eval_id=ids,
         versions_kept=kept,
     ),
+    c.DeregisterFamily: st.builds(
+        c.DeregisterFamily, now_ns=times, namespace=spaces, job_id=any_ids, purge=st.booleans(), eval_id=ids,
+        versions_kept=kept,
+    ),
     c.RevertJob: st.builds(
         c.RevertJob, now_ns=times, namespace=spaces, job_id=any_ids, version=st.integers(0, 3),
         tag=st.sampled_from(["", "v"]), eval_id=ids, versions_kept=kept,

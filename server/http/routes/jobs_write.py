@@ -10,7 +10,15 @@ import orjson
 
 from yurt.fsm.acl.capabilities import MOUNT_READ, MOUNT_WRITE
 from yurt.fsm.apply.jobs import reverted
-from yurt.fsm.commands import DeregisterJob, EvaluateJob, JobWritten, RegisterJob, RevertJob, SetJobStability
+from yurt.fsm.commands import (
+    DeregisterFamily,
+    DeregisterJob,
+    EvaluateJob,
+    JobWritten,
+    RegisterJob,
+    RevertJob,
+    SetJobStability,
+)
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.admit import NO_REGION, Admitted, admit, admit_submission, errors_of, prepare
 from yurt.fsm.job.decode import decode_body
@@ -136,7 +144,8 @@ async def register(context: Context) -> Answer:
 
 
 async def deregister(context: Context) -> Answer:
-    """DELETE /v1/job/:id."""
+    """DELETE /v1/job/:id; `children=true`: with all that came of it (docs/extras.md)."""
+    kind = DeregisterFamily if context.flag("children") else DeregisterJob
     purge = context.flag("purge")
     context.allow(context.namespace, "submit-job", "purge-job" if purge else "deregister-job")
     context.flag("global")
@@ -151,7 +160,7 @@ async def deregister(context: Context) -> Answer:
     result = JobWritten(job_modify_index=0)
     if server.view().get(JOBS, (context.namespace, job_id)) is not None:
         result = await server.propose(
-            DeregisterJob(
+            kind(
                 now_ns=server.now_ns(),
                 namespace=context.namespace,
                 job_id=job_id,

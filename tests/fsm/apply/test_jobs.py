@@ -201,3 +201,28 @@ def test_scaling_is_one_command_with_its_event() -> None:
     kept = events.scaling_events["g"]
     assert len(kept) == 20 and (kept[0].message, kept[0].count) == ("only a note", None)
     assert (kept[1].count, kept[1].previous_count, kept[1].eval_id) == (24, 23, "s24")
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_a_job_goes_with_its_children(purge: bool) -> None:
+    world = World()
+    world.register(type="batch", parameterized_job=ParameterizedJob())
+    world.register(job_id="other")
+    for number in range(3):
+        child = f"web/dispatch-{number}"
+        world.do(c.DispatchJob(namespace="default", job_id="web", child_id=child, eval_id=world.eval_id()))
+    world.do(c.DeregisterJob(namespace="default", job_id="web/dispatch-0", eval_id=world.eval_id()))
+    ended = world.job("web/dispatch-0")
+    evaluations = len(list(world.machine.view().scan(EVALUATIONS)))
+    command = c.DeregisterFamily(namespace="default", job_id="web", purge=purge, eval_id="e")
+    world.do(command)
+    view = world.machine.view()
+    if purge:
+        assert [job.id for job in view.scan(JOBS)] == ["other"]
+    else:
+        assert [job.id for job in view.scan(JOBS) if not job.stop] == ["other"]
+        assert world.job("web/dispatch-0") == ended, "what had ended is as it was"
+        made = [one for one in view.scan(EVALUATIONS) if one.triggered_by == "job-deregister"]
+        assert len(list(view.scan(EVALUATIONS))) == evaluations + 2
+        assert {one.job_id for one in made} == {f"web/dispatch-{number}" for number in range(3)}
+    assert world.do(command).job_modify_index == (0 if purge else world.machine.index), "again is no error"
