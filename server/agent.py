@@ -33,6 +33,7 @@ from yurt.server.keystore import Keystore
 from yurt.server.leader import Leader
 from yurt.server.logfile import RotatingFile
 from yurt.server.logs import start_logging
+from yurt.server.measures import measure_engine, measure_state
 from yurt.server.metrics import Metrics
 from yurt.server.periodic import PeriodicLaunches
 from yurt.server.raft.apart import Forked
@@ -48,7 +49,7 @@ from yurt.server.raft.recover import recover_if_asked
 from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
-from yurt.server.raft.transport import PeerTransport, counters_of
+from yurt.server.raft.transport import PeerTransport
 from yurt.server.reload import Reread, reload_at_hangup
 from yurt.server.server import Server
 from yurt.server.tls import TlsFiles
@@ -114,7 +115,10 @@ class _Agent:
         self.tls = TlsFiles(config.tls)
         self.raft_path = f"{path}/server/raft"
         self.chance = random.SystemRandom()
-        self.disk = RealDisk(sync=bool(config.data_dir))
+        self.metrics = Metrics()
+        self.disk = RealDisk(
+            sync=bool(config.data_dir), observe=lambda seconds: self.metrics.observe("yurt.fsync.seconds", seconds)
+        )
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
         self.engine: Engine | None = None
@@ -292,11 +296,9 @@ class _Agent:
         return engine, machine
 
     def _serve(self, engine: Engine, machine: Machine, transport: PeerTransport) -> Server:
-        metrics = Metrics()
-        metrics.gauge("nomad.raft.appliedIndex", lambda: float(engine.last_applied))
-        metrics.gauge("nomad.raft.lastIndex", lambda: float(engine.log.last_index))
-        metrics.group("yurt.raft.peer", lambda: counters_of(transport))
-        metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
+        metrics = self.metrics
+        measure_engine(metrics, engine, transport)
+        measure_state(metrics, machine)
         server = Server(self.config, machine, engine, transport, metrics)
         server.data_dir, server.tls_to_nodes = self.path, self.tls.to_nodes
         server.audit = audit_log(self.config.audit, self.path, metrics)

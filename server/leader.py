@@ -71,6 +71,7 @@ class Leader:
         server.engine.on_leadership(self._leadership)
         for name in ("ready", "unacked", "pending", "waiting"):
             server.metrics.gauge(f"nomad.nomad.broker.total_{name}", partial(self._count, name))
+        server.metrics.gauge("nomad.nomad.plan.queue_depth", lambda: float(self._inflight))
 
     def _count(self, name: str) -> float:
         return float(self._broker.counts()[name]) if self._broker is not None else 0.0
@@ -288,7 +289,9 @@ class Leader:
         started = self._stopwatch()
         try:
             outcome = evaluate(view, evaluation, now_ns=now_ns, cluster=self._columns(view))
-            timed(outcome, self._stopwatch() - started)
+            elapsed = self._stopwatch() - started
+            timed(outcome, elapsed)
+            self._server.metrics.sample(f"nomad.nomad.worker.invoke_scheduler.{evaluation.type}", elapsed / 1e6)
             return outcome
         except Exception:
             log.exception("an evaluation broke", extra={"evaluation": evaluation.id, "job": evaluation.job_id})
@@ -337,7 +340,10 @@ class Leader:
             for command in commands:
                 fitting = command
                 if isinstance(command, ApplyPlan) and self._cluster is not None:
+                    started = self._stopwatch()
                     fitting = checked(command, self._server.view(), self._cluster)
+                    self._server.metrics.sample("nomad.nomad.plan.evaluate", (self._stopwatch() - started) / 1e6)
+                    self._server.metrics.count("nomad.nomad.plan.node_rejected", by=float(fitting is not command))
                     rejected = rejected or fitting is not command
                     if rejected:
                         fitting = unfinished(fitting)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import lru_cache
 
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import NO_REGION
@@ -16,6 +17,7 @@ from yurt.server.http.reads import Reads
 from yurt.server.http.route import Handler, Route
 from yurt.server.http.routes.jobs_read import submission_version
 from yurt.server.http.table import find
+from yurt.server.metrics import Labels
 from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown, Overloaded, StorageFull
 from yurt.server.server import InternalError, Server
 
@@ -37,6 +39,13 @@ def _check_options(context: Context, route: Route) -> None:
         read_options(context)
     except Refusal as refusal:
         raise Refusal(refusal.status, refusal.text + route.options_error) from None
+
+
+@lru_cache(4096)
+def _labels(route: str, method: str, status: int) -> Labels:
+    """Made once for each; the set is bounded, whatever clients send."""
+    known = method if method in ("GET", "PUT", "POST", "DELETE", "HEAD") else "other"
+    return (("route", route), ("method", known), ("status", str(status)))
 
 
 def _rates(per_second: float, burst: int) -> Rates | None:
@@ -65,13 +74,21 @@ class Dispatcher:
 
     async def _answer(self, context: Context) -> Answer:
         started = time.perf_counter()
-        label = "unknown"
+        answer = await self._refused_or(context)
+        labels = _labels(context.route or "unknown", context.method, answer.status)
+        metrics = self.server.metrics
+        metrics.count("nomad.http.request", labels=labels)
+        metrics.observe("yurt.http.request.seconds", time.perf_counter() - started, labels[:1])
+        return answer
+
+    async def _refused_or(self, context: Context) -> Answer:
+        """The answer, or what a refusal or failure is answered with; raises `NotSent`."""
         try:
             found = find(context.path)
             if found is None:
                 return NOT_FOUND
             route, context.arguments = found
-            label = context.route = route.path
+            context.route = route.path
             if self._client_rates is not None:
                 self._take_of_client(self._client_rates, context)
             return await self._routed(context, route)
@@ -93,9 +110,6 @@ class Dispatcher:
         except Exception:
             log.exception("a request broke", extra={"path": context.path, "method": context.method})
             return text(500, "internal error")
-        finally:
-            self.server.metrics.count(f"nomad.http.request.{label}")
-            self.server.metrics.sample("yurt.http.request", (time.perf_counter() - started) * 1000)
 
     @staticmethod
     def _take_of_client(rates: Rates, context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -29,6 +30,7 @@ class Applying(Space):
     _pending: list[Any]
     _payloads: list[bytes]
     apply_waits = False  # an entry's work goes on elsewhere
+    observe_apply: Callable[[float], None] | None = None  # is told how many seconds each command took
 
     @property
     def is_mid_entry(self) -> bool:
@@ -69,10 +71,14 @@ class Applying(Space):
         if self._position == 0:
             self._payloads = payloads
             self._pending = []
+        now = self.runtime.now()
         while self._position < len(payloads):
             self._pending.append(self.machine.apply(payloads[self._position]))
             self._position += 1
-            if self.runtime.now() > deadline and self._position < len(payloads):
+            before, now = now, self.runtime.now()
+            if self.observe_apply is not None:
+                self.observe_apply(now - before)
+            if now > deadline and self._position < len(payloads):
                 return False
         self.count_commands(len(payloads))
         results, self._pending, self._payloads, self._position = self._pending, [], [], 0

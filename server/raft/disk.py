@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 ZEROS_BYTES = 1 << 20
@@ -65,7 +67,8 @@ class Disk(Protocol):
 
 
 class _RealFile:
-    def __init__(self, path: str, flags: int) -> None:
+    def __init__(self, path: str, flags: int, observe: Callable[[float], None]) -> None:
+        self._observe = observe
         self._fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
 
     def write(self, offset: int, data: bytes) -> None:
@@ -76,7 +79,9 @@ class _RealFile:
             view = view[written:]
 
     def sync(self) -> None:
+        started = time.perf_counter()
         os.fdatasync(self._fd)
+        self._observe(time.perf_counter() - started)
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._fd, size)
@@ -104,10 +109,13 @@ class _RealFile:
 
 
 class RealDisk:
-    """The machine's file system. With `sync` off nothing waits for the device (a data directory that may be lost)."""
+    """The machine's file system. With `sync` off nothing waits for the device (a data directory that may be lost).
 
-    def __init__(self, *, sync: bool = True) -> None:
-        self._sync = sync
+    `observe` is told how many seconds each sync of a file took.
+    """
+
+    def __init__(self, *, sync: bool = True, observe: Callable[[float], None] = lambda _seconds: None) -> None:
+        self._sync, self._observe = sync, observe
 
     @property
     def syncs(self) -> bool:
@@ -123,7 +131,7 @@ class RealDisk:
         return self._file(path, os.O_RDWR)
 
     def _file(self, path: str, flags: int) -> File:
-        return _RealFile(path, flags) if self._sync else _UnsyncedFile(path, flags)
+        return (_RealFile if self._sync else _UnsyncedFile)(path, flags, self._observe)
 
     def read(self, path: str, offset: int = 0, length: int = -1) -> bytes:
         """The bytes of a file from `offset` on, all or up to `length`."""

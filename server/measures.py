@@ -1,0 +1,87 @@
+"""What is measured of the engine and of the state, under the names that dashboards know (spec cluster §2)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from functools import partial
+from typing import Any
+
+from yurt.fsm.machine import Machine
+from yurt.fsm.store.changes import Change
+from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS, NODES, Table
+from yurt.fsm.structs.job import DEAD, PENDING, RUNNING
+from yurt.server.metrics import Metrics
+from yurt.server.raft.engine import Engine
+from yurt.server.raft.transport import PeerTransport, counters_of
+
+
+def measure_engine(metrics: Metrics, engine: Engine, transport: PeerTransport) -> None:
+    """Indexes, term, role, peers, snapshots, the time that commands take."""
+    gauge = metrics.gauge
+    gauge("nomad.raft.appliedIndex", lambda: float(engine.last_applied))
+    gauge("nomad.raft.lastIndex", lambda: float(engine.log.last_index))
+    gauge("nomad.raft.commitIndex", lambda: float(engine.commit_index))
+    gauge("nomad.raft.term", lambda: float(engine.term))
+    gauge("nomad.raft.peers", lambda: float(len(engine.configuration)))
+    gauge("yurt.raft.is_leader", lambda: float(engine.is_ready))
+    gauge("yurt.raft.has_leader", lambda: float(engine.leader is not None))
+    gauge("yurt.raft.last_contact.seconds", engine.last_contact_seconds)
+    gauge("yurt.raft.apply_pending", lambda: float(engine.commit_index - engine.last_applied))
+    gauge("yurt.raft.snapshot.index", lambda: float(getattr(engine.storage.snapshots.newest(), "index", 0)))
+    gauge("yurt.raft.snapshot.age.seconds", partial(snapshot_age, engine))
+    gauge("yurt.storage.writable", lambda: float(engine.storage.journal.writable))
+    metrics.group("yurt.raft.peer", lambda: counters_of(transport))
+    engine.observe_apply = lambda seconds: metrics.observe("yurt.fsm.apply.seconds", seconds)
+
+
+def measure_state(metrics: Metrics, machine: Machine) -> None:
+    """The state's index, the number of its rows, jobs by status."""
+    metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
+    statuses = _JobStatuses(machine)
+    for status in (PENDING, RUNNING, DEAD):
+        metrics.gauge(f"nomad.nomad.job_status.{status}", partial(statuses.count, status))
+    for table in (JOBS, EVALUATIONS, ALLOCATIONS, DEPLOYMENTS, NODES):
+        metrics.gauge("yurt.state.rows", partial(_rows_of, machine, table), (("table", table.name),))
+
+
+class _JobStatuses:
+    """How many jobs have which status, without looking at all of them."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._counts: Counter[str] = Counter()
+        machine.on_commit(self._committed)
+        machine.on_replaced(self._recount)
+
+    def _recount(self, _index: int) -> None:
+        self._counts = Counter(job.status for job in self._machine.view().scan(JOBS))
+
+    def _committed(self, _index: int, changes: list[Change]) -> None:
+        for change in changes:
+            if change.table is JOBS:
+                if change.old is not None:
+                    self._counts[change.old.status] -= 1
+                if change.new is not None:
+                    self._counts[change.new.status] += 1
+
+    def count(self, status: str) -> float:
+        """How many have it."""
+        return float(self._counts[status])
+
+
+def snapshot_age(engine: Engine) -> float:
+    """Seconds since the newest snapshot was written; 0 without one."""
+    snapshots = engine.storage.snapshots
+    newest = snapshots.newest()
+    if newest is None:
+        return 0.0
+    try:
+        return max(0.0, time.time() - os.stat(snapshots.path(newest)).st_mtime)
+    except OSError:  # a newer one took its place just now
+        return 0.0
+
+
+def _rows_of(machine: Machine, table: Table[Any, Any]) -> float:
+    return float(machine.view().count(table))
