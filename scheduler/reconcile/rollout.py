@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from yurt.fsm.structs.allocation import FAILED, Allocation, DesiredTransition
@@ -65,6 +64,7 @@ class _Roll:
         standing, result = self._standing, self._result
         self._stop_succeeded()
         self._stop_surplus()
+        self._drop_failed_surplus()
         self._sort_updates()
         missing_canaries = self._missing_canaries()
         self._trying = self._canarying or missing_canaries > 0
@@ -111,16 +111,17 @@ class _Roll:
         promoted = self._canary_ids if self._state is not None and self._state.promoted else set()
         names = {one.name for one in standing.canaries if one.id in promoted}
         by_canary = [one for one in untainted if one.name in names and one.id not in promoted]
-        # Unknown and failed ones are not counted, but whoever has a promoted canary in its place ends all the same.
-        surplus = max(surplus, min(len(by_canary), surplus + len(standing.held) + len(standing.at_once)))
+        doubles = self._doubles(untainted)
+        needless = {one.id for one in (*by_canary, *doubles)}
+        # Unknown and failed ones are not counted, but whoever has another in its place already ends all the same.
+        surplus = max(surplus, min(len(needless), surplus + len(standing.held) + len(standing.at_once)))
         if surplus <= 0:
             return
-        highest_first = {
-            "migrate": sorted(standing.migrate, key=by_index, reverse=True),
-            "untainted": sorted(untainted, key=by_index, reverse=True),
-        }
+        migrate = sorted(standing.migrate, key=by_index, reverse=True)
+        highest_first = sorted(untainted, key=by_index, reverse=True)
+        above = [one for one in highest_first if index_of(one.name) >= count]
         chosen: dict[str, Allocation] = {}
-        for one in (*by_canary, *highest_first["migrate"], *self._by_name(highest_first["untainted"])):
+        for one in (*by_canary, *migrate, *above, *doubles, *highest_first):
             if len(chosen) < surplus:
                 chosen[one.id] = one
         for one in chosen.values():
@@ -129,16 +130,29 @@ class _Roll:
         standing.untainted = [one for one in standing.untainted if one.id not in chosen]
         standing.migrate = [one for one in standing.migrate if one.id not in chosen]
 
-    def _by_name(self, highest_first: list[Allocation]) -> list[Allocation]:
-        """Second holders of one name first, then the highest indexes, those that ended before those that live."""
-        names = Counter(one.name for one in highest_first)
-        doubles = []
-        for one in highest_first:
-            if names[one.name] > 1 and index_of(one.name) < self._group.count:
-                names[one.name] -= 1
-                doubles.append(one)
-        above = [one for one in highest_first if index_of(one.name) >= self._group.count]
-        return [*above, *doubles, *highest_first]
+    @staticmethod
+    def _doubles(allocations: list[Allocation]) -> list[Allocation]:
+        """Second holders of a name, those of the older versions, the highest indexes first."""
+        by_name: dict[str, list[Allocation]] = {}
+        for one in sorted(allocations, key=by_index, reverse=True):
+            by_name.setdefault(one.name, []).append(one)
+        return [
+            one
+            for holders in by_name.values()
+            for one in sorted(holders, key=lambda one: one.job.version if one.job else -1)[: len(holders) - 1]
+        ]
+
+    def _drop_failed_surplus(self) -> None:
+        """What failed is not replaced if there are as many as wanted without it, and another has its name."""
+        standing = self._standing
+        counted = [one for one in (*standing.untainted, *standing.at_once) if not self._is_canary(one)]
+        surplus = len(counted) + len(standing.held) + len(standing.migrate) - self._group.count
+        names = {one.name for one in standing.untainted}
+        second = [one for one in standing.at_once if one.name in names and not self._is_canary(one)]
+        for one in sorted(second, key=by_index, reverse=True)[: max(0, surplus)]:
+            self._result.stop(one, NOT_NEEDED)
+            standing.names.drop(one)
+            standing.at_once.remove(one)
 
     # --- updates
 

@@ -15,8 +15,9 @@ from yurt.server import heartbeats, leader, rollouts, waiting
 HUNTED_MAX = 60
 # A clock that jumps, a deployment that waits for too many, a canary with a name in use, room that came between leaders,
 # an early follow-up, a rollout that ends while one of its allocations failed, a node that goes down under a plan,
-# a node that is heard just before it is marked as down.
-FOUND = (631, 1193, 1607, 1828, 2145, 2322, 2385, 2477, 3110, 3404, 3598, 4494, 5344, 9742, 11633, 13370)
+# a node that is heard just before it is marked as down,
+# second holders of a name.
+FOUND = (631, 1193, 1607, 1828, 2145, 2322, 2385, 2477, 3110, 3404, 3598, 4494, 5344, 9742, 11633, 13370, 15457, 15608)
 
 
 @pytest.mark.parametrize("seed", [*range(24), *FOUND])
