@@ -100,7 +100,7 @@ def _download(url: str, headers: Mapping[str, str], file: IO[bytes], checksum: s
     digest = _digest(checksum)
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 (the scheme was checked)
     got = 0
-    with urllib.request.urlopen(request, timeout=READ_SECONDS) as answer:  # noqa: S310 (the same)
+    with urllib.request.urlopen(request, timeout=READ_SECONDS) as answer:  # noqa: S310 (the same)  # nosec B310
         while part := answer.read(PART_BYTES):
             got += len(part)
             if got > BYTES_MAX:

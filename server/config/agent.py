@@ -201,6 +201,17 @@ class Autopilot(Block, frozen=True):
     enable_custom_upgrades: bool = False
 
 
+class Ui(Block, frozen=True):
+    """The web page at /ui/; other keys than the first are accepted and unused."""
+
+    enabled: bool = True
+    show_cli_hints: bool | None = None
+    label: Any = None
+    consul: Any = None
+    vault: Any = None
+    content_security_policy: Any = None
+
+
 class AuditSink(Block, frozen=True):
     """A file for the audit log."""
 
@@ -254,7 +265,7 @@ class AgentConfig(Block, frozen=True):
     autopilot: Autopilot = Autopilot()
     plugin: Any = None
     plugin_dir: str = ""
-    ui: dict[str, Any] = {}
+    ui: Ui = Ui()
     consul: Any = None
     vault: Any = None
     audit: Audit = Audit()

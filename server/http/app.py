@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from yurt.server.acl.workloads import key_set
-from yurt.server.http import problems, websocket
+from yurt.server.http import assets, problems, websocket
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.exchange import read_body, send_file
@@ -68,6 +68,7 @@ def fallback(server: Server) -> Starlette:
     return Starlette(
         routes=[
             Route("/", _to_ui, methods=METHODS),
+            *([Route("/ui/{path:path}", assets.serve, methods=["GET", "HEAD"])] if server.config.ui.enabled else ()),
             Route("/v1/job", _to_job, methods=METHODS),
             Route("/.well-known/jwks.json", keys, methods=["GET"]),
             Route("/.well-known/openid-configuration", _no_discovery, methods=["GET"]),

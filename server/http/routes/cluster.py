@@ -158,7 +158,7 @@ async def agent_self(context: Context) -> Answer:
         "Server": {"Enabled": True, "BootstrapExpect": config.server.bootstrap_expect},
         "TLSConfig": {"EnableHTTP": config.tls.http, "EnableRPC": config.tls.rpc},
         "Telemetry": {"PrometheusMetrics": config.telemetry.prometheus_metrics},
-        "UI": {"Enabled": False, "ShowCLIHints": None},
+        "UI": {"Enabled": config.ui.enabled, "ShowCLIHints": config.ui.show_cli_hints},
         "Version": {
             "BuildDate": None,
             "Revision": "",
