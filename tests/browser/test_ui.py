@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.process.servers import ServerProcess, free_ports, wait_for
 
+pytest.importorskip("playwright")  # of the extra `ci`
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
 CHROMIUM = os.environ.get("YURT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "<img/src=x/onerror=document.title='evil'>"
-CLIENT = {"enabled": True, "options": {}}
 
 pytestmark = [
     pytest.mark.slow,
