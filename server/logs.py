@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import sys
+from collections import deque
 from datetime import UTC, datetime
 from typing import TextIO
 
 import orjson
 
+TAIL_LINES_MAX = 512
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -72,7 +76,65 @@ def start_logging(
 
 
 def set_level(level: str) -> None:
-    """Write lines at that level and above from now on."""
-    logging.getLogger().setLevel(LEVELS[level.upper()])
+    """Write lines at that level and above from now on; those who watch have levels of their own."""
+    root = logging.getLogger()
+    for handler in root.handlers:
+        if not isinstance(handler, LogTail):
+            handler.setLevel(LEVELS[level.upper()])
+    _pass_on(root)
     logging.getLogger("uvicorn").setLevel(max(LEVELS[level.upper()], logging.WARNING))
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _pass_on(root: logging.Logger) -> None:
+    """Let through what one of the handlers wants."""
+    root.setLevel(min((handler.level for handler in root.handlers), default=logging.INFO))
+
+
+class LogTail(logging.Handler):
+    """Lines as they are logged, at a level of its own, for one who watches from the loop.
+
+    A bounded number waits; what comes while they do is left out, and counted.
+    """
+
+    def __init__(self, level: str, *, json: bool) -> None:
+        super().__init__(LEVELS[level.upper()])
+        self.setFormatter(JsonFormatter() if json else TextFormatter())
+        self._loop = asyncio.get_running_loop()
+        self._lines: deque[str] = deque()
+        self._left_out = 0
+        self._news = asyncio.Event()
+
+    def __enter__(self) -> LogTail:
+        root = logging.getLogger()
+        root.addHandler(self)
+        _pass_on(root)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        root = logging.getLogger()
+        root.removeHandler(self)
+        _pass_on(root)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line; from any thread."""
+        if len(self._lines) >= TAIL_LINES_MAX:
+            self._left_out += 1
+            return
+        self._lines.append(self.format(record))
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    async def lines(self, seconds: float) -> list[str]:
+        """What was logged since the last time; waits for something, but not for longer than that."""
+        if not self._lines:
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), seconds)
+        found = []
+        while self._lines:
+            found.append(self._lines.popleft())
+        if self._left_out:
+            found.append(f"[WARN] monitor: {self._left_out} lines were left out: they came faster than they are read")
+            self._left_out = 0
+        return found

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 OWN = "/v1/client/"
+OF_AGENT = ("/v1/agent/monitor", "/v1/agent/host")
 
 
 class NodeView:
@@ -99,7 +100,8 @@ class NodeApp:
             return text(200, '{"client":{"message":"ok","ok":true}}')
         if context.path == "/v1/agent/self":
             return json_answer(orjson.dumps(self._self()))
-        found = find(context.path) if context.path.startswith(OWN) else None
+        own = context.path.startswith(OWN) or (context.path in OF_AGENT and "server_id" not in context.query)
+        found = find(context.path) if own else None
         if found is not None:
             route, context.arguments = found
             here = not context.arguments or context.arguments[0] in self._agent.runners
