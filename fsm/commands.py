@@ -1,7 +1,8 @@
 """The log's vocabulary: one struct a command, and what applying it answers.
 
 Whatever is not deterministic (times, IDs, chance) is in the command. A command carries the tag it is decoded by and the
-version of the vocabulary that knows it first; a server that meets a newer one stops before it applies it.
+version of the vocabulary that knows it first; a server that meets a newer one stops before it applies it. `by` is who
+asked for it, where that is recorded; it is left out as long as a server does not know it (version 5).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from yurt.fsm.commands_nodes import NODE_COMMANDS, AnyNodeCommand
 from yurt.fsm.commands_services import SERVICE_COMMANDS, AnyServiceCommand
 from yurt.fsm.commands_variables import VARIABLE_COMMANDS, AnyVariableCommand
 from yurt.fsm.errors import YurtError
+from yurt.fsm.structs.author import Author
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.job import Job, JobSubmission
@@ -48,6 +50,7 @@ class RegisterJob(Command, frozen=True, kw_only=True):
     eval_priority: int = 0
     scaling_policy_ids: tuple[str, ...] = ()
     versions_kept: int = 6
+    by: Author | None = None
 
 
 class DeregisterJob(Command, frozen=True, kw_only=True):
@@ -60,6 +63,7 @@ class DeregisterJob(Command, frozen=True, kw_only=True):
     eval_id: str = ""
     eval_priority: int = 0
     versions_kept: int = 6
+    by: Author | None = None
 
 
 class DeregisterFamily(DeregisterJob, frozen=True, kw_only=True, tag=True):
@@ -78,6 +82,7 @@ class RevertJob(Command, frozen=True, kw_only=True):
     enforce_prior_version: int | None = None
     eval_id: str = ""
     versions_kept: int = 6
+    by: Author | None = None
 
 
 class SetJobStability(Command, frozen=True, kw_only=True):
@@ -123,6 +128,7 @@ class ScaleJob(Command, frozen=True, kw_only=True):
     eval_id: str = ""
     count_max: int = 0
     versions_kept: int = 6
+    by: Author | None = None
 
 
 class DispatchJob(Command, frozen=True, kw_only=True):
@@ -136,6 +142,7 @@ class DispatchJob(Command, frozen=True, kw_only=True):
     priority: int = 0
     idempotency_token: str = ""
     eval_id: str = ""
+    by: Author | None = None
 
 
 class LaunchPeriodicJob(Command, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from yurt.fsm.job.rules import check_dispatch, check_launch
 from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, JOBS, PERIODIC_LAUNCHES
 from yurt.fsm.store.transaction import Transaction
+from yurt.fsm.structs.author import NOBODY, authored
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.job import Job, PeriodicLaunch
 
@@ -32,6 +33,7 @@ def dispatch(txn: Transaction, command: DispatchJob) -> ChildMade:
     child: Job = replace(
         _child(txn, parent, command.child_id, command.now_ns),
         dispatched=True,
+        submitted_by=authored(command.by),
         dispatch_idempotency_token=command.idempotency_token,
         priority=command.priority or parent.priority,
         payload=command.payload or None,
@@ -61,6 +63,7 @@ def _child(txn: Transaction, parent: Job, child_id: str, now_ns: int) -> Job:
         version_tag=None,
         status="",
         submit_time=now_ns,
+        submitted_by=NOBODY,
         create_index=txn.index,
         modify_index=txn.index,
         job_modify_index=txn.index,

@@ -19,6 +19,7 @@ from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import ALLOCATIONS, JOB_VERSIONS, JOBS, NAMESPACES, PERIODIC_LAUNCHES
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.allocation import DesiredTransition
+from yurt.fsm.structs.author import authored
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import DEAD, Job
@@ -59,6 +60,7 @@ def store_specification(
         status=stored.status if stored else "",
         status_description="",
         submit_time=command.now_ns,
+        submitted_by=authored(command.by),
         create_index=stored.create_index if stored else txn.index,
         modify_index=txn.index,
         job_modify_index=txn.index,
@@ -154,7 +156,7 @@ def deregister(txn: Transaction, command: DeregisterJob) -> JobWritten:
         return JobWritten(job_modify_index=0)
     if command.no_shutdown_delay:
         _skip_shutdown_delay(txn, stored)
-    job = stored if command.purge else _stopped(txn, stored, command.now_ns)
+    job = stored if command.purge else _stopped(txn, stored, command)
     if command.purge:
         delete_job(txn, stored, command.now_ns)
     eval_id = "" if stored.is_parent else command.eval_id
@@ -188,7 +190,7 @@ def deregister_family(txn: Transaction, command: DeregisterFamily) -> JobWritten
     return result
 
 
-def _stopped(txn: Transaction, stored: Job, now_ns: int) -> Job:
+def _stopped(txn: Transaction, stored: Job, command: DeregisterJob) -> Job:
     """The next version, stopped and with its scaling policies disabled."""
     groups = tuple(
         replace(group, scaling=replace(group.scaling, enabled=False)) if group.scaling else group
@@ -201,7 +203,8 @@ def _stopped(txn: Transaction, stored: Job, now_ns: int) -> Job:
         task_groups=groups or None,
         version=stored.version + 1,
         version_tag=None,
-        submit_time=now_ns,
+        submit_time=command.now_ns,
+        submitted_by=authored(command.by),
         modify_index=txn.index,
         job_modify_index=txn.index,
     )
@@ -240,5 +243,11 @@ def reverted(reader: Reader, command: RevertJob) -> tuple[Job, Job]:
 def revert(txn: Transaction, command: RevertJob) -> JobWritten:
     """Handle `RevertJob`: the older version's content is registered again."""
     job, stored = reverted(txn, command)
-    again = RegisterJob(now_ns=command.now_ns, job=job, eval_id=command.eval_id, versions_kept=command.versions_kept)
+    again = RegisterJob(
+        now_ns=command.now_ns,
+        job=job,
+        eval_id=command.eval_id,
+        versions_kept=command.versions_kept,
+        by=command.by,
+    )
     return store_specification(txn, again, job, stored, triggered_by="job-register")

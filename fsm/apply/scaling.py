@@ -10,6 +10,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.rules import check_index, check_scale
 from yurt.fsm.store.schema import DEPLOYMENTS, JOBS, SCALING_EVENTS
 from yurt.fsm.store.transaction import Transaction
+from yurt.fsm.structs.author import authored
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.scaling import JobScalingEvents, ScalingEvent
@@ -37,6 +38,7 @@ def scale(txn: Transaction, command: ScaleJob) -> JobWritten:
         meta=command.meta,
         eval_id=eval_id or None,
         create_index=txn.index,
+        by=authored(command.by),
     )
     if command.count is not None:
         _set_count(txn, job, command, eval_id)
@@ -61,6 +63,7 @@ def _set_count(txn: Transaction, job: Job, command: ScaleJob, eval_id: str) -> N
         version=job.version + 1,
         version_tag=None,
         submit_time=command.now_ns,
+        submitted_by=authored(command.by),
         modify_index=txn.index,
         job_modify_index=txn.index,
     )

@@ -19,6 +19,7 @@ _EXEMPT = (
     "modify_index",
     "job_modify_index",
     "submit_time",
+    "submitted_by",
 )
 
 

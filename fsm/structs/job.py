@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from yurt.fsm.structs.author import NOBODY, Authored
 from yurt.fsm.structs.base import Record
 from yurt.fsm.structs.constraint import Affinity, Constraint, Spread, UInt64
 from yurt.fsm.structs.group import TaskGroup
@@ -115,6 +116,7 @@ class Job(Record, frozen=True):
     create_index: int = 0
     modify_index: int = 0
     job_modify_index: int = 0
+    submitted_by: Authored = NOBODY
 
     @property
     def is_periodic(self) -> bool:

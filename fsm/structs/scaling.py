@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from yurt.fsm.structs.author import NOBODY, Authored
 from yurt.fsm.structs.base import Record
 
 
@@ -18,6 +19,7 @@ class ScalingEvent(Record, frozen=True):
     meta: dict[str, Any] | None = None
     eval_id: str | None = None
     create_index: int = 0
+    by: Authored = NOBODY
 
 
 class JobScalingEvents(Record, frozen=True):

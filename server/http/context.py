@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.duration import parse_duration
 from yurt.fsm.lang.strconv import parse_bool, parse_int, parse_uint
+from yurt.fsm.structs.author import Author
 from yurt.server.acl.authority import ACLS_DISABLED, denied
 from yurt.server.acl.need import Need
 
@@ -75,6 +76,7 @@ def parse_query(raw: bytes) -> dict[str, str]:
 
 
 NOTHING = Need("nothing")
+AUTHORS_SINCE = 5  # version of the log's vocabulary
 
 
 class Context:
@@ -148,6 +150,19 @@ class Context:
         if server.authority.enabled and self.need.kind != "secret":
             self.identity = server.authority.identify(view, self.secret, server.now_ns())
             self.need.check(self)
+
+    def author(self) -> Author | None:
+        """Who asks, for records that say so; None if that is not recorded, or not every server knows how."""
+        server = self.server
+        if not server.config.server.record_authors or server.version_known_by_all() < AUTHORS_SINCE:
+            return None
+        token = self.identity.token
+        return Author(
+            accessor_id=token.accessor_id if token is not None else "",
+            name=(token.name if token is not None else "") or self.identity.name,
+            address=self.address,
+            time=server.now_ns(),
+        )
 
     def allow(self, namespace: str, *any_of: str) -> None:
         """Go on if one of the capabilities (those of the need by default) is there; raises Refusal(403)."""

@@ -49,8 +49,8 @@ JOB = Shape(
     without=frozenset(
         {
             "id", "status", "status_description", "version", "stable", "create_index", "modify_index",
-            "job_modify_index", "submit_time", "nomad_token_id", "spreads", "version_tag", "payload", "update",
-            "task_groups",
+            "job_modify_index", "submit_time", "submitted_by", "nomad_token_id", "spreads", "version_tag", "payload",
+            "update", "task_groups",
         }
     ),
     contextual=False,

@@ -59,6 +59,7 @@ async def scale(context: Context) -> Answer:
             eval_id=server.new_id(),
             count_max=server.limits.count_max,
             versions_kept=server.versions_kept,
+            by=context.author(),
         )
     )
     return answer(written(result, known_leader=True), result.index)
@@ -100,6 +101,7 @@ async def _dispatch(context: Context, payload: bytes, body: dict[str, Any]) -> A
             priority=priority,
             idempotency_token=context.query.get("idempotency_token", ""),
             eval_id=server.new_id(),
+            by=context.author(),
         )
     )
     made = {

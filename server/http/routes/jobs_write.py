@@ -137,6 +137,7 @@ async def register(context: Context) -> Answer:
             eval_priority=body.get("EvalPriority", 0),
             scaling_policy_ids=tuple(server.new_id() for _ in ready.job.task_groups or ()) if fresh else (),
             versions_kept=server.versions_kept,
+            by=context.author(),
         )
     )
     warnings = multiwarning((*ready.warnings, *([warning] if warning else [])))
@@ -169,6 +170,7 @@ async def deregister(context: Context) -> Answer:
                 eval_id=server.new_id(),
                 eval_priority=max(priority, 0),
                 versions_kept=server.versions_kept,
+                by=context.author(),
             )
         )
     body = written(result)
@@ -198,6 +200,7 @@ async def revert(context: Context) -> Answer:
         enforce_prior_version=request.enforce_prior_version,
         eval_id=server.new_id(),
         versions_kept=server.versions_kept,
+        by=context.author(),
     )
     view = server.view()
     if errors := errors_of(reverted(view, command)[0], view, server.limits):
