@@ -17,7 +17,7 @@ class Author(Record, frozen=True):
 
 
 # Nobody is named, and the member is left out of the JSON: as the wire protocol has it.
-Authored = Author | msgspec.UnsetType
+Authored = Author | None | msgspec.UnsetType
 NOBODY = msgspec.UNSET
 
 
