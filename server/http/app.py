@@ -57,6 +57,11 @@ KEYS_SECONDS = 3600
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 
 
+def _pages() -> list[Route]:
+    methods = ["GET", "HEAD"]
+    return [Route("/ui/{path:path}", assets.serve, methods=methods), Route("/docs", assets.describe, methods=methods)]
+
+
 def fallback(server: Server) -> Starlette:
     """What is served beside the API."""
 
@@ -68,7 +73,7 @@ def fallback(server: Server) -> Starlette:
     return Starlette(
         routes=[
             Route("/", _to_ui, methods=METHODS),
-            *([Route("/ui/{path:path}", assets.serve, methods=["GET", "HEAD"])] if server.config.ui.enabled else ()),
+            *(_pages() if server.config.ui.enabled else ()),
             Route("/v1/job", _to_job, methods=METHODS),
             Route("/.well-known/jwks.json", keys, methods=["GET"]),
             Route("/.well-known/openid-configuration", _no_discovery, methods=["GET"]),

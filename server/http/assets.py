@@ -63,7 +63,16 @@ def _gather(folder: Traversable, prefix: str, found: dict[str, Asset]) -> None:
 async def serve(request: Request) -> Response:
     """GET /ui/…: a file, or the page itself for a path of a view."""
     path = request.path_params["path"] or INDEX
-    asset = assets().get(path) or (None if "." in path.rpartition("/")[2] else assets()[INDEX])
+    return answer(request, assets().get(path) or (None if "." in path.rpartition("/")[2] else assets()[INDEX]))
+
+
+async def describe(request: Request) -> Response:
+    """GET /docs: the API's description as a page."""
+    return answer(request, assets()["docs.html"])
+
+
+def answer(request: Request, asset: Asset | None) -> Response:
+    """A file, as the client wants it."""
     if asset is None:
         return Response(status_code=404, headers=HEADERS)
     headers = {**HEADERS, "ETag": asset.tag}

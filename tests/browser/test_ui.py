@@ -265,6 +265,18 @@ def test_with_access_control_a_token_is_needed(tmp_path: Path, browser: Browser)
         server.end()
 
 
+def test_the_description_of_the_api_sends_requests(server: ServerProcess, page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{server.http_port}/docs")
+    page.get_by_label("Filter endpoints").fill("get /v1/job/{")
+    entry = page.locator("details", has_text="/v1/job/{id}").first
+    entry.locator("summary").click()
+    entry.get_by_label("id", exact=True).fill("billing")
+    entry.get_by_role("button", name="Send").click()
+    expect(entry.locator("pre")).to_contain_text('"ID": "billing"')
+    expect(entry).to_contain_text("curl -X GET")
+    assert page.evaluate(_UNNAMED) == [] and page.evaluate(_FAINT) == []
+
+
 def test_the_files_and_their_policy(server: ServerProcess) -> None:
     import http.client
 
