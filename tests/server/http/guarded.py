@@ -48,7 +48,7 @@ class Guarded:
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
                 status = answer.status
-                raw = b"" if path.startswith("/v1/event/stream") else answer.read()
+                raw = b"" if path.startswith(("/v1/event/stream", "/v1/agent/monitor")) else answer.read()
         except urllib.error.HTTPError as error:
             status, raw = error.code, error.read()
         try:
