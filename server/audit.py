@@ -24,6 +24,7 @@ log = logging.getLogger("audit")
 
 LINES_MAX = 10_000
 ENFORCED, BEST_EFFORT = "enforced", "best-effort"
+AGAIN = "the audit log can be written again; lines before this one may be missing"
 REFUSAL = "the audit log cannot be written and is enforced; nothing was done. Make room for it, or see the server's log"
 
 
@@ -53,7 +54,7 @@ class AuditLog:
         if not self.is_enforced:
             return False
         if self._is_failing:
-            self._put(b"")  # an empty line: is there room again?
+            self._put(b"")  # is there room again?
         return self._is_failing or self._lines.full()
 
     def record(self, context: Context, answer: Answer) -> None:
@@ -69,9 +70,11 @@ class AuditLog:
     def _write_all(self) -> None:
         while (line := self._lines.get()) is not None:
             try:
-                if line or self._is_failing:
+                if self._is_failing:
+                    self._file.write_line(orjson.dumps({"time": _now(), "note": AGAIN}).decode())
+                    self._is_failing = False
+                if line:
                     self._file.write_line(line.decode())
-                self._is_failing = False
             except (OSError, ValueError) as error:
                 if not self._is_failing:
                     log.error("the audit log cannot be written", extra={"reason": str(error)})
@@ -94,13 +97,17 @@ def audit_log(config: Audit, data_dir: str, metrics: Metrics) -> AuditLog | None
     return AuditLog(sink.path or f"{data_dir}/audit/audit.log", sink, metrics)
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def line_of(context: Context, answer: Answer) -> dict[str, Any]:
     """What is said of a request."""
     identity = context.identity
     token = identity.token
     index = next((value for name, value in answer.headers if name == b"x-nomad-index"), None)
     return {
-        "time": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "time": _now(),
         "server": context.server.name,
         "who": {
             "accessor_id": token.accessor_id if token is not None else "",

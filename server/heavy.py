@@ -77,8 +77,10 @@ class HeavyEvaluations:
         try:
             while True:
                 limit = loop.call_later(SECONDS_MAX, self._child.abandon)
-                answer = await said.get()
-                limit.cancel()
+                try:
+                    answer = await said.get()
+                finally:
+                    limit.cancel()
                 if answer is None:
                     break
                 yield Decided(*msgpack.unpackb(answer, max_bin_len=DECISION_BYTES_MAX))

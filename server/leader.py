@@ -246,7 +246,7 @@ class Leader:
                 placed: list[Allocation] = []
                 self._inflight += 1
                 plans.add(self._track(self._propose(self._reserving(pieces, placed), [eval_id], placed)))
-        except (YurtError, OSError) as error:
+        except (YurtError, OSError, ValueError) as error:
             for place, one in enumerate(left.values()):
                 if place:
                     broker.set_aside(one.id)

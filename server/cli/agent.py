@@ -26,6 +26,7 @@ from yurt.server.cli.output import fail
 @click.option("--bootstrap-expect", type=int, help="How many servers begin the cluster together.")
 @click.option("--data-dir", help="Where state is kept; an absolute path.")
 @click.option("--bind", help="Address to bind (127.0.0.1).")
+@click.option("--advertise", help="Host under which others reach this agent (the address it binds).")
 @click.option("--region", help="Region of the servers (global).")
 @click.option("--dc", help="Datacenter (dc1).")
 @click.option("--node", help="Name of this agent (the machine's).")
@@ -73,6 +74,8 @@ def flags_of(dev: bool, given: dict[str, Any]) -> dict[str, Any]:
         flags["log_json"] = True
     if given.get("acl_enabled"):
         flags["acl"] = {"enabled": True}
+    if host := given.get("advertise"):
+        flags["advertise"] = {"http": host, "rpc": host}
     server: dict[str, Any] = {}
     if given["server_mode"]:
         server["enabled"] = True

@@ -20,6 +20,7 @@ COMMANDS = {
     "eval": ("evaluation", "evaluation"),
     "init": ("job_init", "init"),
     "job": ("job", "job"),
+    "man": ("man", "man"),
     "monitor": ("monitor", "monitor"),
     "namespace": ("namespace", "namespace"),
     "node": ("node", "node"),

@@ -99,6 +99,12 @@ def check(config: AgentConfig) -> None:
         raise ConfigError(f"raft_multiplier cannot be {server.raft_multiplier}. Must be between 1 and 10")
     if server.server_join.retry_join and server.retry_join:
         raise ConfigError("server_join and retry_join cannot both be defined; prefer setting the server_join block")
+    if (config.tls.rpc or config.tls.verify_https_client) and not config.tls.ca_file:
+        raise ConfigError(
+            "tls.rpc and tls.verify_https_client need tls.ca_file: whom the others' certificates are from"
+        )
+    if (config.tls.rpc or config.tls.http) and not (config.tls.cert_file and config.tls.key_file):
+        raise ConfigError("tls.http and tls.rpc need tls.cert_file and tls.key_file")
     if len(config.audit.sink) > 1:
         raise ConfigError("audit has one sink at most")
     for name, sink in config.audit.sink.items():

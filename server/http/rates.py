@@ -45,8 +45,8 @@ class Rates:
 
     def _forget(self, now: float) -> None:
         self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
-        while len(self._full_at) >= KEYS_MAX:  # the oldest go: memory is bounded whoever asks
-            del self._full_at[next(iter(self._full_at))]
+        if len(self._full_at) >= KEYS_MAX:  # the older half goes: memory is bounded whoever asks
+            self._full_at = dict(list(self._full_at.items())[KEYS_MAX // 2 :])
 
 
 @lru_cache(1024)
