@@ -53,6 +53,7 @@ from yurt.server.raft.transport import PeerTransport
 from yurt.server.reload import Reread, reload_at_hangup
 from yurt.server.server import Server
 from yurt.server.tls import TlsFiles
+from yurt.server.tracing import tracing
 from yurt.server.variable_locks import VariableLocks
 
 log = logging.getLogger("agent")
@@ -301,6 +302,7 @@ class _Agent:
         measure_state(metrics, machine)
         server = Server(self.config, machine, engine, transport, metrics)
         server.data_dir, server.tls_to_nodes = self.path, self.tls.to_nodes
+        server.tracing = tracing(self.config)
         server.audit = audit_log(self.config.audit, self.path, metrics)
         keystore = Keystore(Path(self.path) / "server/keystore", sync=bool(self.config.data_dir))
         server.authority.keystore = keystore

@@ -8,6 +8,7 @@ import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
@@ -201,7 +202,9 @@ class Leader:
 
     def _decide(self, broker: Broker, evaluation: Evaluation, now_ns: int) -> list[Evaluation]:
         """Decide one and propose its plan; one without a plan that just changes is answered instead."""
-        outcome = self._evaluate(evaluation, now_ns)
+        tracing = self._server.tracing
+        with tracing.evaluation(evaluation) if tracing is not None else nullcontext():
+            outcome = self._evaluate(evaluation, now_ns)
         if outcome is None:
             broker.nack(evaluation.id, self._now())
         elif outcome.finds_no_room_again(evaluation):

@@ -30,6 +30,7 @@ from yurt.server.raft.engine import Engine
 from yurt.server.raft.reads import Callback
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.reports import Reports
+from yurt.server.tracing import Tracing
 from yurt.server.zones import zone
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Server:
         self.tls_to_nodes: Callable[[], ssl.SSLContext | None] = _nothing
         self.node_agent: NodeAgent | None = None  # of this process, if it is a node too
         self.audit: AuditLog | None = None
+        self.tracing: Tracing | None = None
         self.autopilot = Autopilot(self)
         self._led: asyncio.Future[Any] | None = None
         self._changed: asyncio.Future[Any] | None = None
@@ -105,6 +107,8 @@ class Server:
         self.background.close()
         if self.audit is not None:
             self.audit.close()
+        if self.tracing is not None:
+            self.tracing.stop()
 
     @staticmethod
     def now_ns() -> int:
@@ -132,6 +136,12 @@ class Server:
                 f"the cluster is being upgraded: this needs command version {command.since}, and a "
                 f"server knows only {known}. Nothing was changed",
             )
+        if self.tracing is None:
+            return await self._proposed(command)
+        with self.tracing.proposal(command):
+            return await self._proposed(command)
+
+    async def _proposed(self, command: commands.Command) -> Any:
         started = time.perf_counter()
         outcome = await self._engine(lambda done: self.engine.propose(commands.encode(command), done))
         self.metrics.sample("nomad.raft.commitTime", (time.perf_counter() - started) * 1000)

@@ -168,6 +168,8 @@ class Telemetry(Block, frozen=True):
     """Metrics; sinks other than the API are accepted and unused."""
 
     prometheus_metrics: bool = False
+    otel: bool = False  # ours: OpenTelemetry traces
+    otel_endpoint: str = ""  # http://HOST:4318; else as OTEL_* variables say
     collection_interval: Duration = "1s"
     disable_hostname: bool = False
     use_node_name: bool = False

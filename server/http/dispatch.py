@@ -73,6 +73,15 @@ class Dispatcher:
         return answer
 
     async def _answer(self, context: Context) -> Answer:
+        tracing = self.server.tracing
+        if tracing is None:
+            return await self._measured(context)
+        with tracing.request(context) as span:
+            answer = await self._measured(context)
+            tracing.answered(span, context, answer.status)
+            return answer
+
+    async def _measured(self, context: Context) -> Answer:
         started = time.perf_counter()
         answer = await self._refused_or(context)
         labels = _labels(context.route or "unknown", context.method, answer.status)

@@ -10,6 +10,7 @@ import msgspec
 from yurt.server.http.context import TEXT, Answer, Context
 from yurt.server.raft.errors import OutcomeUnknown
 from yurt.server.server import Server
+from yurt.server.tracing import CARRIED
 
 METHOD = "http"
 PREFIX = b"rpc error: "  # what clients know errors by that another server found
@@ -38,7 +39,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 
 _request = msgspec.msgpack.Decoder(Forwarded)
 _answer = msgspec.msgpack.Decoder(Answered)
-_KEPT = (b"x-nomad-token", b"authorization")
+_KEPT = (b"x-nomad-token", b"authorization", *CARRIED)
 _INSIDE = b"x-yurt-inside"  # only between servers: it is not among what is kept of a client's headers
 
 
