@@ -6,7 +6,7 @@ The ring keeps the newest commands with the rows that they changed; an event is 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -127,6 +127,13 @@ class Event:
         }  # fmt: skip
         self.body = to_json(told)
 
+    @classmethod
+    def told(cls, topic: str, namespace: str, key: str, keys: Iterable[str], body: bytes) -> Event:
+        """One that was encoded before."""
+        self = cls.__new__(cls)
+        self.topic, self.namespace, self.key, self.keys, self.body = topic, namespace, key, set(keys), body
+        return self
+
 
 class Entry:
     """One line of the stream: what one command did, or a part of it."""
@@ -136,6 +143,13 @@ class Entry:
     def __init__(self, kind: str, index: int, changes: list[Change]) -> None:
         self.kind, self.index, self._changes = kind, index, changes
         self._events: list[Event] | None = None
+
+    @classmethod
+    def told(cls, index: int, events: list[Event]) -> Entry:
+        """One whose events were encoded before."""
+        self = cls("", index, [])
+        self._events = events
+        return self
 
     @property
     def events(self) -> list[Event]:
@@ -182,6 +196,16 @@ class EventRing:
         self._added += 1
         self.gone = index
         self._wake()
+
+    def held(self) -> list[Entry]:
+        """The entries, the oldest first."""
+        return list(self._entries)
+
+    def refill(self, entries: Iterable[Entry], gone: int) -> None:
+        """Take back what led to the state that the ring began at; nothing was added since."""
+        self._entries.extend(entries)
+        self._added += len(self._entries)
+        self.gone = gone
 
     def _wake(self) -> None:
         for listener in list(self._listeners):

@@ -22,6 +22,7 @@ from yurt.server.address import join_address
 from yurt.server.audit import audit_log
 from yurt.server.client.start import agent_beside, run_alone
 from yurt.server.config.agent import AgentConfig, nanoseconds, seconds
+from yurt.server.event_file import EventFile
 from yurt.server.http.app import App
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.forward import serve_forwarded
@@ -303,6 +304,8 @@ class _Agent:
         server = Server(self.config, machine, engine, transport, metrics)
         server.data_dir, server.tls_to_nodes = self.path, self.tls.to_nodes
         server.tracing = tracing(self.config)
+        server.event_file = EventFile(server.events, f"{self.path}/server", sync=bool(self.config.data_dir))
+        engine.on_snapshot = server.save_events
         server.audit = audit_log(self.config.audit, self.path, metrics)
         keystore = Keystore(Path(self.path) / "server/keystore", sync=bool(self.config.data_dir))
         server.authority.keystore = keystore

@@ -24,6 +24,7 @@ from yurt.server.autopilot import Autopilot
 from yurt.server.background import Background
 from yurt.server.backup import Backup
 from yurt.server.config.agent import AgentConfig, size_bytes
+from yurt.server.event_file import EventFile
 from yurt.server.heartbeats import HeartbeatTimers
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
@@ -69,11 +70,13 @@ class Server:
         self.versions_kept = config.server.job_tracked_versions
         self.started = to_rfc3339(self.now_ns())
         self.force_collection: Callable[[], None] = _nothing
+        self._has_begun = False
         self.events = EventRing(config.server.event_buffer_size)
         if machine.index > BIRTH_INDEX:
             self.events.begin_at(machine.index)
         machine.on_applied(self.events.add)
-        machine.on_replaced(self.events.begin_at)
+        machine.on_replaced(self._state_replaced)
+        self.event_file: EventFile | None = None  # of the agent that this is a part of
         self.heartbeats = HeartbeatTimers(self, random.Random(uuid.uuid4().int))
         self.reports = Reports(self)
         self.keyring: Keyring  # of the agent that this is a part of
@@ -109,6 +112,17 @@ class Server:
             self.audit.close()
         if self.tracing is not None:
             self.tracing.stop()
+
+    def _state_replaced(self, index: int) -> None:
+        self.events.begin_at(index)
+        if self.event_file is not None and not self._has_begun:  # the state of the own disk, not one of a leader
+            self.event_file.refill(index)
+        self._has_begun = True
+
+    def save_events(self) -> None:
+        """Write the newest events beside the snapshot that was written just now."""
+        if self.event_file is not None:
+            self.event_file.save(self.machine.index)
 
     @staticmethod
     def now_ns() -> int:

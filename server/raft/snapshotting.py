@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,7 @@ class Snapshotting(Installing):
         self.runtime.run_aside(work, lambda snapshot, error: self._snapshot_written(attempt, snapshot, error))
 
     _log_bytes_before = 0
+    on_snapshot: Callable[[], None] | None = None  # called when one was written
 
     def _snapshot_written(self, attempt: Attempt, snapshot: Any, error: BaseException | None) -> None:
         self.snapshotting, self._attempt = False, None
@@ -105,6 +106,8 @@ class Snapshotting(Installing):
             self._snapshot_failed(attempt, error)
             return
         self.snapshots_written += 1
+        if self.on_snapshot is not None:
+            self.on_snapshot()
         log.info("snapshot written", extra={"index": snapshot.index, "bytes": snapshot.size, "seconds": seconds})
         if snapshot.index > self.snapshot.index:
             self.snapshot = snapshot

@@ -96,3 +96,30 @@ def test_the_latest_is_what_comes_next(tmp_path: Path) -> None:
             told += [one["Key"] for one in events if one["Type"] == "JobRegistered"]
         assert told == ["after"]
         connection.close()
+
+
+@pytest.mark.slow
+def test_after_a_restart_from_a_snapshot_all_is_told_again(tmp_path: Path) -> None:
+    block = {
+        "enabled": True, "bootstrap_expect": 1, "event_buffer_size": 1000,
+        "raft_snapshot_threshold": 20, "raft_snapshot_interval": "200ms", "raft_trailing_logs": 0,
+    }  # fmt: skip
+    with single(tmp_path, server=block) as server:
+        for number in range(60):
+            assert server.request("PUT", "/v1/jobs", small_job(f"web-{number}"))[0] == 200
+        wait_for(lambda: server.log().count("snapshot written") >= 1, 20, "a snapshot")
+        wait_for(lambda: (tmp_path / "data/server/events").exists(), 10, "the events beside it")
+        end = last_index(server)
+        before, _ = read(server, "after=0", end)
+        server.kill()
+        server.start().wait_ready()
+        wait_for(lambda: last_index(server) >= end, 20, "the state")
+        again, _ = read(server, "after=0", end)
+        assert again == before and len(again) > 60
+
+        (tmp_path / "data/server/events").write_bytes(b"\x93nonsense")
+        server.kill()
+        server.start().wait_ready()
+        status, text = server.request("GET", "/v1/event/stream?after=0")
+        assert status == 410 and "ask for after=" in text, "what is not known is not made up"
+        assert "the newest events cannot be read" in server.log()

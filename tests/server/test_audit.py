@@ -22,7 +22,7 @@ def audit(path: Path | str, guarantee: str = "best-effort") -> dict[str, Any]:
 
 def test_who_did_what_and_no_secret(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    with single(tmp_path, acl={"enabled": True}, audit=audit(path)) as server:
+    with single(tmp_path, acl={"enabled": True}, audit=audit(path), log_level="TRACE") as server:
         status, root = server.request("PUT", "/v1/acl/bootstrap")
         assert status == 200
         secret = root["SecretID"]
@@ -37,6 +37,8 @@ def test_who_did_what_and_no_secret(tmp_path: Path) -> None:
         wait_for(lambda: any(one["request"]["path"] == "/v1/job/nobody" for one in lines(path)), 10, "the lines")
         text = path.read_text()
         assert secret not in text and "hunter2" not in text and "also-secret" not in text
+        logged = (tmp_path / "agent.log").read_text()
+        assert secret not in logged and "hunter2" not in logged, "nor in the server's log, at its chattiest"
         by_path = {one["request"]["path"]: one for one in lines(path)}
         assert by_path["/v1/var/a/b"]["who"]["accessor_id"] == root["AccessorID"]
         assert by_path["/v1/var/a/b"]["who"]["name"] == "Bootstrap Token"
