@@ -34,6 +34,9 @@ class Connections:
 
     request_seconds: float = 10.0
     write_seconds: float = 60.0  # for a client that takes nothing of its answer
+    head_bytes_max: int = HEAD_BYTES_MAX
+    headers_max: int = HEADERS_MAX
+    target_bytes_max: int = TARGET_BYTES_MAX
     per_client_max: int = 100
     total_max: int = 0
     by_address: Counter[str] = field(default_factory=Counter)
@@ -151,7 +154,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """The target, perhaps in pieces."""
         self._head_bytes += len(url)
-        if self._head_bytes > TARGET_BYTES_MAX:
+        if self._head_bytes > self.bounds.target_bytes_max:
             self._refuse(TARGET_TOO_LONG)
             return
         super().on_url(url)
@@ -160,7 +163,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """A header, counted before it is kept."""
         self._header_count += 1
         self._head_bytes += len(name) + len(value)
-        if self._header_count > HEADERS_MAX or self._head_bytes > HEAD_BYTES_MAX:
+        if self._header_count > self.bounds.headers_max or self._head_bytes > self.bounds.head_bytes_max:
             if not self._refused:
                 self._refuse(HEAD_TOO_LARGE)
             return

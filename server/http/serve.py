@@ -79,6 +79,9 @@ def _connections(limits: Limits) -> Connections:
     return Connections(
         request_seconds=seconds(limits.http_request_timeout),
         write_seconds=seconds(limits.http_write_timeout),
+        head_bytes_max=limits.http_head_bytes_max,
+        headers_max=limits.http_headers_max,
+        target_bytes_max=limits.http_target_bytes_max,
         per_client_max=limits.http_max_conns_per_client,
         total_max=limits.http_max_conns or max(64, files - FILES_KEPT),
     )
