@@ -50,6 +50,7 @@ class NodeServer:
 
     def __init__(self, agent: NodeAgent, config: AgentConfig) -> None:
         self.node_agent, self.config = agent, config
+        self.audit = None  # servers keep it
         self._gate = Gate(agent.operations.authorize, asks_always=config.acl.enabled)
 
     def view(self) -> NodeView:
