@@ -5,8 +5,12 @@ Importing it starts nothing and loads neither the server nor a test library.
 
 from __future__ import annotations
 
+from yurt.server.testing.checker import Event, Verdict, Violation, check
 from yurt.server.testing.client import Api, Operation
 from yurt.server.testing.cluster import Cluster
 from yurt.server.testing.process import AgentProcess, ClusterError, free_ports
 
-__all__ = ["AgentProcess", "Api", "Cluster", "ClusterError", "Operation", "free_ports"]
+__all__ = [
+    "AgentProcess", "Api", "Cluster", "ClusterError", "Event", "Operation", "Verdict", "Violation", "check",
+    "free_ports",
+]  # fmt: skip

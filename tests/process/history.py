@@ -12,8 +12,10 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.process.servers import ServerProcess, small_job
+from yurt.server.testing.checker import CAS, OK, READ, UNKNOWN, Event
 
 
 @dataclass
@@ -45,6 +47,13 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.servers, self.register, self.chance, self.writes = servers, register, random.Random(seed), writes
         self.ended = threading.Event()
+        self.events: list[Event] = []  # for the checker, which needs no register with one writer
+        self.known_value: int | None = None
+
+    def note(self, kind: str, began: float, result: str, value: int | None, **fields: Any) -> None:
+        """Keep an operation that ends now."""
+        event = Event(self.register.job_id, kind, began, time.monotonic(), result, value, **fields)  # type: ignore[arg-type]
+        self.events.append(event)
 
     def run(self) -> None:
         while not self.ended.is_set():
@@ -64,20 +73,30 @@ class Client(threading.Thread):
         """
         register = self.register
         if register.doubtful:
+            began = time.monotonic()
             status, body = server.request("GET", f"/v1/job/{register.job_id}?consistent", timeout=12)
             if status not in (200, 404):
                 return
             self.known_index = body["JobModifyIndex"] if status == 200 else 0
+            self.known_value = int(body["Meta"]["value"]) if status == 200 else None
+            self.note(READ, began, OK, self.known_value, index=self.known_index, server=server.name)
             register.doubtful = False
         with register.lock:
             register.asked += 1
             value = register.asked
         register.doubtful = True
         request = {**job(register, value), "EnforceIndex": True, "JobModifyIndex": self.known_index}
-        status, body = server.request("PUT", "/v1/jobs", request, timeout=12)
+        began, expected, status, body = time.monotonic(), self.known_value, 0, None
+        try:
+            status, body = server.request("PUT", "/v1/jobs", request, timeout=12)
+        finally:
+            index = body["JobModifyIndex"] if status == 200 else 0
+            known = {"expected": expected, "index": index, "server": server.name}
+            self.note(CAS, began, OK if status == 200 else UNKNOWN, value, **known)
         if status != 200:
             register.unknown += 1
             return
+        self.known_value = value
         with register.lock:
             register.doubtful = False
             register.writes += 1
@@ -94,12 +113,16 @@ class Client(threading.Thread):
         with register.lock:
             low = max(register.acknowledged, register.seen)
         query = self.chance.choice(("", "", "?consistent"))
+        began = time.monotonic()
         status, body = server.request("GET", f"/v1/job/{register.job_id}{query}", timeout=12)
-        if status == 404 and low == 0:
-            return
         if status not in (200, 404):
             return
-        value = int(body["Meta"]["value"]) if status == 200 else 0
+        index = body["JobModifyIndex"] if status == 200 else 0
+        seen = int(body["Meta"]["value"]) if status == 200 else None
+        self.note(READ, began, OK, seen, index=index, server=server.name)
+        if status == 404 and low == 0:
+            return
+        value = seen or 0
         with register.lock:
             register.reads += 1
             if value < low:

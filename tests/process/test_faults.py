@@ -17,6 +17,7 @@ import pytest
 
 from tests.process.history import Client, Register
 from tests.process.servers import ServerProcess, free_ports, wait_for
+from yurt.server.testing.checker import check
 from yurt.server.testing.links import Links
 
 ROUNDS = int(os.environ.get("YURT_FAULT_ROUNDS", "12"))
@@ -148,6 +149,8 @@ def test_histories_under_faults_are_linearizable(tmp_path: Path) -> None:
             client.ended.set()
         for client in clients:
             client.join(30)
+        verdict = check(event for client in clients for event in client.events)
+        assert verdict.is_linearizable is True, str(verdict)
         for register in registers:
             assert register.violations == []
             for server in servers:
