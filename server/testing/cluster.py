@@ -11,7 +11,14 @@ from typing import Any
 
 from yurt.server.testing.client import Api
 from yurt.server.testing.links import Links
-from yurt.server.testing.process import START_SECONDS_MAX, AgentProcess, ClusterError, free_ports, wait_for
+from yurt.server.testing.process import (
+    START_SECONDS_MAX,
+    AgentProcess,
+    ClusterError,
+    end_tasks,
+    free_ports,
+    wait_for,
+)
 
 LOG_CHARACTERS = 4000  # of each server's log in a report
 Named = AgentProcess | str
@@ -21,13 +28,15 @@ class Cluster:
     """`with Cluster(servers=3) as cluster:` starts real `yurt` processes and ends them.
 
     Their files are in a temporary directory, or in `directory`, which then stays. `config` is merged into every
-    agent's configuration. `faults` puts links of ours between the servers, so that they can be cut and slowed.
+    agent's configuration. `faults` puts links of ours between the servers, so that they can be cut and slowed. `nodes`
+    are node agents, processes too, which run what is placed on them; their tasks end with the cluster.
     """
 
     def __init__(
         self,
         servers: int = 3,
         *,
+        nodes: int = 0,
         directory: Path | str | None = None,
         config: dict[str, Any] | None = None,
         faults: bool = True,
@@ -36,7 +45,7 @@ class Cluster:
         self.directory = Path(directory) if directory is not None else Path(tempfile.mkdtemp(prefix="yurt-cluster-"))
         self._began = time.monotonic()
         self.timeline: list[tuple[float, str]] = []
-        ports = free_ports(2 * servers)
+        ports = free_ports(2 * (servers + nodes))
         names = [f"server{number + 1}" for number in range(servers)]
         self._links = (
             Links({name: ports[2 * n + 1] for n, name in enumerate(names)}) if faults and servers > 1 else None
@@ -53,11 +62,24 @@ class Cluster:
                 name,
                 ports[2 * n],
                 ports[2 * n + 1],
-                **{"server": block, "advertise": {"rpc": f"127.0.0.1:{rpc[name]}"}, **(config or {})},
+                **{
+                    "advertise": {"rpc": f"127.0.0.1:{rpc[name]}"},
+                    **(config or {}),
+                    "server": {**block, **(config or {}).get("server", {})},
+                },
             )
             for n, name in enumerate(names)
         ]
         self._rpc = rpc
+        self.nodes = [self._node(n + 1, ports[2 * (servers + n)], ports[2 * (servers + n) + 1]) for n in range(nodes)]
+
+    def _node(self, number: int, http_port: int, rpc_port: int) -> AgentProcess:
+        name = f"node{number}"
+        client = {"enabled": True, "servers": [one.address.removeprefix("http://") for one in self.servers]}
+        return AgentProcess(
+            self.directory / name, name, http_port, rpc_port, server={"enabled": False}, client=client,
+            plugin={"raw_exec": {"config": {"enabled": True}}},
+        )  # fmt: skip
 
     # --- life
 
@@ -67,10 +89,28 @@ class Cluster:
             server.start()
         for server in self.servers:
             server.wait_ready()
+        for node in self.nodes:
+            node.start()
+        self._wait_nodes()
         return self
+
+    def _wait_nodes(self) -> None:
+        """Until every node that runs is ready."""
+        names = {one.name for one in self.nodes if one.is_running}
+
+        def are_ready() -> bool:
+            status, found = self.living[0].request("GET", "/v1/nodes")
+            return status == 200 and names <= {one["Name"] for one in found if one["Status"] == "ready"}
+
+        if names:
+            wait_for(are_ready, START_SECONDS_MAX, "the nodes")
 
     def close(self) -> None:
         """End everything; a temporary directory goes too."""
+        for node in self.nodes:
+            node.end()
+        if self.nodes:
+            end_tasks(self.directory)
         for server in self.servers:
             server.end()
         if self._links is not None:
@@ -95,13 +135,14 @@ class Cluster:
     # --- who is who
 
     def server(self, named: Named) -> AgentProcess:
-        """A server by its name, or itself."""
+        """A server or a node by its name, or itself."""
         if isinstance(named, AgentProcess):
             return named
-        for server in self.servers:
-            if server.name == named:
-                return server
-        raise ClusterError(f"there is no server {named}; there are {', '.join(one.name for one in self.servers)}")
+        agents = [*self.servers, *self.nodes]
+        for agent in agents:
+            if agent.name == named:
+                return agent
+        raise ClusterError(f"there is no server {named}; there are {', '.join(one.name for one in agents)}")
 
     @property
     def living(self) -> list[AgentProcess]:
@@ -170,7 +211,11 @@ class Cluster:
         if server.is_running:
             self.kill(server)
         self._note(f"start {server.name}")
-        return server.start().wait_ready()
+        if server not in self.nodes:
+            return server.start().wait_ready()
+        server.start()
+        self._wait_nodes()
+        return server
 
     def pause(self, named: Named) -> AgentProcess:
         """Let it stand still; connections to it stay open."""
@@ -215,12 +260,12 @@ class Cluster:
         self._note("heal")
         if self._links is not None:
             self._links.heal()
-        for server in self.servers:
-            server.resume()
+        for agent in (*self.servers, *self.nodes):
+            agent.resume()
 
     def report(self) -> str:
         """What was done to the cluster and the end of each server's log: a failing test shows it."""
         lines = ["faults:", *(f"  {at:8.3f} s  {text}" for at, text in self.timeline)]
-        for server in self.servers:
-            lines += [f"--- {server!r}", server.log(LOG_CHARACTERS)]
+        for agent in (*self.servers, *self.nodes):
+            lines += [f"--- {agent!r}", agent.log(LOG_CHARACTERS)]
         return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -43,6 +44,19 @@ def wait_for(predicate: Callable[[], Any], seconds: float, what: str) -> Any:
             raise ClusterError(f"not within {seconds:.0f} s: {what}")
         time.sleep(POLL_SECONDS)
     return found
+
+
+def end_tasks(directory: Path) -> None:
+    """End the tasks of node agents whose files are below a directory: they outlive their agents."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            if b"supervisor.py" not in (entry / "cmdline").read_bytes():
+                continue
+            files = {os.readlink(one) for one in (entry / "fd").iterdir()}
+            if any(one.startswith(f"{directory}/") for one in files):
+                os.kill(int(entry.name), signal.SIGTERM)
 
 
 class AgentProcess:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from yurt.server.testing.process import wait_for
 from yurt.testing import Cluster, ClusterError
 
 JOB = {"ID": "web", "TaskGroups": [{"Name": "g", "Count": 0, "Tasks": [{"Name": "t", "Driver": "mock_driver"}]}]}
@@ -64,6 +67,40 @@ def test_cut_off_paused_and_slow_servers(tmp_path: Path) -> None:
         assert {"isolated", "paused", "one-way"} == {job["ID"] for job in api.jobs()}
         assert [text.split()[0] for _, text in cluster.timeline][:3] == ["isolate", "heal", "pause"]
     assert (tmp_path / "kept" / "server1" / "agent.log").exists()
+
+
+@pytest.mark.slow
+def test_a_node_is_lost_and_its_work_moves() -> None:
+    task = {"Name": "t", "Driver": "raw_exec", "Config": {"command": "/bin/sleep", "args": ["1000"]}}
+    task["Resources"] = {"CPU": 20, "MemoryMB": 20}
+    job = {"ID": "work", "TaskGroups": [{"Name": "g", "Count": 2, "Tasks": [task]}]}
+    heartbeats = {"min_heartbeat_ttl": "1s", "heartbeat_grace": "1s"}
+    with Cluster(servers=1, nodes=2, config={"server": heartbeats}) as cluster:
+        api = cluster.api()
+        api.register(job)
+
+        def running() -> dict[str, str]:
+            found = api.ask("GET", "/v1/job/work/allocations")
+            return {one["ID"]: one["NodeName"] for one in found if one["ClientStatus"] == "running"}
+
+        wait_for(lambda: len(running()) == 2, 20, "two allocations")
+        lost = cluster.kill("node1")
+        wait_for(
+            lambda: len(running()) == 2 and set(running().values()) == {"node2"}, 40, "all of it on the other node"
+        )
+        cluster.restart(lost)
+        assert [one.name for one in cluster.nodes if one.is_running] == ["node1", "node2"]
+        directory = str(cluster.directory)
+
+    def left() -> list[str]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if b"supervisor.py" in (entry / "cmdline").read_bytes():
+                    found += [one for one in map(os.readlink, (entry / "fd").iterdir()) if one.startswith(directory)]
+        return found
+
+    wait_for(lambda: not left(), 10, "the end of its tasks")
 
 
 def test_what_cannot_be_done_says_so(tmp_path: Path) -> None:
