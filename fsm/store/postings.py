@@ -6,6 +6,7 @@ A few keys are a sorted tuple, many are a persistent map, so that a value with o
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,24 @@ def changed(posting: Posting | None, membership: Mapping[Any, bool]) -> Posting 
         return tuple(sorted(many)) or None if len(many) <= TUPLE_KEYS_MAX // 2 else many
     keys = dict.fromkeys(posting or (), True) | dict(membership)
     return posting_of(sorted(key for key, is_member in keys.items() if is_member)) or None
+
+
+def with_one(posting: Posting | None, key: Any, *, is_member: bool) -> Posting | None:
+    """The posting with or without one key; None if none is left."""
+    if isinstance(posting, Map):
+        if is_member:
+            return posting.set(key, True)
+        fewer = posting.delete(key) if key in posting else posting
+        return tuple(sorted(fewer)) or None if len(fewer) <= TUPLE_KEYS_MAX // 2 else fewer
+    if not posting:
+        return (key,) if is_member else None
+    at = bisect_left(posting, key)
+    is_there = at < len(posting) and posting[at] == key
+    if is_there == is_member:
+        return posting
+    if not is_member:
+        return (*posting[:at], *posting[at + 1 :]) or None
+    return posting_of([*posting[:at], key, *posting[at:]])
 
 
 def ordered(posting: Posting) -> tuple[Any, ...] | list[Any]:

@@ -7,13 +7,15 @@ from typing import Any, TypeVar
 
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.orders import LiveOrders
-from yurt.fsm.store.postings import changed
+from yurt.fsm.store.postings import changed, with_one
 from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import Table
 from yurt.fsm.store.state import Index, State, TableState
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
+
+DIRECT_MAX = 8  # writes of a transaction to one table
 
 
 class Transaction(Reader):
@@ -90,37 +92,66 @@ class Transaction(Reader):
 
 
 class _Draft:
-    """What a transaction wrote to a table: kept aside, and taken into the maps at once when those are read.
+    """What a transaction wrote to a table. The first writes go into the maps one by one, as few commands have more.
 
-    To change many keys of a persistent map at once copies each of its nodes once, not once a key.
+    Later ones are kept aside, and taken into the maps at once when those are read: to change many keys of a persistent
+    map at once copies each of its nodes once, not once a key.
     """
 
-    __slots__ = ("_members", "_state", "_table", "_written")
+    __slots__ = ("_direct", "_members", "_state", "_table", "_written")
 
     def __init__(self, table: Table[Any, Any], state: TableState) -> None:
         self._table, self._state = table, state
+        self._direct = DIRECT_MAX
         self._written: dict[Any, Any] = {}  # None is deleted
-        self._members: dict[str, dict[Any, dict[Any, bool]]] = {name: {} for name in table.indexes}
+        self._members: dict[str, dict[Any, dict[Any, bool]]] = {}
 
     def get(self, key: Any) -> Any:
         """The row of that key."""
-        if key in self._written:
+        if self._written and key in self._written:
             return self._written[key]
         return self._state.rows.get(key)
 
     def write(self, key: Any, row: Any) -> Any:
         """Note a row, None to delete it; answer the one that was there."""
+        if self._direct:
+            self._direct -= 1
+            return self._write_through(key, row)
         old = self.get(key)
         self._written[key] = row
         for name, value_of in self._table.indexes.items():
             before = None if old is None else value_of(old)
             after = None if row is None else value_of(row)
             if before != after:
-                members = self._members[name]
+                members = self._members.setdefault(name, {})
                 if before is not None:
                     members.setdefault(before, {})[key] = False
                 if after is not None:
                     members.setdefault(after, {})[key] = True
+        return old
+
+    def _write_through(self, key: Any, row: Any) -> Any:
+        state = self._state
+        rows = state.rows
+        old = rows.get(key)
+        if row is not None:
+            state.rows = rows.set(key, row)
+        elif old is not None:
+            state.rows = rows.delete(key)
+        for name, value_of in self._table.indexes.items():
+            before = None if old is None else value_of(old)
+            after = None if row is None else value_of(row)
+            if before == after:
+                continue
+            index = state.indexes[name]
+            if before is not None:
+                fewer = with_one(index[before], key, is_member=False)
+                index = index.delete(before) if fewer is None else index.set(before, fewer)
+            if after is not None:
+                more = with_one(index.get(after), key, is_member=True)
+                assert more is not None, "it has the key"
+                index = index.set(after, more)
+            state.indexes[name] = index
         return old
 
     def settle(self) -> None:
@@ -134,11 +165,9 @@ class _Draft:
             else:
                 rows.set(key, row)
         self._state.rows = rows.finish()
-        self._written = {}
         for name, members in self._members.items():
-            if members:
-                self._state.indexes[name] = _with_members(self._state.indexes[name], members)
-                self._members[name] = {}
+            self._state.indexes[name] = _with_members(self._state.indexes[name], members)
+        self._written, self._members = {}, {}
 
 
 def _with_members(index: Index, members: dict[Any, dict[Any, bool]]) -> Index:

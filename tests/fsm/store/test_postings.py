@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from immutables import Map
 
-from yurt.fsm.store.postings import TUPLE_KEYS_MAX, changed, ordered, posting_of
+from yurt.fsm.store.postings import TUPLE_KEYS_MAX, changed, ordered, posting_of, with_one
 
 keys = st.integers(0, 3 * TUPLE_KEYS_MAX)
 
@@ -14,7 +14,12 @@ def test_a_posting_is_a_set_in_order(steps: list[dict[int, bool]]) -> None:
     posting, model = None, set()
     for membership in steps:
         before = None if posting is None else list(ordered(posting))
+        one_by_one = posting
+        for key, is_member in membership.items():
+            one_by_one = with_one(one_by_one, key, is_member=is_member)
         kept, posting = posting, changed(posting, membership)
+        assert (one_by_one is None) == (posting is None)
+        assert posting is None or list(ordered(one_by_one or ())) == list(ordered(posting)), "one by one is the same"
         assert kept is None or list(ordered(kept)) == before, "the old one is as it was"
         model = {key for key in model | set(membership) if membership.get(key, True)}
         assert (posting is None) == (not model)
