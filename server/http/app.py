@@ -59,7 +59,11 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 
 def _pages() -> list[Route]:
     methods = ["GET", "HEAD"]
-    return [Route("/ui/{path:path}", assets.serve, methods=methods), Route("/docs", assets.describe, methods=methods)]
+    return [
+        Route("/ui", _to_ui, methods=methods),
+        Route("/ui/{path:path}", assets.serve, methods=methods),
+        Route("/docs", assets.describe, methods=methods),
+    ]
 
 
 def fallback(server: Server) -> Starlette:

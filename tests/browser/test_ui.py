@@ -6,130 +6,27 @@ Screenshots are kept in the directory that YURT_SCREENSHOTS names.
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browser.steps import EVIL, MARKS, address, barriers, confirm, errors_of, job, pages, settled
 from tests.process.servers import ServerProcess, free_ports, wait_for
 
 pytest.importorskip("playwright")  # of the extra `ci`
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-CHROMIUM = os.environ.get("YURT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-EVIL = "<img/src=x/onerror=document.title='evil'>"
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
-]
-
-
-def job(job_id: str, count: int = 1, **fields: Any) -> dict[str, Any]:
-    task = {
-        "Name": "web", "Driver": "mock_driver", "Config": {"run_for": "1h", "stdout_string": "hello from the task"},
-        "Resources": {"CPU": fields.pop("cpu", 20), "MemoryMB": 16}, "Env": {"V": fields.pop("env", "1")},
-    }  # fmt: skip
-    return {"Job": {"ID": job_id, "TaskGroups": [{"Name": "app", "Count": count, "Tasks": [task]}], **fields}}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server with a node, and something of everything."""
-    directory = tmp_path_factory.mktemp("ui")
-    block = {"enabled": True, "bootstrap_expect": 1}
-    made = ServerProcess(directory, "one", *free_ports(2), server=block, client={"enabled": True})
-    try:
-        made.start().wait_ready()
-        wait_for(lambda: [one["Status"] for one in made.request("GET", "/v1/nodes")[1]] == ["ready"], 20, "a node")
-        update = {"MaxParallel": 1, "Canary": 1, "MinHealthyTime": 100_000_000}
-        for body in (job("api", 2), job(EVIL), job("billing", 2), job("huge", 2, cpu=900_000)):
-            assert made.request("PUT", "/v1/jobs", body)[0] == 200
-        wait_for(lambda: settled(made, "api"), 30, "the first version")
-        assert made.request("PUT", "/v1/jobs", job("api", 2, env="2", Update=update))[0] == 200
-        wait_for(lambda: settled(made, "billing"), 30, "no deployment of billing")
-        yield made
-    finally:
-        made.end()
-
-
-def settled(server: ServerProcess, job_id: str) -> bool:
-    found = server.request("GET", f"/v1/job/{job_id}/deployment")[1]
-    return found is not None and found["Status"] == "successful"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page whose errors fail the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    made = context.new_page()
-    errors: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            errors.append(message.text)
-
-    made.on("console", note)
-    made.on("pageerror", lambda error: errors.append(str(error)))
-    yield made
-    context.close()
-    assert errors == []
-
-
-def address(server: ServerProcess, path: str = "/") -> str:
-    return f"http://127.0.0.1:{server.http_port}/ui/#{path}"
-
-
-def pages(server: ServerProcess) -> dict[str, str]:
-    """Every view with something in it."""
-    allocation = server.request("GET", "/v1/job/billing/allocations")[1][0]["ID"]
-    failed = next(one for one in server.request("GET", "/v1/job/huge/evaluations")[1] if one.get("FailedTGAllocs"))
-    node = server.request("GET", "/v1/nodes")[1][0]["ID"]
-    tabs = ("allocations", "versions", "evaluations", "deployments", "scaling", "definition")
-    return {
-        "overview": "/", "jobs": "/jobs", "job": "/jobs/default/api", "run": "/run", "nodes": "/nodes",
-        **{f"job-{tab}": f"/jobs/default/api/{tab}" for tab in tabs},
-        "node": f"/nodes/{node}", "allocation": f"/allocations/{allocation}", "evaluations": "/evaluations",
-        "evaluation": f"/evaluations/{failed['ID']}", "events": "/events", "token": "/token",
-    }  # fmt: skip
-
-
-_UNNAMED = """() => [...document.querySelectorAll("button, a[href], input, select, textarea, pre[tabindex], [role=img]")]
-  .filter((one) => !(one.innerText || "").trim() && !one.getAttribute("aria-label") && !(one.labels && one.labels.length))
-  .map((one) => one.outerHTML.slice(0, 120))"""
-_FAINT = """() => {
-  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((one) => one / 255).map((one) => one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
-  const behind = (one) => { for (; one; one = one.parentElement) { const found = numbers(getComputedStyle(one).backgroundColor); if (found.length < 4 || found[3] === 1) return found; } return [255, 255, 255]; };
-  const faint = [];
-  for (const one of document.querySelectorAll("main *, header *")) {
-    if (![...one.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()) || !one.offsetParent || one.disabled) continue;
-    if (one.classList.contains("live") || one.closest("option")) continue;
-    const [a, b] = [light(numbers(getComputedStyle(one).color)), light(behind(one))];
-    if ((Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5) faint.push(one.textContent.trim().slice(0, 30));
-  }
-  return faint;
-}"""
+pytestmark = MARKS
 
 
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page(server: ServerProcess, browser: Browser, theme: Any, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme)
-    page, errors = context.new_page(), []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    page = context.new_page()
+    errors = errors_of(page)
+    found: list[str] = []
     kept = os.environ.get("YURT_SCREENSHOTS")
     for name, path in pages(server).items():
         page.goto(address(server, path))
@@ -138,8 +35,7 @@ def test_every_page(server: ServerProcess, browser: Browser, theme: Any, width: 
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (
             f"{name} is wider than the window"
         )
-        assert page.evaluate(_UNNAMED) == [], name
-        assert page.evaluate(_FAINT) == [], name
+        found += [f"{name}: {one}" for one in barriers(page)]
         assert (
             page.locator("main h1").count() == 1
             and page.locator('nav [aria-current="page"], .tools [aria-current]').count() >= 1
@@ -147,6 +43,34 @@ def test_every_page(server: ServerProcess, browser: Browser, theme: Any, width: 
         if kept:
             Path(kept).mkdir(parents=True, exist_ok=True)
             page.screenshot(path=f"{kept}/{name}-{theme}-{width}.png")
+    context.close()
+    assert errors == [] and found == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_dialog(server: ServerProcess, browser: Browser, theme: Any, width: int) -> None:
+    """Each asks before it does, can be left by Escape, and gives the focus back to what opened it."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme)
+    page = context.new_page()
+    errors = errors_of(page)
+    kept = os.environ.get("YURT_SCREENSHOTS")
+    paths = pages(server)
+    opened = [("job", "Stop"), ("job", "Evaluate"), ("node", "Drain"), ("allocation", "Restart")]
+    if width > 760:
+        opened += [("jobs", "Keyboard shortcuts"), ("jobs", "Requests of this page")]
+    for name, button in opened:
+        page.goto(address(server, paths[name]))
+        opener = page.get_by_role("button", name=button, exact=True)
+        opener.click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert barriers(page) == [], button
+        assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
+        if kept:
+            page.screenshot(path=f"{kept}/dialog-{button.split()[0].lower()}-{theme}-{width}.png")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(opener).to_be_focused()
     context.close()
     assert errors == []
 
@@ -171,10 +95,6 @@ def test_why_something_is_not_placed(server: ServerProcess, page: Page) -> None:
     page.goto(address(server, pages(server)["evaluation"]))
     expect(page.locator(".notice.bad")).to_contain_text("2 allocations found no place")
     expect(page.locator(".notice.bad")).to_contain_text("1 node without enough cpu")
-
-
-def confirm(page: Page, action: str) -> None:
-    page.locator("dialog").get_by_role("button", name=action).click()
 
 
 def test_a_canary_is_promoted_and_a_version_taken_back(server: ServerProcess, page: Page) -> None:
@@ -274,7 +194,7 @@ def test_the_description_of_the_api_sends_requests(server: ServerProcess, page: 
     entry.get_by_role("button", name="Send").click()
     expect(entry.locator("pre")).to_contain_text('"ID": "billing"')
     expect(entry).to_contain_text("curl -X GET")
-    assert page.evaluate(_UNNAMED) == [] and page.evaluate(_FAINT) == []
+    assert barriers(page) == []
 
 
 def test_the_files_and_their_policy(server: ServerProcess) -> None:

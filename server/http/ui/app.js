@@ -1,6 +1,6 @@
 // The frame: which view is shown, the keyboard, light and dark, namespaces.
-import { h, say, show } from "./dom.js";
-import { get, namespace, setNamespace, token } from "./api.js";
+import { ask, button, h, say, show } from "./dom.js";
+import { asked, clearTroubles, get, namespace, setNamespace, token } from "./api.js";
 import overview from "./views/overview.js";
 import jobs from "./views/jobs.js";
 import job from "./views/job.js";
@@ -18,35 +18,57 @@ const ROUTES = [
   [/^\/evaluations$/, "evaluations", evaluations], [/^\/evaluations\/([^/]+)$/, "evaluations", evaluation],
   [/^\/events$/, "events", events], [/^\/token$/, "token", tokenView],
 ];
+const WORDS = { 403: "Not permitted", 404: "Not found" };
 const main = document.getElementById("main");
 let ending = new AbortController();
 let shown = "";
 
-async function route() {
-  const where = location.hash.slice(1) || "/";
-  ending.abort();
-  ending = new AbortController();
-  const signal = ending.signal;
-  const [, name, view] = ROUTES.find(([pattern]) => pattern.test(where)) || [];
+// Parameters of the page in its address: what narrows a list outlives a reload, and can be passed on.
+function setQuery(where, params, keep) {
+  const made = new URLSearchParams(Object.entries(params).filter(([, value]) => value));
+  const to = `#${where}${made.size ? `?${made}` : ""}`;
+  if (keep) location.hash = to;
+  else history.replaceState(null, "", to);
+}
+
+function mark(name) {
   for (const one of document.querySelectorAll("[data-nav]")) {
     if (one.dataset.nav === name) one.setAttribute("aria-current", "page");
     else one.removeAttribute("aria-current");
   }
   document.getElementById("token-link").textContent = token() ? "Token" : "Sign in";
-  if (!view) return show(main, h("p", { class: "empty" }, "There is no such page. ", h("a", { href: "#/" }, "Overview")));
-  const params = where.match(ROUTES.find(([pattern]) => pattern.test(where))[0]).slice(1).map((one) => one && decodeURIComponent(one));
-  document.title = `${params[1] || params[0] || name} · Yurt`;
-  const isNew = shown.split("/").slice(0, 4).join("/") !== where.split("/").slice(0, 4).join("/");
-  shown = where;
-  const root = h("div", {}, h("p", { class: "empty" }, "Loading…"));
-  main.replaceChildren(root);
-  if (isNew) { main.focus({ preventScroll: true }); scrollTo(0, 0); }
-  const fail = (error) => {
-    if (signal.aborted) return;
-    const hint = error.status === 403 ? [" ", h("a", { href: "#/token" }, "Use another token")] : [];
-    show(root, h("div", { class: "notice bad" }, h("strong", {}, error.status === 404 ? "Not found" : error.status === 403 ? "Not permitted" : "That did not work"), `\n${error.message}`, ...hint));
-  };
-  try { await view(root, params, { signal, fail }); } catch (error) { fail(error); }
+}
+
+function failure(root, error) {
+  show(root, h("h1", {}, WORDS[error.status] || "That did not work"), h("div", { class: "notice bad" }, error.message),
+    error.status === 403 && h("p", {}, h("a", { class: "button", href: "#/token" }, "Use another token")),
+    error.status === 404 && h("p", {}, h("a", { class: "button", href: "#/jobs" }, "All jobs")));
+}
+
+async function route() {
+  const [where, params] = (location.hash.slice(1) || "/").split("?");
+  ending.abort();
+  ending = new AbortController();
+  clearTroubles();
+  const signal = ending.signal;
+  const found = ROUTES.find(([pattern]) => pattern.test(where));
+  mark(found?.[1]);
+  const root = h("div", { "data-view": where });
+  signal.addEventListener("abort", () => { root.dataset.ended = "true"; });
+  if (!found) { main.replaceChildren(root); failure(root, { status: 404, message: "There is no such page." }); return; }
+  const parts = where.match(found[0]).slice(1).map((one) => one && decodeURIComponent(one));
+  document.title = `${parts[1] || parts[0] || found[1]} · Yurt`;
+  const page = where.split("/").slice(0, 4).join("/");
+  if (page !== shown) {
+    root.append(h("p", { class: "empty" }, "Loading…"));
+    main.replaceChildren(root);
+    main.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+  shown = page;
+  const fail = (error) => { if (!signal.aborted) failure(root, error); };
+  const context = { signal, fail, query: new URLSearchParams(params), setQuery: (given, keep) => setQuery(where, given, keep) };
+  try { await found[2](root, parts, context); } catch (error) { fail(error); }
 }
 
 async function fillNamespaces() {
@@ -58,43 +80,67 @@ async function fillNamespaces() {
   if (!select.value) select.value = "*";
 }
 
-document.getElementById("namespace").addEventListener("change", (event) => { setNamespace(event.target.value); route(); });
-document.getElementById("theme").addEventListener("click", () => {
-  const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-  localStorage.setItem("yurt-theme", document.documentElement.dataset.theme);
+document.getElementById("namespace").addEventListener("change", (event) => {
+  setNamespace(event.target.value);
+  const where = location.hash.split("?")[0];
+  if (where !== location.hash) location.hash = where;
+  else route();
 });
-if (localStorage.getItem("yurt-theme")) document.documentElement.dataset.theme = localStorage.getItem("yurt-theme");
+addEventListener("yurt-token", () => { fillNamespaces(); document.getElementById("token-link").textContent = token() ? "Token" : "Sign in"; });
+
+const isDark = () => (document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+const theme = document.getElementById("theme");
+const tellTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
+theme.addEventListener("click", () => {
+  const chosen = isDark() ? "light" : "dark";
+  document.documentElement.dataset.theme = chosen;
+  localStorage.setItem("yurt-theme", chosen);
+  tellTheme();
+});
+tellTheme();
 
 const GO = { o: "#/", j: "#/jobs", n: "#/nodes", e: "#/evaluations", v: "#/events", t: "#/token", r: "#/run" };
-const KEYS = [["/", "search"], ["j k", "next and previous row"], ["Enter", "open"], ["g o", "overview"], ["g j", "jobs"], ["g n", "nodes"], ["g e", "evaluations"], ["g v", "events"], ["g r", "run a job"], ["g t", "token"], ["?", "this help"]];
+const KEYS = [["/", "search"], ["j k", "next and previous row"], ["↓ ↑", "the same, within a list"], ["Enter", "open"], ["g o", "overview"], ["g j", "jobs"],
+  ["g n", "nodes"], ["g e", "evaluations"], ["g v", "events"], ["g r", "run a job"], ["g t", "token"], ["?", "this help"]];
 
-function help() {
-  const dialog = document.getElementById("dialog");
-  dialog.setAttribute("aria-label", "Keyboard shortcuts");
-  dialog.replaceChildren(h("h2", {}, "Keyboard shortcuts"), h("dl", { class: "facts" }, KEYS.map(([keys, text]) => h("div", {}, h("dt", {}, keys.split(" ").map((key) => [h("kbd", {}, key), " "])), h("dd", {}, text)))),
-    h("div", { class: "actions" }, h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, "Close")));
-  dialog.showModal();
-}
+const help = () => ask("Keyboard shortcuts", "", "", { fields: h("dl", { class: "keys" },
+  KEYS.map(([keys, text]) => h("div", {}, h("dt", {}, keys.split(" ").map((key) => [h("kbd", {}, key), " "])), h("dd", {}, text)))) });
 document.getElementById("help").addEventListener("click", help);
 
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const curl = (target) => `curl ${token() ? '-H "X-Nomad-Token: $NOMAD_TOKEN" ' : ""}${quoted(location.origin + target)}`;
+async function copy(text) {
+  try { await navigator.clipboard.writeText(text); say("Copied"); } catch { say("This browser lets pages copy only over HTTPS: select the text instead.", "wait"); }
+}
+document.getElementById("requests").addEventListener("click", () => ask("What this page asked", "The same by a shell:", "", {
+  fields: h("div", { class: "requests" }, [...asked].map((one) => h("div", {}, h("code", {}, curl(one)), button("Copy", () => copy(curl(one)), { key: `copy-${one}`, "aria-label": `Copy the request of ${one}` })))) }));
+
+function step(by) {
+  const links = [...main.querySelectorAll("tbody tr, .timeline li")].map((row) => row.querySelector("a")).filter(Boolean);
+  const at = links.findIndex((one) => one.closest("tr, li").contains(document.activeElement));
+  const next = links[Math.max(0, Math.min(links.length - 1, at + by))];
+  next?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
 let going = 0;
+function pressed(event) {
+  const { key } = event;
+  const isGoing = Date.now() - going < 1500;
+  going = 0;
+  if (isGoing) { if (GO[key]) location.hash = GO[key]; return Boolean(GO[key]); }
+  if (key === "g") going = Date.now();
+  else if (key === "?") help();
+  else if (key === "j" || key === "k") step(key === "j" ? 1 : -1);
+  else if ((key === "ArrowDown" || key === "ArrowUp") && event.target.closest("tbody tr, .timeline li")) step(key === "ArrowDown" ? 1 : -1);
+  else if (key === "/") main.querySelector("input[type=search]")?.focus();
+  else return false;
+  return true;
+}
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.getElementById("dialog").open) return;
   if (event.target.matches("input, textarea, select")) { if (event.key === "Escape") event.target.blur(); return; }
-  if (going && Date.now() - going < 1500) {
-    going = 0;
-    if (GO[event.key]) { event.preventDefault(); location.hash = GO[event.key]; }
-    return;
-  }
-  if (event.key === "g") going = Date.now();
-  else if (event.key === "?") help();
-  else if (event.key === "/") { const input = main.querySelector("input[type=search]"); if (input) { event.preventDefault(); input.focus(); } }
-  else if (event.key === "j" || event.key === "k") {
-    const links = [...main.querySelectorAll("tbody tr")].map((row) => row.querySelector("a")).filter(Boolean);
-    const at = links.findIndex((one) => one.closest("tr").contains(document.activeElement));
-    links[Math.max(0, Math.min(links.length - 1, at + (event.key === "j" ? 1 : -1)))]?.focus();
-  }
+  if (pressed(event)) event.preventDefault();
 });
 addEventListener("hashchange", route);
 addEventListener("unhandledrejection", (event) => { if (event.reason?.name !== "AbortError") say(event.reason?.message || String(event.reason), "bad"); });
@@ -107,5 +153,5 @@ if (given && !location.hash) {
   const to = kind === "jobs" && id ? `#/jobs/${encodeURIComponent(space || "default")}/${encodeURIComponent(id)}` : kind === "clients" ? `#/nodes${id ? `/${id}` : ""}` : `#/${kind}${id ? `/${id}` : ""}`;
   history.replaceState(null, "", `/ui/${to}`);
 }
-await fillNamespaces();
+fillNamespaces();
 route();

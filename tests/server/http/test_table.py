@@ -92,7 +92,7 @@ def test_an_unknown_path_is_404_and_empty(server: ServerProcess, path: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("path", "location"), [("/", "/ui/"), ("/v1/job", "/v1/job/"), ("/v1//jobs?a=b", "/v1/jobs?a=b")]
+    ("path", "location"), [("/", "/ui/"), ("/ui", "/ui/"), ("/v1/job", "/v1/job/"), ("/v1//jobs?a=b", "/v1/jobs?a=b")]
 )
 def test_redirects(server: ServerProcess, path: str, location: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)

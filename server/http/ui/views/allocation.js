@@ -1,67 +1,89 @@
 // One allocation: its tasks and what happened to them, what it got, its logs as they come.
-import { ask, badge, card, facts, h, header, link, say, short, show, time } from "../dom.js";
-import { follow, path, put, token } from "../api.js";
+import { act, badge, button, card, facts, h, header, link, mono, short, show, time, timeline } from "../dom.js";
+import { follow, headers, path, put, query, sleep, within } from "../api.js";
 import { jobLink } from "./jobs.js";
 
 const LOG_CHARACTERS = 200000;
+const TAIL_BYTES = 20000;
+const AGAIN_MS = 2000;
 
 async function tail(id, task, type, output, signal) {
-  const headers = token() ? { "X-Nomad-Token": token() } : {};
-  const answer = await fetch(`${path("client", "fs", "logs", id)}?task=${encodeURIComponent(task)}&type=${type}&follow=true&plain=true&origin=end&offset=20000`, { headers, signal });
-  if (!answer.ok) { output.textContent = await answer.text(); return; }
+  const target = query(path("client", "fs", "logs", id), { task, type, follow: true, plain: true, origin: "end", offset: TAIL_BYTES });
+  const answer = await fetch(target, { headers: headers(), signal });
+  if (!answer.ok) { output.textContent = await answer.text(); return answer.status >= 500; }
   const reader = answer.body.getReader();
   const decoder = new TextDecoder();
   output.textContent = "";
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return;
+    if (done) return false;
     const atEnd = output.scrollTop + output.clientHeight >= output.scrollHeight - 8;
     output.textContent = (output.textContent + decoder.decode(value, { stream: true })).slice(-LOG_CHARACTERS);
     if (atEnd) output.scrollTop = output.scrollHeight;
   }
 }
 
-function logs(found, signal) {
-  const tasks = Object.keys(found.TaskStates || {});
-  if (!tasks.length) return null;
-  const output = h("pre", { class: "block", tabindex: "0", "aria-label": "Log" }, "…");
-  const task = h("select", { "aria-label": "Task", "data-key": "log-task" }, tasks.map((one) => h("option", { value: one }, one)));
-  const type = h("select", { "aria-label": "Stream", "data-key": "log-type" }, ["stdout", "stderr"].map((one) => h("option", { value: one }, one)));
+// The log of a task that has started; a connection that breaks is made again.
+function logs(id, tasks, signal) {
+  const output = h("pre", { class: "block log", tabindex: "0", "aria-label": "Log", "data-key": "log" });
+  const task = h("select", { "aria-label": "Task", "data-key": "log-task", onchange: () => begin() }, tasks.map((one) => h("option", { value: one }, one)));
+  const type = h("select", { "aria-label": "Stream", "data-key": "log-type", onchange: () => begin() }, ["stdout", "stderr"].map((one) => h("option", { value: one }, one)));
   let ending = new AbortController();
-  signal.addEventListener("abort", () => ending.abort());
-  const begin = () => {
+  const begin = async () => {
     ending.abort();
-    ending = new AbortController();
+    ending = within(signal);
+    const own = ending.signal;
     output.textContent = "";
-    tail(found.ID, task.value, type.value, output, ending.signal).catch((error) => { if (error.name !== "AbortError") output.textContent = error.message; });
+    for (let again = true; again && !own.aborted;) {
+      try { again = await tail(id, task.value, type.value, output, own); }
+      catch (error) { if (!own.aborted) output.append(`\n[the connection broke: ${error.message}]\n`); }
+      if (again) await sleep(AGAIN_MS, own);
+    }
   };
-  task.addEventListener("change", begin);
-  type.addEventListener("change", begin);
   begin();
   return card("Log", h("div", { class: "filter" }, task, type), output);
 }
 
+const REASONS = ["exit_code", "exit_message", "kill_error", "driver_error", "setup_error", "validation_error", "download_error"];
+const said = (event) => event.DisplayMessage || event.Message || REASONS.map((one) => event.Details?.[one]).filter(Boolean).join(", ");
+
+function taskCard(name, task) {
+  return card(h("span", {}, `Task ${name} `, badge(task.Failed ? "failed" : task.State, task.Failed ? "bad" : undefined)),
+    h("p", { class: "dim" }, task.Restarts ? `${task.Restarts} restarts, the last ` : "no restarts", task.Restarts ? time(task.LastRestart) : ""),
+    timeline(`Events of task ${name}, the newest first`, (task.Events || []).toReversed().map((one) => [time(one.Time), h("strong", {}, one.Type), " ", said(one)])));
+}
+
+function about(found) {
+  const resources = found.AllocatedResources;
+  const total = (pick) => Object.values(resources?.Tasks || {}).reduce((sum, one) => sum + pick(one), 0);
+  const ports = (resources?.Shared?.Ports || []).map((one) => `${one.Label} ${one.HostIP}:${one.Value}`).join(", ");
+  const health = found.DeploymentStatus?.Healthy;
+  const other = (id) => id && link(`#/allocations/${id}`, mono(short(id)));
+  return card(null, facts([["Name", found.Name], ["Node", link(`#/nodes/${found.NodeID}`, found.NodeName || short(found.NodeID))], ["Desired", found.DesiredStatus],
+    ["Reason", found.DesiredDescription], ["Client status", found.ClientDescription], ["Job version", found.Job?.Version],
+    ["Health", health === undefined || health === null ? "" : badge(health ? "healthy" : "unhealthy")], ["Evaluation", link(`#/evaluations/${found.EvalID}`, mono(short(found.EvalID)))],
+    ["Reserved", `${total((one) => one.Cpu.CpuShares)} MHz, ${total((one) => one.Memory.MemoryMB)} MB`], ["Ports", ports],
+    ["Replaces", other(found.PreviousAllocation)], ["Replaced by", other(found.NextAllocation)], ["Created", time(found.CreateTime)], ["ID", mono(found.ID)]]));
+}
+
+const actions = (found) => found.DesiredStatus === "run" && [
+  button("Restart", () => act("Restart the allocation", `Restart all tasks of ${found.Name} in place?`, "Restart", () => put(path("client", "allocation", found.ID, "restart"), { AllTasks: true }))),
+  button("Stop", () => act("Stop the allocation", `Stop ${found.Name}? The scheduler places another where the job wants one.`, "Stop", () => put(path("allocation", found.ID, "stop")), { danger: true }), { kind: "danger" }),
+];
+
 export default async function allocation(root, [id], { signal, fail }) {
   const state = h("div");
-  const tail = h("div");
+  const tailing = h("div");
   let hasLogs = false;
-  const act = async (verb, text, danger) => {
-    if (!(await ask(verb, text, verb, danger))) return;
-    try { await put(verb === "Restart" ? path("client", "allocation", id, "restart") : path("allocation", id, "stop"), verb === "Restart" ? { AllTasks: true } : undefined); say(`${verb}: done`); } catch (error) { say(`${verb} failed: ${error.message}`, "bad"); }
-  };
-  show(root, state, tail);
+  show(root, state, tailing);
   await follow(path("allocation", id), (found) => {
-    const resources = found.AllocatedResources;
-    const cpu = Object.values(resources?.Tasks || {}).reduce((sum, one) => sum + one.Cpu.CpuShares, 0);
-    const memory = Object.values(resources?.Tasks || {}).reduce((sum, one) => sum + one.Memory.MemoryMB, 0);
-    const ports = (resources?.Shared?.Ports || []).map((one) => `${one.Label} ${one.HostIP}:${one.Value}`).join(", ");
-    const health = found.DeploymentStatus?.Healthy;
-    show(state, header([h("a", { href: jobLink(found.Namespace, found.JobID, "allocations") }, found.JobID), " / ", found.TaskGroup], [h("span", { class: "mono" }, short(found.ID)), " ", badge(found.ClientStatus)],
-      found.DesiredStatus === "run" && [h("button", { type: "button", "data-key": "restart", onclick: () => act("Restart", "Restart all tasks of this allocation?") }, "Restart"), h("button", { type: "button", class: "danger", "data-key": "stop", onclick: () => act("Stop", "Stop this allocation? Another takes its place.", true) }, "Stop")]),
-    card(null, facts([["Name", found.Name], ["Node", link(`#/nodes/${found.NodeID}`, found.NodeName || short(found.NodeID))], ["Wanted", found.DesiredStatus], ["Why", found.DesiredDescription], ["Client says", found.ClientDescription], ["Version", found.Job?.Version], ["Health", health === undefined || health === null ? "" : badge(health ? "healthy" : "unhealthy")],
-      ["Evaluation", link(`#/evaluations/${found.EvalID}`, h("span", { class: "mono" }, short(found.EvalID)))], ["Reserved", `${cpu} MHz, ${memory} MB`], ["Ports", ports], ["Replaces", found.PreviousAllocation && link(`#/allocations/${found.PreviousAllocation}`, short(found.PreviousAllocation))], ["Replaced by", found.NextAllocation && link(`#/allocations/${found.NextAllocation}`, short(found.NextAllocation))], ["Created", time(found.CreateTime)]])),
-    Object.entries(found.TaskStates || {}).map(([name, task]) => card(h("span", {}, `Task ${name} `, badge(task.Failed ? "failed" : task.State, task.Failed ? "bad" : undefined), task.Restarts ? ` ${task.Restarts} restarts` : ""),
-      h("ol", { class: "timeline" }, (task.Events || []).slice().reverse().map((one) => h("li", {}, time(one.Time), h("div", {}, h("strong", {}, one.Type), " ", one.DisplayMessage || one.Message || "")))))));
-    if (!hasLogs && Object.keys(found.TaskStates || {}).length) { hasLogs = true; const made = logs(found, signal); if (made) show(tail, made); }
+    const tasks = Object.entries(found.TaskStates || {});
+    show(state, header([link("#/jobs", "Jobs"), " / ", link(jobLink(found.Namespace, found.JobID, "allocations"), found.JobID), " / ", found.TaskGroup],
+      [mono(short(found.ID)), " ", badge(found.ClientStatus)], actions(found)), about(found), tasks.map(([name, task]) => taskCard(name, task)));
+    const started = tasks.filter(([, task]) => task.StartedAt && !task.StartedAt.startsWith("0001")).map(([name]) => name);
+    if (!hasLogs && started.length) {
+      hasLogs = true;
+      show(tailing, logs(found.ID, tasks.map(([name]) => name), signal));
+    }
   }, signal, fail);
 }

@@ -1,9 +1,10 @@
 // What happens, as it happens.
-import { badge, card, h, header, link, short, show } from "../dom.js";
-import { namespace, token, ApiError } from "../api.js";
+import { badge, button, card, h, header, link, short, show } from "../dom.js";
+import { ApiError, headers, namespace, query, sleep, within } from "../api.js";
 import { jobLink } from "./jobs.js";
 
 const LINES_MAX = 300;
+const AGAIN_MS = 2000;
 const TOPICS = ["Job", "Evaluation", "Allocation", "Deployment", "Node", "Service"];
 
 function about(event) {
@@ -17,48 +18,64 @@ function about(event) {
   return event.Key;
 }
 
-export default async function events(root, _params, { signal }) {
+const line = (event) => h("li", {}, h("span", { class: "dim" }, `index ${event.Index}`), h("div", {}, h("strong", {}, event.Topic), ` ${event.Type} `, about(event)));
+
+// The stream's lines, each a batch of events, until it ends.
+async function read(target, tell, signal) {
+  const answer = await fetch(target, { headers: headers(), signal });
+  if (!answer.ok) throw new ApiError(answer.status, await answer.text());
+  const reader = answer.body.getReader();
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
+    rest = lines.pop();
+    tell(lines.flatMap((one) => JSON.parse(one || "{}").Events || []));
+  }
+}
+
+export default async function events(root, _params, { signal, query: given, setQuery }) {
   const list = h("ol", { class: "timeline", "aria-label": "Events, the newest first" });
-  const topic = h("select", { "aria-label": "Topic", onchange: () => begin() }, h("option", { value: "*" }, "Everything"), TOPICS.map((one) => h("option", { value: one }, one)));
-  const note = h("p", { class: "dim", role: "status" }, "Waiting for something to happen…");
+  const note = h("p", { class: "dim", role: "status" });
+  const topic = h("select", { "aria-label": "Topic", value: given.get("topic") || "*", onchange: () => { setQuery({ topic: topic.value === "*" ? "" : topic.value }); newest = 0; list.replaceChildren(); begin(); } },
+    h("option", { value: "*" }, "All topics"), TOPICS.map((one) => h("option", { value: one }, one)));
+  const pause = button("Pause", () => { paused = !paused; pause.textContent = paused ? "Resume" : "Pause"; tell(paused ? [] : held.splice(0)); });
   let ending = new AbortController();
-  signal.addEventListener("abort", () => ending.abort());
-  const read = async (own) => {
-    const headers = token() ? { "X-Nomad-Token": token() } : {};
-    const answer = await fetch(`/v1/event/stream?topic=${topic.value}&namespace=${encodeURIComponent(namespace())}`, { headers, signal: own });
-    if (!answer.ok) throw new ApiError(answer.status, await answer.text());
-    const reader = answer.body.getReader();
-    const decoder = new TextDecoder();
-    let rest = "";
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
-      rest = lines.pop();
-      for (const line of lines) {
-        for (const event of JSON.parse(line || "{}").Events || []) {
-          note.textContent = "";
-          list.prepend(h("li", {}, h("time", {}, `index ${event.Index}`), h("div", {}, h("strong", {}, event.Topic), ` ${event.Type} `, about(event))));
-        }
-      }
-      while (list.children.length > LINES_MAX) list.lastChild.remove();
+  let newest = 0;
+  let paused = false;
+  const held = [];
+
+  const tell = (found) => {
+    if (found.length) newest = found.at(-1).Index;
+    if (paused) {
+      held.push(...found);
+      held.splice(0, held.length - LINES_MAX);
+      note.textContent = held.length ? `Paused: ${held.length === LINES_MAX ? "the newest " : ""}${held.length} events wait.` : "Paused.";
+      return;
     }
+    list.prepend(...found.slice(-LINES_MAX).map(line).reverse());
+    while (list.children.length > LINES_MAX) list.lastChild.remove();
+    note.textContent = list.children.length ? "" : "Waiting for something to happen…";
   };
+  // A stream that breaks goes on behind the newest event that was seen.
   const begin = async () => {
     ending.abort();
-    ending = new AbortController();
+    ending = within(signal);
     const own = ending.signal;
-    list.replaceChildren();
+    tell([]);
     while (!own.aborted) {
-      try { await read(own); } catch (error) {
+      try {
+        await read(query("/v1/event/stream", { topic: topic.value, namespace: namespace(), index: newest ? newest + 1 : "" }), tell, own);
+      } catch (error) {
         if (own.aborted) return;
         note.textContent = error.message;
-        if (error.status === 403) return;
+        if (error instanceof ApiError && !error.passes) return;
       }
-      await new Promise((resolve) => setTimeout(resolve, 2000));
-      list.replaceChildren();
+      await sleep(AGAIN_MS, own);
     }
   };
-  show(root, header(null, "Events"), h("div", { class: "filter" }, topic), note, card(null, list));
+  show(root, header(null, "Events"), h("div", { class: "filter" }, topic, pause), note, card(null, list));
   begin();
 }
