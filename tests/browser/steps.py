@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page
 
 CHROMIUM = os.environ.get("YURT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+REFUSED = ("/submission?", "/v1/jobs/parse", "/v1/jobs?namespace=")
 MARKS = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
@@ -57,11 +58,14 @@ def confirm(page: Page, action: str) -> None:
 
 
 def errors_of(page: Page) -> list[str]:
-    """What the browser complains about from now on; a job whose source is not kept is no error."""
+    """What the browser complains about from now on.
+
+    Chromium notes each answer from 400 on. Sources that are not kept and registrations that are refused are none of the page's faults.
+    """
     errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and "/submission?" not in message.location["url"]:
+        if message.type == "error" and not any(one in message.location["url"] for one in REFUSED):
             errors.append(f"{message.text} {message.location['url']}")
 
     page.on("console", note)

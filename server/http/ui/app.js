@@ -112,7 +112,7 @@ const curl = (target) => `curl ${token() ? '-H "X-Nomad-Token: $NOMAD_TOKEN" ' :
 async function copy(text) {
   try { await navigator.clipboard.writeText(text); say("Copied"); } catch { say("This browser lets pages copy only over HTTPS: select the text instead.", "wait"); }
 }
-document.getElementById("requests").addEventListener("click", () => ask("What this page asked", "The same by a shell:", "", {
+document.getElementById("requests").addEventListener("click", () => ask("Requests of this page", "The same from a shell:", "", {
   fields: h("div", { class: "requests" }, [...asked].map((one) => h("div", {}, h("code", {}, curl(one)), button("Copy", () => copy(curl(one)), { key: `copy-${one}`, "aria-label": `Copy the request of ${one}` })))) }));
 
 function step(by) {

@@ -21,12 +21,12 @@ function actions(one) {
 export function deploymentCard(one, title = "Latest deployment") {
   if (!one) return null;
   return card(h("span", {}, `${title} `, badge(one.Status)), h("p", { class: "dim" }, one.StatusDescription),
-    table("Groups of the deployment", ["Group", { title: "Desired", class: "num" }, { title: "Placed", class: "num" }, { title: "Healthy", class: "num" }, { title: "Unhealthy", class: "num" }, "Canaries"],
+    table("Groups of the deployment", ["Group", { title: "Desired", class: "num" }, { title: "Placed", class: "num hide-narrow" }, { title: "Healthy", class: "num" }, { title: "Unhealthy", class: "num" }, "Canaries"],
       groups(one).map(([name, state]) => [name, state.DesiredTotal, state.PlacedAllocs, state.HealthyAllocs, state.UnhealthyAllocs,
         state.DesiredCanaries ? `${(state.PlacedCanaries || []).length} of ${state.DesiredCanaries}${state.Promoted ? ", promoted" : ""}` : "—"])),
     ACTIVE.includes(one.Status) && h("div", { class: "actions" }, actions(one)));
 }
 
-export const DEPLOYMENT_COLUMNS = ["Deployment", "Status", { title: "Version", class: "num" }, { title: "Healthy", class: "hide-narrow" }, { title: "Description", class: "wrap" }];
+export const DEPLOYMENT_COLUMNS = ["Deployment", "Status", { title: "Version", class: "num hide-narrow" }, { title: "Healthy", class: "hide-narrow" }, { title: "Description", class: "wrap" }];
 export const deploymentRow = (one) => [mono(short(one.ID)), badge(one.Status), link(jobLink(one.Namespace, one.JobID, "versions"), String(one.JobVersion)),
   `${sum(one, (state) => state.HealthyAllocs)} of ${count(sum(one, (state) => state.DesiredTotal), "allocation")}`, one.StatusDescription];
