@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.steps import MARKS, address, confirm, job, settled
-from tests.process.servers import ServerProcess, single, wait_for
+from tests.process.servers import ServerProcess, single, small_job, wait_for
 
 pytest.importorskip("playwright")  # of the extra `ci`
 from playwright.sync_api import Browser, Page, expect
@@ -57,15 +57,20 @@ def test_the_overview_shows_nodes_as_they_change(server: ServerProcess, page: Pa
 
 
 def test_many_windows_leave_room_for_actions(server: ServerProcess, browser: Browser) -> None:
-    """Browsers open six connections to a server: a page must not hold them all with questions."""
+    """Browsers open six connections to a server: windows must not hold them all with questions."""
     context = browser.new_context()
-    windows = [context.new_page() for _ in range(4)]
-    for page in windows:
-        page.goto(address(server, "/jobs/default/billing"))
-        expect(page.locator("main h1")).to_contain_text("billing", timeout=20_000)
+    names = [f"window-{number}" for number in range(8)]
+    for name in names:
+        assert server.request("PUT", "/v1/jobs", small_job(name))[0] == 200
+    windows = [context.new_page() for _ in names]
+    for page, name in zip(windows, names, strict=True):
+        page.goto(address(server, f"/jobs/default/{name}"))
+        expect(page.get_by_role("heading", name="Newest allocations")).to_be_visible(timeout=20_000)
     windows[0].get_by_role("button", name="Evaluate").click()
     confirm(windows[0], "Evaluate")
     expect(windows[0].locator("#messages")).to_contain_text("Evaluate: done", timeout=10_000)
+    assert server.request("DELETE", f"/v1/job/{names[-1]}")[0] == 200
+    expect(windows[-1].locator("main h1")).to_contain_text("stopped", timeout=20_000)  # they are live all the same
     context.close()
 
 

@@ -3,6 +3,8 @@
 const KEY = "yurt-token";
 const WAIT = "30s";
 const ANSWER_MS_MAX = 60000;
+const TURN_MS = 3000;
+const AGAIN_MS = 2000;
 const ASKED_MAX = 12;
 
 export const token = () => sessionStorage.getItem(KEY) || "";
@@ -55,7 +57,7 @@ function remember(method, target) {
 export async function request(method, target, { body, signal, accept } = {}) {
   remember(method, target);
   const answer = await fetch(target, {
-    method, signal,
+    method, signal, cache: "no-store",
     headers: { Accept: accept || "application/json, application/problem+json", ...headers() },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
@@ -114,11 +116,32 @@ export function clearTroubles() {
   tellState();
 }
 
-// Browsers open six connections to a server: windows that nobody sees hold none.
+// ---- Browsers open six connections to a server, for all windows: those that nobody sees hold none,
+// and of many in sight none holds one for long.
+
+const WINDOWS_MAX = 2;
+const HERE_MS = 4000;
+const me = Math.random();
+const others = new Map();
+const windows = new BroadcastChannel("yurt-windows");
+const here = (leaving) => windows.postMessage({ from: me, seen: !leaving && !document.hidden });
+windows.onmessage = ({ data }) => {
+  if (!data.seen) others.delete(data.from);
+  else {
+    if (!others.has(data.from)) here();
+    others.set(data.from, Date.now());
+  }
+};
+const crowded = () => [...others.values()].filter((at) => Date.now() - at < 3 * HERE_MS).length >= WINDOWS_MAX;
+here();
+setInterval(here, HERE_MS, false);
+addEventListener("pagehide", () => here(true));
+
 let hiding = new AbortController();
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) hiding.abort();
   else hiding = new AbortController();
+  here();
   tellState();
 });
 
@@ -144,7 +167,7 @@ export async function follow(target, tell, signal, fail, body) {
     if (signal.aborted) return;
     const began = Date.now();
     try {
-      const asking = index ? query(target, { index, wait: WAIT }) : target;
+      const asking = index && !crowded() ? query(target, { index, wait: WAIT }) : target;
       const limits = AbortSignal.any([signal, hiding.signal, AbortSignal.timeout(ANSWER_MS_MAX)]);
       const found = await request(body ? "POST" : "GET", asking, { signal: limits, body });
       if (found.text !== shown || found.index !== index) await tell(found.data, found);
@@ -154,7 +177,7 @@ export async function follow(target, tell, signal, fail, body) {
       tellState();
       const same = found.index === index;
       index = found.index < index ? 0 : found.index;
-      if (!index || (same && Date.now() - began < 500)) await sleep(3000, signal);
+      if (!index || crowded() || (same && Date.now() - began < 500)) await sleep(TURN_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
       index = 0;
@@ -162,8 +185,25 @@ export async function follow(target, tell, signal, fail, body) {
       if (document.hidden) continue;
       if (error instanceof ApiError && !error.passes) { fail?.(error); return; }
       trouble(target, error);
-      await sleep(2000, signal);
+      await sleep(AGAIN_MS, signal);
     }
+  }
+}
+
+// Work that holds a connection for long: ended while nobody sees the window, begun again when it ends or breaks, until it returns false
+// or is refused. What breaks is told.
+export async function hold(work, signal, tell) {
+  while (!signal.aborted) {
+    await seen(signal);
+    if (signal.aborted) return;
+    try {
+      if ((await work(AbortSignal.any([signal, hiding.signal]))) === false) return;
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!document.hidden) tell(error);
+      if (error instanceof ApiError && !error.passes) return;
+    }
+    await sleep(AGAIN_MS, signal);
   }
 }
 

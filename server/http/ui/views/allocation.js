@@ -1,30 +1,29 @@
 // One allocation: its tasks and what happened to them, what it got, its logs as they come.
 import { act, badge, button, card, facts, h, header, link, mono, short, show, time, timeline } from "../dom.js";
-import { follow, headers, path, put, query, sleep, within } from "../api.js";
+import { ApiError, follow, headers, hold, path, put, query, within } from "../api.js";
 import { jobLink } from "./jobs.js";
 
 const LOG_CHARACTERS = 200000;
 const TAIL_BYTES = 20000;
-const AGAIN_MS = 2000;
 
 async function tail(id, task, type, output, signal) {
   const target = query(path("client", "fs", "logs", id), { task, type, follow: true, plain: true, origin: "end", offset: TAIL_BYTES });
   const answer = await fetch(target, { headers: headers(), signal });
-  if (!answer.ok) { output.textContent = await answer.text(); return answer.status >= 500; }
+  if (!answer.ok) throw new ApiError(answer.status, await answer.text());
   const reader = answer.body.getReader();
   const decoder = new TextDecoder();
   output.textContent = "";
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return false;
+    if (done) return;
     const atEnd = output.scrollTop + output.clientHeight >= output.scrollHeight - 8;
     output.textContent = (output.textContent + decoder.decode(value, { stream: true })).slice(-LOG_CHARACTERS);
     if (atEnd) output.scrollTop = output.scrollHeight;
   }
 }
 
-// The log of a task that has started; a connection that breaks is made again.
-function logs(id, tasks, signal) {
+// The log of tasks, as long as they run; a connection that breaks is made again.
+function logs(id, tasks, isRunning, signal) {
   const output = h("pre", { class: "block log", tabindex: "0", "aria-label": "Log", "data-key": "log" });
   const task = h("select", { "aria-label": "Task", "data-key": "log-task", onchange: () => begin() }, tasks.map((one) => h("option", { value: one }, one)));
   const type = h("select", { "aria-label": "Stream", "data-key": "log-type", onchange: () => begin() }, ["stdout", "stderr"].map((one) => h("option", { value: one }, one)));
@@ -32,13 +31,9 @@ function logs(id, tasks, signal) {
   const begin = async () => {
     ending.abort();
     ending = within(signal);
-    const own = ending.signal;
     output.textContent = "";
-    for (let again = true; again && !own.aborted;) {
-      try { again = await tail(id, task.value, type.value, output, own); }
-      catch (error) { if (!own.aborted) output.append(`\n[the connection broke: ${error.message}]\n`); }
-      if (again) await sleep(AGAIN_MS, own);
-    }
+    const stream = async (limits) => { await tail(id, task.value, type.value, output, limits); return isRunning(task.value); };
+    await hold(stream, ending.signal, (error) => output.append(`\n[${error.message}]\n`));
   };
   begin();
   return card("Log", h("div", { class: "filter" }, task, type), output);
@@ -74,16 +69,18 @@ const actions = (found) => found.DesiredStatus === "run" && [
 export default async function allocation(root, [id], { signal, fail }) {
   const state = h("div");
   const tailing = h("div");
+  let states = {};
   let hasLogs = false;
   show(root, state, tailing);
   await follow(path("allocation", id), (found) => {
-    const tasks = Object.entries(found.TaskStates || {});
+    states = found.TaskStates || {};
+    const tasks = Object.entries(states);
     show(state, header([link("#/jobs", "Jobs"), " / ", link(jobLink(found.Namespace, found.JobID, "allocations"), found.JobID), " / ", found.TaskGroup],
       [mono(short(found.ID)), " ", badge(found.ClientStatus)], actions(found)), about(found), tasks.map(([name, task]) => taskCard(name, task)));
     const started = tasks.filter(([, task]) => task.StartedAt && !task.StartedAt.startsWith("0001")).map(([name]) => name);
     if (!hasLogs && started.length) {
       hasLogs = true;
-      show(tailing, logs(found.ID, tasks.map(([name]) => name), signal));
+      show(tailing, logs(found.ID, tasks.map(([name]) => name), (name) => states[name]?.State === "running", signal));
     }
   }, signal, fail);
 }

@@ -1,10 +1,9 @@
 // What happens, as it happens.
 import { badge, button, card, h, header, link, short, show } from "../dom.js";
-import { ApiError, headers, namespace, query, sleep, within } from "../api.js";
+import { ApiError, headers, hold, namespace, query, within } from "../api.js";
 import { jobLink } from "./jobs.js";
 
 const LINES_MAX = 300;
-const AGAIN_MS = 2000;
 const TOPICS = ["Job", "Evaluation", "Allocation", "Deployment", "Node", "Service"];
 
 function about(event) {
@@ -65,16 +64,8 @@ export default async function events(root, _params, { signal, query: given, setQ
     ending = within(signal);
     const own = ending.signal;
     tell([]);
-    while (!own.aborted) {
-      try {
-        await read(query("/v1/event/stream", { topic: topic.value, namespace: namespace(), index: newest ? newest + 1 : "" }), tell, own);
-      } catch (error) {
-        if (own.aborted) return;
-        note.textContent = error.message;
-        if (error instanceof ApiError && !error.passes) return;
-      }
-      await sleep(AGAIN_MS, own);
-    }
+    const stream = (limits) => read(query("/v1/event/stream", { topic: topic.value, namespace: namespace(), index: newest ? newest + 1 : "" }), tell, limits);
+    await hold(stream, own, (error) => { note.textContent = error.message; });
   };
   show(root, header(null, "Events"), h("div", { class: "filter" }, topic, pause), note, card(null, list));
   begin();
