@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page
 
 CHROMIUM = os.environ.get("YURT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-REFUSED = ("/submission?", "/v1/jobs/parse", "/v1/jobs?namespace=")
+PURGED = "again"
+REFUSED = ("/submission?", "/v1/jobs/parse", "/v1/jobs?namespace=", f"/v1/job/{PURGED}")
 MARKS = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
@@ -60,7 +61,8 @@ def confirm(page: Page, action: str) -> None:
 def errors_of(page: Page) -> list[str]:
     """What the browser complains about from now on.
 
-    Chromium notes each answer from 400 on. Sources that are not kept and registrations that are refused are none of the page's faults.
+    Chromium notes each answer from 400 on. Sources that are not kept, registrations that are refused and a job
+    that is purged while it is shown are none of the page's faults.
     """
     errors: list[str] = []
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.steps import MARKS, address, confirm, job, settled
+from tests.browser.steps import MARKS, PURGED, address, confirm, job, settled
 from tests.process.servers import ServerProcess, small_job, wait_for
 
 pytest.importorskip("playwright")  # of the extra `ci`
@@ -110,9 +110,9 @@ def test_an_allocation_is_restarted_and_stopped(server: ServerProcess, page: Pag
 
 
 def test_a_stopped_job_is_started_again_and_purged(server: ServerProcess, page: Page) -> None:
-    assert server.request("PUT", "/v1/jobs", job("again"))[0] == 200
-    assert server.request("DELETE", "/v1/job/again")[0] == 200
-    page.goto(address(server, "/jobs/default/again"))
+    assert server.request("PUT", "/v1/jobs", job(PURGED))[0] == 200
+    assert server.request("DELETE", f"/v1/job/{PURGED}")[0] == 200
+    page.goto(address(server, f"/jobs/default/{PURGED}"))
     page.get_by_role("button", name="Start").click()
     confirm(page, "Start")
     expect(page.locator("main h1")).not_to_contain_text("stopped", timeout=10_000)
@@ -120,7 +120,7 @@ def test_a_stopped_job_is_started_again_and_purged(server: ServerProcess, page: 
     page.get_by_label("Purge").check()
     confirm(page, "Stop")
     expect(page.locator("main h1")).to_have_text("Jobs")
-    assert server.request("GET", "/v1/job/again")[0] == 404
+    assert server.request("GET", f"/v1/job/{PURGED}")[0] == 404
 
 
 def test_lists_come_by_page_and_filters_are_in_the_address(server: ServerProcess, page: Page) -> None:
