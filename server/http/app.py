@@ -60,6 +60,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
 def _pages() -> list[Route]:
     methods = ["GET", "HEAD"]
     return [
+        Route("/", _to_ui, methods=METHODS),
         Route("/ui", _to_ui, methods=methods),
         Route("/ui/{path:path}", assets.serve, methods=methods),
         Route("/docs", assets.describe, methods=methods),
@@ -76,7 +77,6 @@ def fallback(server: Server) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/", _to_ui, methods=METHODS),
             *(_pages() if server.config.ui.enabled else ()),
             Route("/v1/job", _to_job, methods=METHODS),
             Route("/.well-known/jwks.json", keys, methods=["GET"]),

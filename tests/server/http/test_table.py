@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import http.client
+from pathlib import Path
 
 import pytest
 
-from tests.process.servers import ServerProcess
+from tests.process.servers import ServerProcess, single
 from yurt.fsm.errors import Refusal
 from yurt.server.http.route import Route
 from yurt.server.http.routes import enterprise
@@ -100,3 +101,13 @@ def test_redirects(server: ServerProcess, path: str, location: str) -> None:
     answer = connection.getresponse()
     assert (answer.status, answer.getheader("location", "").removeprefix(server.address)) == (307, location)
     connection.close()
+
+
+def test_without_the_web_page_nothing_leads_to_it(tmp_path: Path) -> None:
+    with single(tmp_path, ui={"enabled": False}) as alone:
+        for path in ("/", "/ui", "/ui/", "/docs"):
+            connection = http.client.HTTPConnection("127.0.0.1", alone.http_port, timeout=10)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (404, b"")
+            connection.close()
