@@ -5,12 +5,14 @@ Importing it starts nothing and loads neither the server nor a test library.
 
 from __future__ import annotations
 
-from yurt.server.testing.checker import Event, Verdict, Violation, check
+from yurt.server.testing.checker import Verdict, check
 from yurt.server.testing.client import Api, Operation
 from yurt.server.testing.cluster import Cluster
+from yurt.server.testing.history import Event, Recorder, Window
 from yurt.server.testing.process import AgentProcess, ClusterError, free_ports
+from yurt.server.testing.rules import Violation
 
 __all__ = [
-    "AgentProcess", "Api", "Cluster", "ClusterError", "Event", "Operation", "Verdict", "Violation", "check",
-    "free_ports",
+    "AgentProcess", "Api", "Cluster", "ClusterError", "Event", "Operation", "Recorder", "Verdict",
+    "Violation", "Window", "check", "free_ports",
 ]  # fmt: skip

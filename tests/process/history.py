@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.process.servers import ServerProcess, small_job
-from yurt.server.testing.checker import CAS, OK, READ, UNKNOWN, Event
+from yurt.server.testing.history import CAS, OK, READ, UNKNOWN, Event
 
 
 @dataclass
