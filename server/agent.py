@@ -23,6 +23,7 @@ from yurt.server.audit import audit_log
 from yurt.server.client.start import agent_beside, run_alone
 from yurt.server.config.agent import AgentConfig, nanoseconds, seconds
 from yurt.server.event_file import EventFile
+from yurt.server.faults import disk_of, faults_asked_for
 from yurt.server.http.app import App
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.forward import serve_forwarded
@@ -40,7 +41,6 @@ from yurt.server.periodic import PeriodicLaunches
 from yurt.server.raft.apart import Forked
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.datadir import DataDirectory
-from yurt.server.raft.disk import RealDisk
 from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.forming import form, store_configuration, stored_configuration
 from yurt.server.raft.frame import Peer
@@ -118,8 +118,11 @@ class _Agent:
         self.raft_path = f"{path}/server/raft"
         self.chance = random.SystemRandom()
         self.metrics = Metrics()
-        self.disk = RealDisk(
-            sync=bool(config.data_dir), observe=lambda seconds: self.metrics.observe("yurt.fsync.seconds", seconds)
+        self.faults = faults_asked_for()
+        self.disk = disk_of(
+            self.faults,
+            sync=bool(config.data_dir),
+            observe=lambda seconds: self.metrics.observe("yurt.fsync.seconds", seconds),
         )
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
@@ -304,6 +307,8 @@ class _Agent:
         server = Server(self.config, machine, engine, transport, metrics)
         server.data_dir, server.tls_to_nodes = self.path, self.tls.to_nodes
         server.tracing = tracing(self.config)
+        if self.faults is not None:
+            server.wall_clock_ns = self.faults.now_ns
         server.event_file = EventFile(server.events, f"{self.path}/server", sync=bool(self.config.data_dir))
         engine.on_snapshot = server.save_events
         server.audit = audit_log(self.config.audit, self.path, metrics)

@@ -57,6 +57,7 @@ class Server:
     ) -> None:
         self.config, self.machine, self.engine, self.transport = config, machine, engine, transport
         self.metrics = metrics
+        self.wall_clock_ns = time.time_ns
         self.data_dir = config.data_dir  # of -dev: the temporary one, as soon as it is known
         self.region, self.datacenter, self.name = config.region, config.datacenter, config.node_name
         self.limits = Limits(
@@ -124,10 +125,9 @@ class Server:
         if self.event_file is not None:
             self.event_file.save(self.machine.index)
 
-    @staticmethod
-    def now_ns() -> int:
+    def now_ns(self) -> int:
         """The wall clock, nanoseconds since 1970."""
-        return time.time_ns()
+        return self.wall_clock_ns()
 
     @staticmethod
     def new_id() -> str:

@@ -65,6 +65,13 @@ class Links:
 
     async def _heal(self) -> None:
         self.delays = {}
+        await self._join()
+
+    def join(self) -> None:
+        """No pair is cut any more; delays stay."""
+        self._call(self._join())
+
+    async def _join(self) -> None:
         stuck, self._cut = self._cut, set()
         for task, pair in list(self._pipes.items()):
             if pair in stuck:

@@ -67,6 +67,7 @@ class AgentProcess:
     def __init__(self, directory: Path, name: str, http_port: int, rpc_port: int, **config: Any) -> None:
         self.directory, self.name, self.http_port, self.rpc_port = directory, name, http_port, rpc_port
         self.config = config
+        self.environment: dict[str, str] = {}  # what it is started with beside the caller's
         self.address = f"http://127.0.0.1:{http_port}"
         self.process: subprocess.Popen[bytes] | None = None
         self.is_paused = False
@@ -95,7 +96,7 @@ class AgentProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **environment},
+                env={**os.environ, **self.environment, **environment},
                 start_new_session=True,
             )
         self.is_paused = False

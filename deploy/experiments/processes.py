@@ -1,0 +1,134 @@
+"""Hands on real servers of our own on this machine: processes, links between them, disks and clocks."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from yurt.deploy.experiments.client import Server
+from yurt.deploy.experiments.records import FaultLog
+from yurt.deploy.experiments.scenario import CLOCK, DISK, KILL, LINKS, NODES, PAUSE, STOP, UPGRADE, Scenario
+from yurt.testing import Cluster, ClusterError
+
+VARIABLE = "YURT_FAULTS"
+
+
+class ProcessHands:
+    """A cluster of processes; `log` gets the faults. `upgrade_to` is a directory with the next version's package."""
+
+    def __init__(
+        self, scenario: Scenario, servers: int, directory: Path, log: FaultLog, *, upgrade_to: str = ""
+    ) -> None:
+        self.log, self._upgrade_to = log, upgrade_to
+        can = {KILL, PAUSE, STOP, DISK, CLOCK}
+        can |= ({LINKS} if servers > 1 else set()) | ({NODES} if scenario.nodes else set())
+        self.can = frozenset(can | ({UPGRADE} if upgrade_to else set()))
+        self.cluster = Cluster(servers, nodes=scenario.nodes, directory=directory, config=scenario.settings())
+        self.names = tuple(one.name for one in self.cluster.servers)
+        self.nodes = tuple(one.name for one in self.cluster.nodes)
+        self._faults: dict[str, dict[str, Any]] = {name: {} for name in self.names}
+        for server in self.cluster.servers:
+            server.environment[VARIABLE] = str(directory / server.name / "faults.json")
+
+    @property
+    def servers(self) -> list[Server]:
+        """What clients are to know."""
+        return [Server(one.name, one.address) for one in self.cluster.servers]
+
+    def open(self) -> None:
+        """Start everything and wait until it answers."""
+        self.cluster.start()
+
+    def close(self) -> None:
+        """End everything, whatever state it is in."""
+        self.cluster.close()
+
+    def heal(self) -> None:
+        """All faults end; who is down is started."""
+        self.cluster.heal()
+        for name in self.names:
+            self._set(name, sync_seconds=0.0, full=False, clock_seconds=0.0)
+        for agent in (*self.cluster.servers, *self.cluster.nodes):
+            if not agent.is_running:
+                self.cluster.restart(agent)
+
+    def down(self) -> list[str]:
+        """Servers and nodes whose process is gone."""
+        return [one.name for one in (*self.cluster.servers, *self.cluster.nodes) if not one.is_running]
+
+    # --- what scenarios call
+
+    def fault(self, name: str, *servers: str) -> AbstractContextManager[None]:
+        """The time in which something is wrong."""
+        return self.log.fault(name, *servers)
+
+    def leader(self) -> str:
+        """Waits for one."""
+        return self.cluster.leader().name
+
+    def leader_now(self) -> str:
+        """The server that leads as the others say, "" if there is none."""
+        try:
+            return self.cluster.leader(0.0).name
+        except ClusterError:
+            return ""
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        self.cluster.kill(name)
+
+    def stop(self, name: str) -> None:
+        """SIGTERM."""
+        self.cluster.stop(name)
+
+    def start(self, name: str) -> None:
+        """Start it; whether a quorum answers is not waited for, others may be down."""
+        agent = self.cluster.server(name)
+        if not agent.is_running:
+            agent.start()
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP."""
+        self.cluster.pause(name)
+
+    def resume(self, name: str) -> None:
+        """SIGCONT."""
+        self.cluster.resume(name)
+
+    def cut(self, pairs: set[tuple[str, str]]) -> None:
+        """Links of ours stand between the servers."""
+        self.cluster.cut(pairs)
+
+    def slow_links(self, name: str, seconds: float) -> None:
+        """Links of ours wait."""
+        self.cluster.slow(name, seconds)
+
+    def slow_disk(self, name: str, seconds: float) -> None:
+        """The agent's own switch, YURT_FAULTS."""
+        self._set(name, sync_seconds=seconds)
+
+    def fill_disk(self, name: str, *, full: bool) -> None:
+        """The same."""
+        self._set(name, full=full)
+
+    def jump_clock(self, name: str, seconds: float) -> None:
+        """The same."""
+        self._set(name, clock_seconds=seconds)
+
+    def upgrade(self, name: str) -> None:
+        """Stop it cleanly, and start what is in the other directory."""
+        self.cluster.stop(name)
+        agent = self.cluster.server(name)
+        agent.environment["PYTHONPATH"] = self._upgrade_to
+        agent.start().wait_ready()
+
+    def _set(self, name: str, **faults: Any) -> None:
+        self._faults[name].update(faults)
+        file = self.cluster.server(name).directory / "faults.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".part")
+        partial.write_text(json.dumps(self._faults[name]))
+        os.replace(partial, file)

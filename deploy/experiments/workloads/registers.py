@@ -1,0 +1,71 @@
+"""Registers: each job holds a value that several clients replace by check-and-set, and read in every mode."""
+
+from __future__ import annotations
+
+from yurt.deploy.experiments.client import CONFLICT, FAIL, OK, UNKNOWN, Answer, Client, path_of, until
+from yurt.deploy.experiments.workload import FINISH_SECONDS, Workload, job_of, value_of
+
+MODES = ("", "", "", "consistent", "stale")
+READS = 0.5  # share of the operations
+
+
+class Registers(Workload):
+    """Check-and-set by JobModifyIndex: the linearizability of the whole path shows here."""
+
+    name = "registers"
+    text = "check-and-set and reads in every mode on a few jobs"
+
+    def step(self, client: Client) -> None:
+        """A read, or a check-and-set of what this client knows."""
+        job = f"register-{client.chance.randrange(self.jobs)}"
+        if client.chance.random() < READS or job not in client.memory:
+            self.read(client, job, client.chance.choice(MODES))
+        else:
+            self.write(client, job)
+
+    def read(self, client: Client, job: str, mode: str = "") -> bool:
+        """Read a job; whether there was an answer."""
+        answer = client.ask("GET", path_of(job) + (f"?{mode}" if mode else ""))
+        return note_read(client, job, answer, mode)
+
+    def write(self, client: Client, job: str) -> None:
+        """Replace the value that is known; what is known is forgotten unless that is acknowledged."""
+        expected, index = client.memory.pop(job)
+        client.count += 1
+        value = f"{client.number}-{client.count}"
+        body = {"Job": job_of(job, value, self.padding), "EnforceIndex": True, "JobModifyIndex": index}
+        answer = client.ask("PUT", "/v1/jobs", body)
+        result, new = answer.result, 0
+        if result == OK:
+            new = answer.body["JobModifyIndex"]
+            client.memory[job] = (value, new)
+        client.note("cas", job, answer, result, value=value, expected=expected, index=new)
+
+    def finish(self, client: Client) -> None:
+        """Every server shows every job."""
+        for server in client.servers:
+            for number in range(self.jobs):
+                job = f"register-{number}"
+                until(
+                    FINISH_SECONDS,
+                    lambda job=job, server=server: note_read(
+                        client, job, client.ask("GET", path_of(job), server=server), ""
+                    ),  # type: ignore[misc]
+                )
+
+
+def note_read(client: Client, job: str, answer: Answer, mode: str) -> bool:
+    """Write down a read and remember what it showed; whether there was an answer."""
+    if answer.status not in (200, 404):
+        result = FAIL if answer.result == CONFLICT else UNKNOWN
+        client.note("read", job, answer, result, mode=mode)
+        return False
+    there = answer.status == 200
+    value, index = (value_of(answer.body), answer.body["JobModifyIndex"]) if there else (None, 0)
+    if mode != "stale":
+        client.memory[job] = (value, index)
+    client.note("read", job, answer, OK, mode=mode, value=value, index=index)
+    return True
+
+
+WORKLOAD = Registers
