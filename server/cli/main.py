@@ -18,6 +18,7 @@ COMMANDS = {
     "completion": ("completion", "completion"),
     "deployment": ("deployment", "deployment"),
     "eval": ("evaluation", "evaluation"),
+    "experiment": ("experiment", "experiment"),
     "init": ("job_init", "init"),
     "job": ("job", "job"),
     "man": ("man", "man"),

@@ -9,10 +9,11 @@ from yurt.server.testing.checker import Verdict, check
 from yurt.server.testing.client import Api, Operation
 from yurt.server.testing.cluster import Cluster
 from yurt.server.testing.history import Event, Recorder, Window
+from yurt.server.testing.history import read as read_history
 from yurt.server.testing.process import AgentProcess, ClusterError, free_ports
 from yurt.server.testing.rules import Violation
 
 __all__ = [
     "AgentProcess", "Api", "Cluster", "ClusterError", "Event", "Operation", "Recorder", "Verdict",
-    "Violation", "Window", "check", "free_ports",
+    "Violation", "Window", "check", "free_ports", "read_history",
 ]  # fmt: skip

@@ -15,6 +15,8 @@ def steps(hands: Hands, chance: Random) -> Steps:
         yield chance.uniform(0.1, 0.5)
         for name in hands.names:
             hands.start(name)
+    yield 0.5
+    hands.leader()
     yield chance.uniform(1.5, 2.5)
 
 

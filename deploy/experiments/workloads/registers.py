@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from yurt.deploy.experiments.client import CONFLICT, FAIL, OK, UNKNOWN, Answer, Client, path_of, until
+from yurt.deploy.experiments.client import FAIL, OK, UNKNOWN, Answer, Client, path_of, until
 from yurt.deploy.experiments.workload import FINISH_SECONDS, Workload, job_of, value_of
 
 MODES = ("", "", "", "consistent", "stale")
-READS = 0.5  # share of the operations
+READS = 0.5  # share of the steps
+OLD = 0.2  # of the writes: on what was known before
 
 
 class Registers(Workload):
@@ -16,11 +17,11 @@ class Registers(Workload):
     text = "check-and-set and reads in every mode on a few jobs"
 
     def step(self, client: Client) -> None:
-        """A read, or a check-and-set of what this client knows."""
+        """A read, or a check-and-set of what is read before it or known from long ago."""
         job = f"register-{client.chance.randrange(self.jobs)}"
-        if client.chance.random() < READS or job not in client.memory:
+        if client.chance.random() < READS:
             self.read(client, job, client.chance.choice(MODES))
-        else:
+        elif (job in client.memory and client.chance.random() < OLD) or self.read(client, job):
             self.write(client, job)
 
     def read(self, client: Client, job: str, mode: str = "") -> bool:
@@ -57,7 +58,7 @@ class Registers(Workload):
 def note_read(client: Client, job: str, answer: Answer, mode: str) -> bool:
     """Write down a read and remember what it showed; whether there was an answer."""
     if answer.status not in (200, 404):
-        result = FAIL if answer.result == CONFLICT else UNKNOWN
+        result = UNKNOWN if answer.result == UNKNOWN else FAIL
         client.note("read", job, answer, result, mode=mode)
         return False
     there = answer.status == 200

@@ -1,0 +1,138 @@
+"""`yurt experiment`: break a cluster on purpose, and see what its clients saw (docs/experiments.md)."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from yurt.deploy.experiments.records import EXPERIMENT, HISTORY, REPORT
+from yurt.deploy.experiments.report import report as make_report
+from yurt.deploy.experiments.run import LeftOut, Options, perform
+from yurt.deploy.experiments.scenario import Scenario, all_scenarios, all_workloads
+from yurt.deploy.experiments.simulated import simulate
+from yurt.deploy.experiments.verdict import CLEAN, UNDECIDED, told
+from yurt.server.cli.options import as_json
+from yurt.server.cli.output import fail, print_json, table
+
+OUT = Path("experiments")
+EXIT_VIOLATED, EXIT_UNDECIDED, EXIT_INTERRUPTED = 1, 2, 130
+
+
+@click.group()
+def experiment() -> None:
+    """Break a cluster on purpose: scenarios of faults under a workload, a history, a verdict, a report."""
+
+
+@experiment.command(name="list")
+@as_json
+def list_experiments(as_json: bool) -> None:
+    """List the scenarios and the workloads."""
+    scenarios, workloads = all_scenarios().values(), all_workloads().values()
+    if as_json:
+        print_json(
+            {
+                "scenarios": [
+                    {"name": one.name, "text": one.text, "needs": sorted(one.needs), "workload": one.workload,
+                     "servers": one.servers, "nodes": one.nodes, "seconds": one.seconds}
+                    for one in scenarios
+                ],
+                "workloads": [{"name": one.name, "text": one.text} for one in workloads],
+            }
+        )  # fmt: skip
+        return
+    rows = [(one.name, one.workload, ", ".join(sorted(one.needs)) or "-", one.text) for one in scenarios]
+    click.echo(table(("Scenario", "Workload", "Needs", "What happens"), rows))
+    click.echo()
+    click.echo(table(("Workload", "What clients do"), [(one.name, one.text) for one in workloads]))
+
+
+@experiment.command(name="run")
+@click.argument("names", nargs=-1, required=True, metavar="SCENARIO...")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Directory of the results [experiments/…].")
+@click.option("--workload", default="", help="Another workload than the scenario's own.")
+@click.option("--servers", type=click.IntRange(1, 7), help="How many servers [the scenario's own].")
+@click.option("--duration", type=click.FloatRange(0.0, 86_400.0), default=0.0, help="Seconds in which faults begin.")
+@click.option("--rate", type=click.FloatRange(0.0, 5_000.0), default=0.0, help="Steps of all clients a second.")
+@click.option("--jobs", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many jobs are used.")
+@click.option("--seed", type=int, default=1, show_default=True, help="What chance follows from.")
+@click.option("--short", is_flag=True, help="One or two rounds of faults, to see that it works.")
+@click.option("--target", multiple=True, metavar="[NAME=]URL", help="A server of a running cluster; for each server once.")
+@click.option("--hooks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Commands that break the target.")
+@click.option("--token", default="", envvar=["YURT_TOKEN", "NOMAD_TOKEN"], help="Secret of an ACL token for the target.")
+@click.option("--upgrade-to", default="", metavar="DIR", help="Directory with the next version's package, for upgrades.")
+@click.option("--simulated", is_flag=True, help="On virtual time, from the seed alone (in a checkout).")
+@as_json
+def run(names: tuple[str, ...], out: Path | None, simulated: bool, as_json: bool, **given: Any) -> None:
+    """Run scenarios by name, or `all`, one after the other, each into a directory of its own.
+
+    Exit code 0: every verdict is clean; 1: something promised was broken, or nothing could be run; 2: undecided;
+    130: interrupted. What cannot be done here is left out, and said.
+    """
+    chosen = _chosen(names)
+    if given["workload"] and given["workload"] not in all_workloads():
+        fail(f"there is no workload {given['workload']}; there are {', '.join(all_workloads())}")
+    base = out or OUT / time.strftime("%Y%m%d-%H%M%S")
+    verdicts, is_interrupted = {}, False
+    for scenario in chosen:
+        directory = base / scenario.name if len(chosen) > 1 or out is None else base
+        options = _options(scenario, directory, given)
+        try:
+            is_interrupted = (simulate if simulated else perform)(options, lambda text: click.echo(text, err=True))
+        except (LeftOut, ValueError, OSError) as error:
+            click.echo(f"{scenario.name}: {error}", err=True)
+            continue
+        verdicts[scenario.name] = verdict = make_report(directory)
+        if not as_json:
+            click.echo(f"{scenario.name}: {told(verdict)}\n  {directory / REPORT}")
+        if is_interrupted:
+            break
+    if as_json:
+        print_json(verdicts)
+    raise SystemExit(EXIT_INTERRUPTED if is_interrupted else _exit_code(verdicts))
+
+
+def _options(scenario: Scenario, directory: Path, given: dict[str, Any]) -> Options:
+    return Options(
+        scenario, directory, workload=given["workload"], servers=given["servers"] or 0, seconds=given["duration"],
+        rate=given["rate"], seed=given["seed"], jobs=given["jobs"], short=given["short"], target=given["target"],
+        hooks=given["hooks"], token=given["token"], upgrade_to=given["upgrade_to"],
+    )  # fmt: skip
+
+
+def _chosen(names: tuple[str, ...]) -> list[Scenario]:
+    known = all_scenarios()
+    if names == ("all",):
+        return list(known.values())
+    if unknown := [name for name in names if name not in known]:
+        fail(f"there is no scenario {unknown[0]}; there are {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def _exit_code(verdicts: dict[str, Any]) -> int:
+    words = {one["verdict"] for one in verdicts.values()}
+    if words == {CLEAN}:
+        return 0
+    return EXIT_UNDECIDED if words == {CLEAN, UNDECIDED} or words == {UNDECIDED} else EXIT_VIOLATED
+
+
+@experiment.command(name="report")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@as_json
+def report_again(directory: Path, as_json: bool) -> None:
+    """Judge the files of an experiment again, and write its verdict and its report anew."""
+    for name in (EXPERIMENT, HISTORY):
+        if not (directory / name).exists():
+            fail(f"{directory} holds no experiment: there is no {name}")
+    try:
+        verdict = make_report(directory)
+    except (ValueError, KeyError, json.JSONDecodeError) as error:
+        fail(f"the files in {directory} cannot be read: {error}")
+    if as_json:
+        print_json(verdict)
+    else:
+        click.echo(f"{told(verdict)}\n  {directory / REPORT}")
+    raise SystemExit(_exit_code({"": verdict}))
