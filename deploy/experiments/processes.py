@@ -118,6 +118,10 @@ class ProcessHands:
         """The same."""
         self._set(name, clock_seconds=seconds)
 
+    def dice(self) -> None:
+        """Only the simulator has them."""
+        raise NotImplementedError
+
     def upgrade(self, name: str) -> None:
         """Stop it cleanly, and start what is in the other directory."""
         self.cluster.stop(name)

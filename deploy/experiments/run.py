@@ -119,7 +119,7 @@ class Run:
             servers = options.servers or scenario.servers
             hands = ProcessHands(scenario, servers, options.out / "cluster", self.log, upgrade_to=options.upgrade_to)
         if missing := scenario.needs - hands.can:
-            raise LeftOut(f"{scenario.name} is left out: nothing here can do {', '.join(sorted(missing))}")
+            raise LeftOut(f"left out: nothing here can do {', '.join(sorted(missing))}")
         return hands
 
     def run(self) -> None:
@@ -142,7 +142,7 @@ class Run:
             self.hands.open()
             self.workload.prepare(self._client(0))
         except (ClusterError, HookFailed, RuntimeError) as error:
-            raise LeftOut(f"{self.options.scenario.name} did not begin: {error}") from error
+            raise LeftOut(f"it did not begin: {error}") from error
         threads = self._threads()
         for thread in threads:
             thread.start()
@@ -232,11 +232,16 @@ def uninterruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def empty_directory(directory: Path) -> None:
+    """Make it; raises `LeftOut` if there is something in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise LeftOut(f"{directory} is not empty: an experiment needs a directory of its own")
+
+
 def perform(options: Options, say: Callable[[str], None]) -> bool:
     """Run an experiment into its directory; whether it was interrupted. Raises `LeftOut`."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    if any(options.out.iterdir()):
-        raise LeftOut(f"{options.out} is not empty: an experiment needs a directory of its own")
+    empty_directory(options.out)
     run = Run(options, say)
     write_json(options.out / EXPERIMENT, options.described(kind="target" if options.target else "processes"))
     run.run()

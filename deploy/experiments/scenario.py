@@ -18,8 +18,8 @@ from typing import Any, Protocol
 from yurt.deploy.experiments import scenarios, workloads
 
 # What hands can do; a scenario is left out where it needs more.
-KILL, PAUSE, STOP, LINKS, DISK, CLOCK, UPGRADE, NODES = (
-    "kill", "pause", "stop", "links", "disk", "clock", "upgrade", "nodes",
+KILL, PAUSE, STOP, LINKS, DISK, CLOCK, UPGRADE, NODES, DICE = (
+    "kill", "pause", "stop", "links", "disk", "clock", "upgrade", "nodes", "dice",
 )  # fmt: skip
 Steps = Iterator[float]
 
@@ -69,6 +69,9 @@ class Hands(Protocol):
 
     def upgrade(self, name: str) -> None:
         """Stop a server cleanly and start its next version."""
+
+    def dice(self) -> None:
+        """One of the simulator's own faults, drawn from a set that the seed chose."""
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,10 @@ class TargetHands:
         """Hooks `jump_clock` and `right_clock`."""
         self._run("jump_clock", name, "right_clock", seconds) if seconds else self._run("right_clock", name)
 
+    def dice(self) -> None:
+        """Only the simulator has them."""
+        raise NotImplementedError
+
     def upgrade(self, name: str) -> None:
         """Hook `upgrade`."""
         self._run("upgrade", name)

@@ -28,14 +28,16 @@ def judge(directory: Path) -> tuple[dict[str, Any], Measures, Faults]:
     experiment = json.loads((directory / EXPERIMENT).read_text())
     faults, measures = read_faults(directory / FAULTS), Measures()
     verdict = check(measures.through(read_history(directory / HISTORY)), windows=faults.windows)
-    violations = [*verdict.violations, *_ended(faults), *(_broken(experiment))]
+    violations = [*verdict.violations, *_ended(faults), *_broken(experiment, measures)]
     recoveries = [(one, measures.recovery(one)) for one in faults.windows]
     violations += [
         Violation(
             "no-recovery", "", f"{one.fault} of {', '.join(one.servers)} ended at {one.end:.1f} s, and {took}", one.end
         )
         for one, seconds in recoveries
-        if (took := _too_long(seconds, measures.end - one.end, measures)) and not _goes_on(one, faults)
+        if experiment["kind"] != "simulated"  # the simulator itself says whether its cluster went on
+        and (took := _too_long(seconds, measures.end - one.end, measures))
+        and not _goes_on(one, faults)
     ]
     found: dict[str, Any] = {
         "verdict": _word(verdict, violations, measures),
@@ -75,9 +77,9 @@ def _ended(faults: Faults) -> list[Violation]:
     ]
 
 
-def _broken(experiment: dict[str, Any]) -> list[Violation]:
-    """What a simulation saw from within."""
-    return [Violation("invariant", "", text, experiment.get("broken_at", 0.0)) for text in experiment.get("broken", ())]
+def _broken(experiment: dict[str, Any], measures: Measures) -> list[Violation]:
+    """What a simulation saw from within; it ended there."""
+    return [Violation("invariant", "", text, measures.end) for text in experiment.get("broken", ())]
 
 
 def _too_long(seconds: float | None, left: float, measures: Measures) -> str:

@@ -52,7 +52,9 @@ def list_experiments(as_json: bool) -> None:
 
 @experiment.command(name="run")
 @click.argument("names", nargs=-1, required=True, metavar="SCENARIO...")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Directory of the results [experiments/…].")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Directory of the results [experiments/…]."
+)
 @click.option("--workload", default="", help="Another workload than the scenario's own.")
 @click.option("--servers", type=click.IntRange(1, 7), help="How many servers [the scenario's own].")
 @click.option("--duration", type=click.FloatRange(0.0, 86_400.0), default=0.0, help="Seconds in which faults begin.")
@@ -60,10 +62,18 @@ def list_experiments(as_json: bool) -> None:
 @click.option("--jobs", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many jobs are used.")
 @click.option("--seed", type=int, default=1, show_default=True, help="What chance follows from.")
 @click.option("--short", is_flag=True, help="One or two rounds of faults, to see that it works.")
-@click.option("--target", multiple=True, metavar="[NAME=]URL", help="A server of a running cluster; for each server once.")
-@click.option("--hooks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Commands that break the target.")
-@click.option("--token", default="", envvar=["YURT_TOKEN", "NOMAD_TOKEN"], help="Secret of an ACL token for the target.")
-@click.option("--upgrade-to", default="", metavar="DIR", help="Directory with the next version's package, for upgrades.")
+@click.option(
+    "--target", multiple=True, metavar="[NAME=]URL", help="A server of a running cluster; for each server once."
+)
+@click.option(
+    "--hooks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Commands that break the target."
+)
+@click.option(
+    "--token", default="", envvar=["YURT_TOKEN", "NOMAD_TOKEN"], help="Secret of an ACL token for the target."
+)
+@click.option(
+    "--upgrade-to", default="", metavar="DIR", help="Directory with the next version's package, for upgrades."
+)
 @click.option("--simulated", is_flag=True, help="On virtual time, from the seed alone (in a checkout).")
 @as_json
 def run(names: tuple[str, ...], out: Path | None, simulated: bool, as_json: bool, **given: Any) -> None:

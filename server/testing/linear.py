@@ -4,6 +4,7 @@ A configuration is a value with the pending operations that have taken effect. W
 kept in which it has. So a search holds what is pending, not the history. Of equal configurations one that used fewer
 operations of unknown outcome can do all that the other can: only that one is kept; an operation that changes nothing
 takes effect as soon as its answer fits. Operations of unknown outcome stay open for ever and never have to be taken.
+Writes that were told an index take effect in the order of their indexes: that is promised too, and leaves few orders.
 """
 
 from __future__ import annotations
@@ -69,10 +70,10 @@ class Search:
             if key[1] & bit:
                 _keep(kept, (key[0], key[1] & ~bit), used)
                 continue
-            self._steps_left -= 1
-            if self._steps_left < 0:
-                raise GivenUp
             for after in self._after(key, used):
+                self._steps_left -= 1
+                if self._steps_left < 0:
+                    raise GivenUp
                 if _keep(seen, *after):
                     todo.append(after)
         self._configurations = kept
@@ -84,7 +85,7 @@ class Search:
         """What may be when one more pending operation that changes something has taken effect."""
         value, taken = key
         for slot, event in self._pending.items():
-            if taken >> slot & 1 or _changes_nothing(event):
+            if taken >> slot & 1 or _changes_nothing(event) or not self._is_next(event, taken):
                 continue
             if event.kind != CAS or event.expected == value:
                 after = _left_behind(event)
@@ -94,6 +95,14 @@ class Search:
                 if not used >> number & 1:
                     after = _left_behind(self._open[number])
                     yield (after, self._settled(after, taken)), used | 1 << number
+
+    def _is_next(self, event: Event, taken: int) -> bool:
+        """Whether all pending writes of lower index have taken effect, and none of higher index has."""
+        return not event.index or all(
+            bool(taken >> slot & 1) == (other.index < event.index)
+            for slot, other in self._pending.items()
+            if other.index and other is not event and not _changes_nothing(other)
+        )
 
     def _settled(self, value: Value, taken: int) -> int:
         """`taken` with all pending operations that change nothing and whose answer fits `value`."""

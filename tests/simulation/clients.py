@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.jobs import CasClients, Placed
 from yurt.server.raft.errors import NotLeader, Overloaded, StorageFull
+from yurt.server.testing.history import FAIL, OK, READ, UNKNOWN, WRITE, Event
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
 
 SURELY_NOT = (NotLeader, Overloaded, StorageFull)
+REGISTER = "newest command"  # what histories are about: written by every command, shown by every read
 
 
 class Clients:
-    """All clients together; `floor` is the length of history that a read begun now must see."""
+    """All clients together; `floor` is the length of history that a read begun now must see.
+
+    `events` is the same as a history for the checker of real clusters: each command writes one register.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster, self._world = cluster, cluster.world
@@ -23,6 +28,9 @@ class Clients:
         self.proposed = self.reads = self.unknown = 0
         self.floor = 0
         self._jobs = CasClients(self._world.chance)
+        self.events: list[Event] = []
+        self._numbers: dict[bytes, int] = {}
+        self._under_way: dict[int, tuple[float, str]] = {}  # commands without an answer yet
 
     def write(self) -> None:
         """Ask one of those who think that they lead."""
@@ -33,9 +41,12 @@ class Clients:
         self.proposed += 1
         command = self._jobs.command(self.proposed) if self._cluster.keeps_jobs else b"command-%d" % self.proposed
         assert server.engine is not None
-        floor = self.floor
+        floor, number = self.floor, self.proposed
+        self._numbers[command] = number
 
         def done(result: Any, error: Exception | None) -> None:
+            outcome = OK if error is None else FAIL if isinstance(error, SURELY_NOT) else UNKNOWN
+            self._ended(number, outcome, int(result) if error is None else 0)
             if error is None:
                 assert command not in self.acknowledged, "a command is acknowledged once"
                 if not self._cluster.plain:  # there a restored state begins anew
@@ -50,6 +61,7 @@ class Clients:
                 self.unknown += 1
 
         if not server.is_paused:
+            self._under_way[number] = (self._world.time, server.name)
             server.engine.propose(command, done)
 
     def read(self) -> None:
@@ -58,19 +70,45 @@ class Clients:
         if not running:
             return
         chance = self._world.chance
-        server, floor = chance.choice(running), self.floor
+        server, floor, began = chance.choice(running), self.floor, self._world.time
         quorum = chance.random() < 0.4 or self._cluster.clocks_are_wild
         engine, machine = server.engine, server.machine
         assert engine is not None
 
         def done(_result: Any, error: Exception | None) -> None:
             if error is None:
+                self._showed(machine.applied, began, server.name, "consistent" if quorum else "")
                 self._saw(len(machine.applied), floor, f"{server}, {'consistent' if quorum else 'default'}")
 
         if not quorum and engine.may_read:
+            self._showed(machine.applied, began, server.name, "")
             self._saw(len(machine.applied), floor, f"{server} at once")
         else:
             engine.read(done, quorum=quorum)
+
+    def _ended(self, number: int, outcome: str, index: int) -> None:
+        began, server = self._under_way.pop(number, (0.0, ""))
+        if server:
+            self.events.append(
+                Event(REGISTER, WRITE, began, self._world.time, outcome, number, index=index, server=server)
+            )
+
+    def _showed(self, applied: list[bytes], began: float, server: str, mode: str) -> None:
+        """A read's answer: the newest command; states that are restored write nothing."""
+        newest = next((one for one in reversed(applied) if one in self._numbers), None)
+        value = None if newest is None else self._numbers[newest]
+        self.events.append(
+            Event(REGISTER, READ, began, self._world.time, OK, value, index=len(applied), server=server, mode=mode)
+        )
+
+    def history(self) -> list[Event]:
+        """All operations; commands that nobody was told of are of unknown outcome."""
+        now = self._world.time
+        lost = [
+            Event(REGISTER, WRITE, began, now, UNKNOWN, number, server=server)
+            for number, (began, server) in self._under_way.items()
+        ]
+        return [*self.events, *lost]
 
     def _saw(self, length: int, floor: int, how: str) -> None:
         self.reads += 1

@@ -23,12 +23,14 @@ class Network:
         self.late = chance.choice((0.0, 0.0, 0.02))  # share of messages that come much later
         self.late_to = chance.choice(("s", "s", "s0"))  # receivers, by how their names begin
         self.cut: set[tuple[str, str]] = set()
+        self.slow: dict[str, float] = {}  # by server: seconds that everything to and from it takes longer
         self.keeps_flying = chance.random() < 0.5  # what is on its way when a link is cut arrives all the same
         self.oracle = Oracle(cluster)
 
     def calm(self, delay: float) -> None:
         """Nothing is lost, repeated or late any more."""
         self.cut, self.loss, self.repeats, self.late, self.delay = set(), 0.0, 0.0, 0.0, delay
+        self.slow = {}
 
     def send(self, sender: Server, receiver: str, data: bytes) -> None:
         """One message leaves; what it claims must be on the sender's disk."""
@@ -38,6 +40,7 @@ class Network:
             if chance.random() < self.loss:
                 continue
             delay = self.delay * (0.2 + 2 * chance.random())
+            delay += max(self.slow.get(sender.name, 0.0), self.slow.get(receiver, 0.0))
             if receiver.startswith(self.late_to) and chance.random() < self.late:
                 delay += 2.0 * chance.random()
             if not self.keeps_flying or (sender.name, receiver) not in self.cut:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.simulation import jobs
@@ -10,6 +11,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.faults import KINDS
 from tests.simulation.operators import WORK
 from yurt.fsm.errors import YurtError
+from yurt.server.testing.checker import check
 
 SIZES = (1, 2, 3, 3, 3, 4, 5, 5)
 FAULT_SECONDS = 7.0
@@ -45,6 +47,9 @@ class Life:
         self.counts: Counter[str] = Counter()
         self.cluster.pause = self.cluster.pause or chance.choice((0.3, 0.7, 1.4))
         self._next: dict[str, float] = {}
+        self.seconds = FAULT_SECONDS
+        self.script: Iterator[float] | None = None  # does what goes wrong in place of the dice; yields pauses
+        self.look: Callable[[], None] = lambda: None  # called after every step of the faulty time
 
     def live(self) -> Life:
         """Raises AssertionError, with the trace's end, for a promise that was broken; anything else is a harness's bug."""
@@ -61,18 +66,26 @@ class Life:
     # --- faults
 
     def _suffer(self) -> None:
-        world = self.cluster.world
-        while world.time < FAULT_SECONDS:
+        world, script_at = self.cluster.world, 0.0
+        while world.time < self.seconds or self.script is not None:
             self.cluster.step()
+            self.look()
             self._clients(self.cluster.between_writes, self.cluster.between_reads)
-            if world.time > 1.0 and self._is_due("fault", self.cluster.pause) and self.faults:
-                self._fault()
+            if self.script is not None:
+                if world.time >= script_at:
+                    if (pause := next(self.script, None)) is None:
+                        self.seconds = world.time
+                        break
+                    script_at = world.time + pause
+            elif world.time > 1.0 and self._is_due("fault", self.cluster.pause) and self.faults:
+                self.fault()
             for name in self.work:
                 if world.time > 0.8 and self._is_due(name, WORK[name][1]):
                     self.counts[name] += 1
                     WORK[name][0](self.cluster)
 
-    def _fault(self) -> None:
+    def fault(self) -> str:
+        """One of this life's kinds of faults, by chance; which."""
         chance = self.cluster.world.chance
         name = chance.choices(self.faults, [KINDS[one][1] for one in self.faults])[0]
         leader = self.cluster.leader
@@ -81,6 +94,7 @@ class Life:
             server = leader
         self.counts[name] += 1
         KINDS[name][0](self.cluster, server)
+        return name
 
     def _clients(self, between_writes: float, between_reads: float) -> None:
         if self._is_due("write", between_writes):
@@ -102,7 +116,7 @@ class Life:
         cluster, world = self.cluster, self.cluster.world
         cluster.calm()
         before = len(cluster.clients.acknowledged)
-        end = FAULT_SECONDS + (SLOW_PEACE_SECONDS if cluster.is_slow_in_peace else PEACE_SECONDS)
+        end = self.seconds + (SLOW_PEACE_SECONDS if cluster.is_slow_in_peace else PEACE_SECONDS)
         while world.time < end and len(cluster.clients.acknowledged) < before + AFTERWARDS:
             cluster.step()
             self._clients(0.05, 0.1)
@@ -110,6 +124,8 @@ class Life:
             cluster.step()
         cluster.invariants.check_logs()
         cluster.invariants.check_clients()
+        verdict = check(cluster.clients.history())
+        assert verdict.is_linearizable is not False, str(verdict)
         if cluster.keeps_jobs:
             jobs.check(cluster.invariants.history, cluster.clients.acknowledged)
             assert self._has_one_state(), "servers that have applied the same differ"
