@@ -1,4 +1,4 @@
-"""Hands on real servers of our own on this machine: processes, links between them, disks and clocks."""
+"""Hands on real servers that we start on this machine: processes, and of Yurt links, disks and clocks too."""
 
 from __future__ import annotations
 
@@ -11,22 +11,38 @@ from typing import Any
 from yurt.deploy.experiments.client import Server
 from yurt.deploy.experiments.records import FaultLog
 from yurt.deploy.experiments.scenario import CLOCK, DISK, KILL, LINKS, NODES, PAUSE, STOP, UPGRADE, Scenario
-from yurt.testing import Cluster, ClusterError
+from yurt.testing import AgentProcess, Cluster, ClusterError
 
 VARIABLE = "YURT_FAULTS"
 
 
 class ProcessHands:
-    """A cluster of processes; `log` gets the faults. `upgrade_to` is a directory with the next version's package."""
+    """A cluster of processes; `log` gets the faults. `upgrade_to` is a directory with the next version's package.
+
+    `kind` is what runs as a server; of other software than Yurt only processes can be broken.
+    """
 
     def __init__(
-        self, scenario: Scenario, servers: int, directory: Path, log: FaultLog, *, upgrade_to: str = ""
+        self,
+        scenario: Scenario,
+        servers: int,
+        directory: Path,
+        log: FaultLog,
+        *,
+        upgrade_to: str = "",
+        kind: type[AgentProcess] = AgentProcess,
     ) -> None:
+        is_ours = kind is AgentProcess
         self.log, self._upgrade_to = log, upgrade_to
-        can = {KILL, PAUSE, STOP, DISK, CLOCK}
-        can |= ({LINKS} if servers > 1 else set()) | ({NODES} if scenario.nodes else set())
-        self.can = frozenset(can | ({UPGRADE} if upgrade_to else set()))
-        self.cluster = Cluster(servers, nodes=scenario.nodes, directory=directory, config=scenario.settings())
+        can = {KILL, PAUSE, STOP}
+        can |= {DISK, CLOCK} if is_ours else set()
+        can |= {LINKS} if is_ours and servers > 1 else set()
+        can |= {NODES} if is_ours and scenario.nodes else set()
+        can |= {UPGRADE} if is_ours and upgrade_to else set()
+        self.can = frozenset(can)
+        self.cluster = Cluster(
+            servers, nodes=scenario.nodes, directory=directory, config=scenario.settings(), faults=is_ours, kind=kind
+        )
         self.names = tuple(one.name for one in self.cluster.servers)
         self.nodes = tuple(one.name for one in self.cluster.nodes)
         self._faults: dict[str, dict[str, Any]] = {name: {} for name in self.names}

@@ -24,7 +24,7 @@ from yurt.deploy.experiments.records import EXPERIMENT, FAULTS, HISTORY, FaultLo
 from yurt.deploy.experiments.scenario import Scenario, all_workloads
 from yurt.deploy.experiments.target import HookFailed, TargetHands, servers_of
 from yurt.deploy.experiments.workload import Workload
-from yurt.testing import ClusterError, Recorder
+from yurt.testing import AgentProcess, ClusterError, Recorder
 
 CALM_SECONDS, CALM_SHORT_SECONDS = 5.0, 2.5  # of the workload after the last fault
 LEADER_SECONDS = 0.25  # between two looks at who leads
@@ -95,8 +95,8 @@ def machine() -> str:
 class Run:
     """An experiment on real servers."""
 
-    def __init__(self, options: Options, say: Callable[[str], None]) -> None:
-        self.options, self.say = options, say
+    def __init__(self, options: Options, say: Callable[[str], None], program: type[AgentProcess]) -> None:
+        self.options, self.say, self._program = options, say, program
         self._start = time.monotonic()
         self._stop = threading.Event()
         kind = all_workloads()[options.workload or options.scenario.workload]
@@ -117,7 +117,9 @@ class Run:
             hands = TargetHands(servers_of(options.target), options.hooks, self.log, token=options.token)
         else:
             servers = options.servers or scenario.servers
-            hands = ProcessHands(scenario, servers, options.out / "cluster", self.log, upgrade_to=options.upgrade_to)
+            hands = ProcessHands(
+                scenario, servers, options.out / "cluster", self.log, upgrade_to=options.upgrade_to, kind=self._program
+            )
         if missing := scenario.needs - hands.can:
             raise LeftOut(f"left out: nothing here can do {', '.join(sorted(missing))}")
         return hands
@@ -239,10 +241,10 @@ def empty_directory(directory: Path) -> None:
         raise LeftOut(f"{directory} is not empty: an experiment needs a directory of its own")
 
 
-def perform(options: Options, say: Callable[[str], None]) -> bool:
-    """Run an experiment into its directory; whether it was interrupted. Raises `LeftOut`."""
+def perform(options: Options, say: Callable[[str], None], program: type[AgentProcess] = AgentProcess) -> bool:
+    """Run an experiment into its directory; whether it was interrupted. Raises `LeftOut`. `program` is the server."""
     empty_directory(options.out)
-    run = Run(options, say)
+    run = Run(options, say, program)
     write_json(options.out / EXPERIMENT, options.described(kind="target" if options.target else "processes"))
     run.run()
     return run.was_interrupted

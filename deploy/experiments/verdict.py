@@ -28,7 +28,7 @@ def judge(directory: Path) -> tuple[dict[str, Any], Measures, Faults]:
     experiment = json.loads((directory / EXPERIMENT).read_text())
     faults, measures = read_faults(directory / FAULTS), Measures()
     verdict = check(measures.through(read_history(directory / HISTORY)), windows=faults.windows)
-    violations = [*verdict.violations, *_ended(faults), *_broken(experiment, measures)]
+    violations = [*verdict.violations, *_ended(faults), *_broken(experiment, measures), *_silent(measures)]
     recoveries = [(one, measures.recovery(one)) for one in faults.windows]
     violations += [
         Violation(
@@ -80,6 +80,14 @@ def _ended(faults: Faults) -> list[Violation]:
 def _broken(experiment: dict[str, Any], measures: Measures) -> list[Violation]:
     """What a simulation saw from within; it ended there."""
     return [Violation("invariant", "", text, measures.end) for text in experiment.get("broken", ())]
+
+
+def _silent(measures: Measures) -> list[Violation]:
+    """A cluster that answered no write any more, to the end."""
+    start, end = next(reversed(measures.unavailable()), (0.0, 0.0))
+    if end < measures.end - 1.0 or end - start <= RECOVERY_SECONDS_MAX:
+        return []
+    return [Violation("no-recovery", "", f"no write was answered from {start:.1f} s on, to the end", end)]
 
 
 def _too_long(seconds: float | None, left: float, measures: Measures) -> str:

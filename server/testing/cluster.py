@@ -29,7 +29,8 @@ class Cluster:
 
     Their files are in a temporary directory, or in `directory`, which then stays. `config` is merged into every
     agent's configuration. `faults` puts links of ours between the servers, so that they can be cut and slowed. `nodes`
-    are node agents, processes too, which run what is placed on them; their tasks end with the cluster.
+    are node agents, processes too, which run what is placed on them; their tasks end with the cluster. `kind` is what
+    runs as a server.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Cluster:
         directory: Path | str | None = None,
         config: dict[str, Any] | None = None,
         faults: bool = True,
+        kind: type[AgentProcess] = AgentProcess,
     ) -> None:
         self._own_directory = directory is None
         self.directory = Path(directory) if directory is not None else Path(tempfile.mkdtemp(prefix="yurt-cluster-"))
@@ -57,7 +59,7 @@ class Cluster:
             "server_join": {"retry_join": [f"127.0.0.1:{port}" for port in rpc.values()]},
         }
         self.servers = [
-            AgentProcess(
+            kind(
                 self.directory / name,
                 name,
                 ports[2 * n],

@@ -3,14 +3,15 @@
 A configuration is a value with the pending operations that have taken effect. When an operation ends, only those are
 kept in which it has. So a search holds what is pending, not the history. Of equal configurations one that used fewer
 operations of unknown outcome can do all that the other can: only that one is kept; an operation that changes nothing
-takes effect as soon as its answer fits. Operations of unknown outcome stay open for ever and never have to be taken.
+takes effect as soon as its answer fits. Operations of unknown outcome stay open for ever and never have to be taken:
+one is only where something pending needs what it leaves behind.
 Writes that were told an index take effect in the order of their indexes: that is promised too, and leaves few orders.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from yurt.server.testing.history import CAS, CONFLICT, DELETE, FAIL, READS, UNKNOWN, WRITE, Event, Value
 
@@ -36,8 +37,7 @@ class Search:
         self._pending: dict[int, Event] = {}  # by slot, a bit of the key
         self._free: list[int] = []
         self._open: list[Event] = []
-        self._open_by_expected: dict[Value, list[int]] = {}
-        self._open_blind: list[int] = []
+        self._open_by_value: dict[Value, list[int]] = {}  # what they leave behind
         self._steps_left = steps_max
 
     def begin(self, event: Event) -> int:
@@ -45,10 +45,7 @@ class Search:
         if event.result == UNKNOWN:
             number = len(self._open)
             self._open.append(event)
-            if event.kind == CAS:
-                self._open_by_expected.setdefault(event.expected, []).append(number)
-            else:
-                self._open_blind.append(number)
+            self._open_by_value.setdefault(_left_behind(event), []).append(number)
             return -1
         slot = self._free.pop() if self._free else len(self._pending)
         self._pending[slot] = event
@@ -90,11 +87,30 @@ class Search:
             if event.kind != CAS or event.expected == value:
                 after = _left_behind(event)
                 yield (after, self._settled(after, taken | 1 << slot)), used
-        for numbers in (self._open_by_expected.get(value, ()), self._open_blind):
-            for number in numbers:
-                if not used >> number & 1:
-                    after = _left_behind(self._open[number])
+        for after in self._needed(taken):
+            for number in self._open_by_value.get(after, ()):
+                event = self._open[number]
+                if not used >> number & 1 and (event.kind != CAS or event.expected == value):
                     yield (after, self._settled(after, taken)), used | 1 << number
+
+    def _needed(self, taken: int) -> Iterable[Value]:
+        """The values that pending operations need, directly or by way of open check-and-sets."""
+        needed: dict[Value, None] = {}
+        for slot, event in self._pending.items():
+            if taken >> slot & 1:
+                continue
+            if event.result == CONFLICT:
+                return list(self._open_by_value)  # any other value than the present one
+            if event.kind in READS or event.kind == CAS:
+                needed[event.value if event.kind in READS else event.expected] = None
+        todo = list(needed)
+        for wanted in todo:
+            for number in self._open_by_value.get(wanted, ()):
+                event = self._open[number]
+                if event.kind == CAS and event.expected not in needed:
+                    needed[event.expected] = None
+                    todo.append(event.expected)
+        return todo
 
     def _is_next(self, event: Event, taken: int) -> bool:
         """Whether all pending writes of lower index have taken effect, and none of higher index has."""

@@ -75,6 +75,16 @@ class AgentProcess:
     def __repr__(self) -> str:
         return f"<{self.name} {self.address}{'' if self.is_running else ' (down)'}>"
 
+    @property
+    def program(self) -> tuple[str, ...]:
+        """What is run, before `agent`."""
+        return (sys.executable, "-m", self.module)
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports of its configuration."""
+        return {"http": self.http_port, "rpc": self.rpc_port}
+
     # --- the process
 
     def start(self, *flags: str, **environment: str) -> AgentProcess:
@@ -83,13 +93,13 @@ class AgentProcess:
         configuration = {
             "name": self.name,
             "data_dir": str(self.directory / "data"),
-            "ports": {"http": self.http_port, "rpc": self.rpc_port},
+            "ports": self.ports,
             "limits": {"http_max_conns_per_client": 0},
             **self.config,
         }
         file = self.directory / "config.json"
         file.write_text(json.dumps(configuration, indent=2))
-        command = [sys.executable, "-m", self.module, "agent", "-config", str(file), *flags]
+        command = [*self.program, "agent", "-config", str(file), *flags]
         with (self.directory / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,

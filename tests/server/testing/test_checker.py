@@ -106,6 +106,9 @@ BAD = {
     ],
     "doubled-allocation": [event(ALLOCATIONS, 0, 1, ("web[0]", "web[0]"))],
     "not-converged": [event(CONVERGE, 0, 1, result=FAIL)],
+    "not-linearizable in the order of its indexes": [
+        event(WRITE, 0, 5, "a", index=1), event(WRITE, 0, 5, "b", index=2), event(READ, 6, 7, "a"),
+    ],
     "not-linearizable": [event(WRITE, 0, 1, "a"), event(WRITE, 2, 3, "b"), event(READ, 4, 5, "a")],
 }  # fmt: skip
 

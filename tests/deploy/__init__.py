@@ -1,0 +1,1 @@
+"""Tests of what deploys Yurt and experiments with it."""
