@@ -114,9 +114,9 @@ class ProcessHands:
         """SIGCONT."""
         self.cluster.resume(name)
 
-    def cut(self, pairs: set[tuple[str, str]]) -> None:
+    def cut(self, pairs: set[tuple[str, str]], *, closing: bool = False) -> None:
         """Links of ours stand between the servers."""
-        self.cluster.cut(pairs)
+        self.cluster.cut(pairs, silently=not closing)
 
     def slow_links(self, name: str, seconds: float) -> None:
         """Links of ours wait."""

@@ -26,7 +26,7 @@ from yurt.deploy.experiments.target import HookFailed, TargetHands, servers_of
 from yurt.deploy.experiments.workload import Workload
 from yurt.testing import AgentProcess, ClusterError, Recorder
 
-CALM_SECONDS, CALM_SHORT_SECONDS = 5.0, 2.5  # of the workload after the last fault
+CALM_SECONDS, CALM_SHORT_SECONDS = 5.0, 1.5  # of the workload after the last fault
 LEADER_SECONDS = 0.25  # between two looks at who leads
 JOIN_SECONDS = 20.0
 

@@ -52,8 +52,11 @@ class Hands(Protocol):
     def resume(self, name: str) -> None:
         """Let it go on."""
 
-    def cut(self, pairs: set[tuple[str, str]]) -> None:
-        """Nothing gets from the first to the second of each pair; earlier cuts end."""
+    def cut(self, pairs: set[tuple[str, str]], *, closing: bool = False) -> None:
+        """Nothing gets from the first to the second of each pair, silently or by closing what is open.
+
+        Earlier cuts end.
+        """
 
     def slow_links(self, name: str, seconds: float) -> None:
         """Everything to and from a server takes so much longer; 0 ends it."""
@@ -88,7 +91,7 @@ class Scenario:
     rate: float = 100.0
     padding: int = 0  # characters that each job carries along
     seconds: float = 30.0
-    short_seconds: float = 5.0  # one round is always done
+    short_seconds: float = 3.0  # one round is always done
     settings: Callable[[], dict[str, Any]] = dict
 
 

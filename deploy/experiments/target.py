@@ -161,7 +161,7 @@ class TargetHands:
         """Hook `resume`."""
         self._run("resume", name)
 
-    def cut(self, pairs: set[tuple[str, str]]) -> None:
+    def cut(self, pairs: set[tuple[str, str]], *, closing: bool = False) -> None:
         """Links need more than names: scenarios that cut them are left out."""
         raise HookFailed("links of a target cannot be cut")
 

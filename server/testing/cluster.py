@@ -251,12 +251,15 @@ class Cluster:
         links = self._faulty_links()
         links.cut(links.isolate(names))
 
-    def cut(self, pairs: set[tuple[str, str]]) -> None:
-        """Nothing gets from the first to the second of each pair of names. Earlier cuts end."""
+    def cut(self, pairs: set[tuple[str, str]], *, silently: bool = True) -> None:
+        """Nothing gets from the first to the second of each pair of names; silently, or by closing what is open.
+
+        Earlier cuts end.
+        """
         self._note(f"cut {', '.join(f'{a} → {b}' for a, b in sorted(pairs)) or 'nothing'}")
         links = self._faulty_links()
         links.join()
-        links.cut(pairs)
+        links.cut(pairs, silently=silently)
 
     def slow(self, named: Named, seconds: float) -> None:
         """Everything to and from a server takes so much longer."""

@@ -17,10 +17,12 @@ from yurt.deploy.experiments.records import EXPERIMENT, HISTORY, REPORT, VERDICT
 from yurt.deploy.experiments.report import report
 from yurt.deploy.experiments.run import Options, perform
 from yurt.deploy.experiments.scenario import DICE, all_scenarios
+from yurt.deploy.experiments.verdict import told
 from yurt.testing import Cluster
 
 pytestmark = pytest.mark.slow
 REAL = [one for one in all_scenarios().values() if DICE not in one.needs]
+STORM_SECONDS = float(os.environ.get("YURT_STORM_SECONDS", "40"))
 YURT = (sys.executable, "-m", "yurt.server.cli", "experiment")
 
 
@@ -39,6 +41,17 @@ def test_a_scenario(tmp_path: Path, scenario: object) -> None:
         assert "YURT_FAULTS is set" in (options.out / "cluster/server1/agent.log").read_text()
     if chosen.name == "full-disk":
         assert verdict["counts"]["cas"].get("unknown", 0) > 0, "nothing was refused for want of room"
+
+
+@pytest.mark.timeout(STORM_SECONDS + 90)
+def test_a_storm(tmp_path: Path) -> None:
+    """YURT_STORM_SECONDS says how long (40 by default), YURT_STORM_SEED which."""
+    options = Options(all_scenarios()["storm"], tmp_path, seed=int(os.environ.get("YURT_STORM_SEED", "1")),
+                      seconds=STORM_SECONDS)  # fmt: skip
+    perform(options, print)
+    verdict = report(tmp_path)
+    assert verdict["verdict"] == "clean", verdict
+    print(told(verdict))
 
 
 def of_directory(directory: Path) -> list[int]:

@@ -69,8 +69,14 @@ class SimulatedHands:
     def resume(self, name: str) -> None:
         self._paused.discard(name)
 
-    def cut(self, pairs: set[tuple[str, str]]) -> None:
+    def cut(self, pairs: set[tuple[str, str]], *, closing: bool = False) -> None:
         self._cluster.network.cut = set(pairs)
+        if closing:
+            for name in {name for pair in pairs for name in pair}:
+                self._cluster.network.disconnected(self._cluster.servers[name])
+        elif not pairs:
+            for server in self._cluster.running:
+                self._cluster.network.connected(server)
 
     def slow_links(self, name: str, seconds: float) -> None:
         self._cluster.network.slow[name] = seconds

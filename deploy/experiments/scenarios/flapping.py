@@ -10,9 +10,10 @@ from yurt.deploy.experiments.scenario import LINKS, Hands, Scenario, Steps, apar
 def steps(hands: Hands, chance: Random) -> Steps:
     """Some seconds of flapping."""
     name = hands.leader() if chance.random() < 0.7 else chance.choice(hands.names)
+    closing = chance.random() < 0.5
     with hands.fault("flapping", name):
         for _ in range(6):
-            hands.cut(apart(hands.names, name))
+            hands.cut(apart(hands.names, name), closing=closing)
             yield chance.uniform(0.05, 0.4)
             hands.cut(set())
             yield chance.uniform(0.05, 0.4)

@@ -21,5 +21,5 @@ def steps(hands: Hands, chance: Random) -> Steps:
 
 SCENARIO = Scenario(
     "full-disk", "a disk has no room for a while", steps, frozenset({DISK}), rate=200.0, padding=100_000,
-    short_seconds=8.0,
+    short_seconds=5.0,
 )  # fmt: skip

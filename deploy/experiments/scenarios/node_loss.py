@@ -25,5 +25,5 @@ def _impatient() -> dict[str, Any]:
 
 SCENARIO = Scenario(
     "node-loss", "nodes are lost under deployments", steps, frozenset({KILL, NODES}), workload="deployments", nodes=3,
-    servers=1, rate=15.0, short_seconds=8.0, settings=_impatient,
+    servers=1, rate=15.0, short_seconds=5.0, settings=_impatient,
 )  # fmt: skip

@@ -27,5 +27,5 @@ def steps(hands: Hands, chance: Random) -> Steps:
 
 SCENARIO = Scenario(
     "storm", "kills, pauses, partitions, slow links and disks, by chance", steps,
-    frozenset({KILL, PAUSE, LINKS, DISK}), seconds=60.0, short_seconds=12.0,
+    frozenset({KILL, PAUSE, LINKS, DISK}), seconds=60.0, short_seconds=8.0,
 )  # fmt: skip

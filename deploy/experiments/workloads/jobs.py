@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from yurt.deploy.experiments.client import FAIL, OK, UNKNOWN, Client, path_of, until
-from yurt.deploy.experiments.workload import FINISH_SECONDS, Workload, job_of
-from yurt.deploy.experiments.workloads.registers import note_read
+from yurt.deploy.experiments.client import FAIL, OK, UNKNOWN, Client, path_of
+from yurt.deploy.experiments.workload import Workload, job_of
+from yurt.deploy.experiments.workloads.registers import note_read, show_all
 
 WEIGHTS = {"write": 30, "read": 35, "delete": 5, "list": 10, "versions": 8, "summary": 4, "evaluations": 4, "plan": 4}
 
@@ -41,15 +41,7 @@ class Jobs(Workload):
 
     def finish(self, client: Client) -> None:
         """Every server shows every job."""
-        for server in client.servers:
-            for number in range(self.jobs):
-                job = f"mixed-{number}"
-                until(
-                    FINISH_SECONDS,
-                    lambda job=job, server=server: note_read(
-                        client, job, client.ask("GET", path_of(job), server=server), ""
-                    ),  # type: ignore[misc]
-                )
+        show_all(client, [f"mixed-{number}" for number in range(self.jobs)])
 
 
 WORKLOAD = Jobs

@@ -44,15 +44,7 @@ class Registers(Workload):
 
     def finish(self, client: Client) -> None:
         """Every server shows every job."""
-        for server in client.servers:
-            for number in range(self.jobs):
-                job = f"register-{number}"
-                until(
-                    FINISH_SECONDS,
-                    lambda job=job, server=server: note_read(
-                        client, job, client.ask("GET", path_of(job), server=server), ""
-                    ),  # type: ignore[misc]
-                )
+        show_all(client, [f"register-{number}" for number in range(self.jobs)])
 
 
 def note_read(client: Client, job: str, answer: Answer, mode: str) -> bool:
@@ -67,6 +59,21 @@ def note_read(client: Client, job: str, answer: Answer, mode: str) -> bool:
         client.memory[job] = (value, index)
     client.note("read", job, answer, OK, mode=mode, value=value, index=index)
     return True
+
+
+def show_all(client: Client, jobs: list[str]) -> None:
+    """Read every job on every server, as soon as it answers; not longer than `FINISH_SECONDS` in all."""
+    left = [(job, server) for server in client.servers for job in jobs]
+
+    def show() -> bool:
+        while left:
+            job, server = left[0]
+            if not note_read(client, job, client.ask("GET", path_of(job), server=server), ""):
+                return False
+            left.pop(0)
+        return True
+
+    until(FINISH_SECONDS, show)
 
 
 WORKLOAD = Registers
