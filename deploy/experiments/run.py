@@ -244,7 +244,11 @@ def empty_directory(directory: Path) -> None:
 def perform(options: Options, say: Callable[[str], None], program: type[AgentProcess] = AgentProcess) -> bool:
     """Run an experiment into its directory; whether it was interrupted. Raises `LeftOut`. `program` is the server."""
     empty_directory(options.out)
-    run = Run(options, say, program)
+    try:
+        run = Run(options, say, program)
+    except (LeftOut, ValueError, OSError):
+        shutil.rmtree(options.out)  # it was empty
+        raise
     write_json(options.out / EXPERIMENT, options.described(kind="target" if options.target else "processes"))
     run.run()
     return run.was_interrupted

@@ -27,7 +27,7 @@ from yurt.server.testing.history import (
     Window,
 )
 
-SLEPT_SECONDS = 2.0  # after a write was acknowledged everybody who waits for it has been told
+SLEPT_SECONDS = 3.0  # after a write was acknowledged everybody who waits for it has been told
 WATCHED_WRITES = 4096  # newest ones of a job that watches are held against
 
 
