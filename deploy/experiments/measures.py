@@ -87,6 +87,11 @@ class Measures:
 
     # --- answers
 
+    @property
+    def last_answer(self) -> float:
+        """When the last write was answered."""
+        return max(self.answered, default=0) * SLOT_SECONDS
+
     def quantile(self, kind: str, share: float) -> float:
         """Of the latencies of an operation, seconds; 0 if there are none."""
         return quantile_of(self.bins[kind], share)

@@ -85,7 +85,7 @@ def _broken(experiment: dict[str, Any], measures: Measures) -> list[Violation]:
 def _silent(measures: Measures) -> list[Violation]:
     """A cluster that answered no write any more, to the end."""
     start, end = next(reversed(measures.unavailable()), (0.0, 0.0))
-    if end < measures.end - 1.0 or end - start <= RECOVERY_SECONDS_MAX:
+    if end <= measures.last_answer or end - start <= RECOVERY_SECONDS_MAX:
         return []
     return [Violation("no-recovery", "", f"no write was answered from {start:.1f} s on, to the end", end)]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from yurt.deploy.experiments.client import Client
 
-FINISH_SECONDS = 30.0  # that a whole cluster may take to answer again
+FINISH_SECONDS = 20.0  # that a whole cluster may take to answer again
 
 
 @dataclass
