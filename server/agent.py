@@ -8,59 +8,40 @@ import gc
 import logging
 import random
 import signal
-import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
-from yurt.fsm.errors import YurtError
-from yurt.fsm.machine import Machine
 from yurt.server.address import join_address
-from yurt.server.audit import audit_log
+from yurt.server.assembly import Ground, Parts, assemble_engine, assemble_server, hand_over
 from yurt.server.client.start import agent_beside, run_alone
 from yurt.server.config.agent import AgentConfig, nanoseconds, seconds
-from yurt.server.event_file import EventFile
 from yurt.server.faults import disk_of, faults_asked_for
 from yurt.server.http.app import App
-from yurt.server.http.dispatch import Dispatcher
-from yurt.server.http.forward import serve_forwarded
-from yurt.server.http.reads import Reads
 from yurt.server.http.serve import HttpServer, bind
 from yurt.server.joining import Joining
-from yurt.server.keyring import Keyring
-from yurt.server.keystore import Keystore
-from yurt.server.leader import Leader
 from yurt.server.logfile import RotatingFile
 from yurt.server.logs import start_logging
-from yurt.server.measures import measure_engine, measure_state
 from yurt.server.metrics import Metrics
-from yurt.server.periodic import PeriodicLaunches
 from yurt.server.raft.apart import Forked
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.forming import form, store_configuration, stored_configuration
 from yurt.server.raft.frame import Peer
-from yurt.server.raft.hardstate import HardStateFile
-from yurt.server.raft.journal import Journal
 from yurt.server.raft.recover import recover_if_asked
 from yurt.server.raft.runtime import AsyncioRuntime
-from yurt.server.raft.snapshots import SnapshotStore
-from yurt.server.raft.state import EngineConfig, Storage
+from yurt.server.raft.state import EngineConfig
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.reload import Reread, reload_at_hangup
-from yurt.server.server import Server
 from yurt.server.tls import TlsFiles
-from yurt.server.tracing import tracing
-from yurt.server.variable_locks import VariableLocks
 
 log = logging.getLogger("agent")
 
 SWITCH_SECONDS = 0.0005  # the disk thread gets the interpreter back soon after a sync (docs/decisions/0004)
-HAND_OVER_SECONDS = 1.0
 COLLECT_EVERY = 50_000  # allocations between two young collections; full ones are left to the freeze after loading
 
 
@@ -144,10 +125,9 @@ class _Agent:
         assert self.configuration is not None
         if recover_if_asked(self.disk, self.raft_path, self.configuration) is not None:
             log.warning("peers.json was carried out: this server has another configuration now")
-        engine, machine = self._engine(transport)
-        server = self._serve(engine, machine, transport)
-        leader = Leader(server, random.Random(self.chance.random()))
-        dispatcher, http = self._http(server, sockets)
+        parts = self._assemble(transport, self.configuration)
+        server, engine = parts.server, parts.server.engine
+        http = HttpServer(App(server, parts.dispatcher), sockets, limits=config.limits, tls=self.tls.http)
 
         def authority_changed() -> None:
             transport.reconnect()
@@ -155,7 +135,6 @@ class _Agent:
                 http.end_connections()
 
         reload_at_hangup(self.reread, self.tls, authority_changed)
-        periodic = PeriodicLaunches(server)
         joining = Joining(server, self._hello(), self.config.join_addresses())
         engine.start(self.configuration)
         self._freeze()
@@ -164,7 +143,7 @@ class _Agent:
         http.start()
         node = None
         if config.client.enabled:
-            node = agent_beside(server, dispatcher, self.path, random.Random(self.chance.random()))
+            node = agent_beside(server, parts.dispatcher, self.path, random.Random(self.chance.random()))
             server.node_agent = node
             node.start()
         address = join_address(config.bind("http")[0], config.ports.http)
@@ -174,11 +153,12 @@ class _Agent:
             await node.stop()
         server.stop()
         joining.stop()
-        await self._hand_over(server)
+        if self.failure is None:
+            await hand_over(server)
         await http.stop()
         server.close()
-        leader.stop()
-        periodic.stop()
+        parts.leader.stop()
+        parts.periodic.stop()
         engine.stop()
         await transport.close()
         if self.failure is None:
@@ -213,20 +193,19 @@ class _Agent:
             loop.add_signal_handler(number, self.stopping.set)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
-    async def _hand_over(self, server: Server) -> None:
-        """A leader that stops lets another one lead first, so that nobody waits for an election."""
-        engine = server.engine
-        if self.failure is not None or not engine.is_ready or len(engine.voters) < 2:
-            return
-        try:
-            successor = await server.transfer(None)
-            log.info("leadership handed over", extra={"to": successor})
-        except YurtError as error:
-            log.warning("leadership could not be handed over", extra={"reason": str(error)})
-            return
-        await server.leader_known(HAND_OVER_SECONDS)  # from now on requests are handed to the successor
-
     # --- pieces
+
+    def _assemble(self, transport: PeerTransport, configuration: list[list[str]]) -> Parts:
+        ground, own = self._ground(), self._hello()
+        peer = Peer(own.server_id, own.address, own.name)
+        self.engine = assemble_engine(peer, self.config, configuration, transport, ground, self._fatal)
+        parts = assemble_server(self.config, self.engine, transport, self.metrics, ground)
+        parts.server.tls_to_nodes = self.tls.to_nodes
+        return parts
+
+    def _ground(self) -> Ground:
+        wall_clock_ns = time.time_ns if self.faults is None else self.faults.now_ns
+        return Ground(self.disk, self.path, AsyncioRuntime(), self.chance, apart=Forked(), wall_clock_ns=wall_clock_ns)
 
     def _hello(self) -> Hello:
         config = self.config
@@ -268,71 +247,6 @@ class _Agent:
         self.configuration = decided
         transport.reconnect()
         return True
-
-    def _engine(self, transport: PeerTransport) -> tuple[Engine, Machine]:
-        assert self.configuration is not None
-        config, machine = self.config.server, Machine()
-        journal = Journal(self.disk, f"{self.raft_path}/log", cluster_id(self.configuration))
-        journal.open()
-        snapshots = SnapshotStore(
-            self.disk, f"{self.raft_path}/snapshots", cluster_id(self.configuration), apart=Forked()
-        )
-        snapshots.open()
-        own = self._hello()
-        engine = Engine(
-            Peer(own.server_id, own.address, own.name),
-            config=EngineConfig(
-                multiplier=config.raft_multiplier,
-                snapshot_entries=max(1, config.raft_snapshot_threshold),
-                snapshot_interval=nanoseconds(config.raft_snapshot_interval) / 1e9,
-                trailing_entries=max(0, config.raft_trailing_logs),
-            ),
-            machine=machine,
-            storage=Storage(journal, HardStateFile(self.disk, self.raft_path), snapshots),
-            runtime=AsyncioRuntime(),
-            chance=random.Random(self.chance.random()),
-            send=transport.send_raft,
-            fatal=self._fatal,
-        )
-        self.engine = engine
-        transport.on_raft = engine.receive
-        transport.on_connected = engine.peer_connected
-        transport.on_disconnected = engine.peer_disconnected
-        return engine, machine
-
-    def _serve(self, engine: Engine, machine: Machine, transport: PeerTransport) -> Server:
-        metrics = self.metrics
-        measure_engine(metrics, engine, transport)
-        measure_state(metrics, machine)
-        server = Server(self.config, machine, engine, transport, metrics)
-        server.data_dir, server.tls_to_nodes = self.path, self.tls.to_nodes
-        server.tracing = tracing(self.config)
-        if self.faults is not None:
-            server.wall_clock_ns = self.faults.now_ns
-        server.event_file = EventFile(server.events, f"{self.path}/server", sync=bool(self.config.data_dir))
-        engine.on_snapshot = server.save_events
-        server.audit = audit_log(self.config.audit, self.path, metrics)
-        keystore = Keystore(Path(self.path) / "server/keystore", sync=bool(self.config.data_dir))
-        server.authority.keystore = keystore
-        server.keyring, server.locks = Keyring(server, keystore), VariableLocks(server)
-        return server
-
-    def _http(self, server: Server, sockets: list[socket.socket]) -> tuple[Dispatcher, HttpServer]:
-        limits = self.config.limits
-        reads = Reads(
-            waiters_max=limits.http_blocking_queries_max,
-            waiters_max_per_client=limits.http_blocking_queries_max_per_client,
-            jitter=random.Random(self.chance.random()).random,
-        )
-        server.metrics.gauge("yurt.http.blocking_queries", lambda: float(reads.waiting))
-        dispatcher = Dispatcher(server, reads)
-        serve_forwarded(server, dispatcher.answer)
-        return dispatcher, HttpServer(
-            App(server, dispatcher),
-            sockets,
-            limits=limits,
-            tls=self.tls.http,
-        )
 
     def _fatal(self, error: BaseException) -> None:
         """The engine cannot go on: end the process; everything acknowledged is on disk."""

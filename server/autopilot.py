@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,7 @@ class Autopilot:
             fresh = contact * 1e9 <= configuration.last_contact_threshold
             healthy = fresh and lag <= configuration.max_trailing_logs
             if healthy:
-                self._stable.setdefault(one["id"], time.time_ns())
+                self._stable.setdefault(one["id"], self._server.now_ns())
             else:
                 self._stable.pop(one["id"], None)
             since = self._stable.get(one["id"])

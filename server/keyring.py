@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -31,8 +32,8 @@ def active_key(view: View) -> RootKey | None:
 class Keyring:
     """Keeps this server's keystore in step with the state, and makes new keys while it leads."""
 
-    def __init__(self, server: Server, keystore: Keystore) -> None:
-        self._server, self.keystore = server, keystore
+    def __init__(self, server: Server, keystore: Keystore, make: Callable[[str], Kept] = make_key) -> None:
+        self._server, self.keystore, self._make = server, keystore, make
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         server.transport.serve(GET, self._give)
@@ -84,7 +85,7 @@ class Keyring:
         """
         server = self._server
         key_id = server.new_id()
-        made = await asyncio.to_thread(make_key, key_id)
+        made = await asyncio.to_thread(self._make, key_id)
         try:
             await asyncio.to_thread(self.keystore.put, made)
         except OSError as error:

@@ -53,11 +53,19 @@ class Server:
     """What handlers and duties need of the server they are part of."""
 
     def __init__(
-        self, config: AgentConfig, machine: Machine, engine: Engine, transport: PeerTransport, metrics: Metrics
+        self,
+        config: AgentConfig,
+        machine: Machine,
+        engine: Engine,
+        transport: PeerTransport,
+        metrics: Metrics,
+        *,
+        wall_clock_ns: Callable[[], int] = time.time_ns,
+        chance: random.Random | None = None,
     ) -> None:
         self.config, self.machine, self.engine, self.transport = config, machine, engine, transport
         self.metrics = metrics
-        self.wall_clock_ns = time.time_ns
+        self._wall_clock_ns, self._chance = wall_clock_ns, chance or random.SystemRandom()
         self.data_dir = config.data_dir  # of -dev: the temporary one, as soon as it is known
         self.region, self.datacenter, self.name = config.region, config.datacenter, config.node_name
         self.limits = Limits(
@@ -78,7 +86,7 @@ class Server:
         machine.on_applied(self.events.add)
         machine.on_replaced(self._state_replaced)
         self.event_file: EventFile | None = None  # of the agent that this is a part of
-        self.heartbeats = HeartbeatTimers(self, random.Random(uuid.uuid4().int))
+        self.heartbeats = HeartbeatTimers(self, random.Random(self._chance.random()))
         self.reports = Reports(self)
         self.keyring: Keyring  # of the agent that this is a part of
         self.locks: VariableLocks
@@ -127,12 +135,11 @@ class Server:
 
     def now_ns(self) -> int:
         """The wall clock, nanoseconds since 1970."""
-        return self.wall_clock_ns()
+        return self._wall_clock_ns()
 
-    @staticmethod
-    def new_id() -> str:
+    def new_id(self) -> str:
         """A fresh UUID."""
-        return str(uuid.uuid4())
+        return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
 
     def view(self) -> View:
         """The newest state of this server."""

@@ -196,7 +196,7 @@ class NodeAgent:
         elif allocation.is_client_terminal and allocation.client_status != "lost":
             return
         elif allocation.is_server_terminal:
-            self._reports.add(allocation.id, lambda: ended_elsewhere(allocation))
+            self._reports.add(allocation.id, lambda: ended_elsewhere(allocation, self.surroundings.now_ns()))
         else:
             runner = AllocRunner(allocation, self.surroundings, self._changed)
             self.runners[allocation.id] = runner

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +50,7 @@ class AllocRunner:
             self._environment,
             changed=self._check_changed,
             restart=self._check_failed,
+            now_ns=surroundings.now_ns,
         )
         self.runners = {
             task.name: TaskRunner(
@@ -61,6 +61,7 @@ class AllocRunner:
                 preparing=self._preparations[task.name],
                 changed=self._task_changed,
                 kill_timeout_max_ns=surroundings.kill_timeout_max_ns,
+                now_ns=surroundings.now_ns,
             )
             for task in tasks
         }
@@ -288,7 +289,7 @@ class AllocRunner:
                 runner.may_run.clear()
         if all(state.state == DEAD for state in states.values()) and not self.ended.is_set():
             self.ended.set()
-            self.ended_at = time.time()
+            self.ended_at = self.surroundings.now_ns() / 1e9
             self._offers.stop_all()
             if self._limit is not None:
                 self._limit.cancel()
@@ -303,13 +304,14 @@ class AllocRunner:
         rules = rules_of(self.allocation)
         known = self._health is not None and self._health.healthy is not None
         if rules is not None and not known and not self.allocation.is_server_terminal:
-            self._watcher = HealthWatcher(rules, list(self.runners.values()), self._decided, self._offers.checks)
+            runners, now_ns = list(self.runners.values()), self.surroundings.now_ns
+            self._watcher = HealthWatcher(rules, runners, self._decided, self._offers.checks, now_ns)
 
     def _decided(self, healthy: bool, reasons: dict[str, str]) -> None:
         if self.allocation.deployment_id:
             for name, reason in reasons.items():
                 self.runners[name].emit(events.unhealthy(reason))
-        self._health = AllocDeploymentStatus(healthy=healthy, timestamp=to_rfc3339(time.time_ns()))
+        self._health = AllocDeploymentStatus(healthy=healthy, timestamp=to_rfc3339(self.surroundings.now_ns()))
         self._report(self)
 
     # --- what is reported
@@ -323,7 +325,7 @@ class AllocRunner:
         health = self._health
         undecided = health is None or health.healthy is None
         if status == "failed" and self.allocation.deployment_id and undecided:
-            health = AllocDeploymentStatus(healthy=False, timestamp=to_rfc3339(time.time_ns()))
+            health = AllocDeploymentStatus(healthy=False, timestamp=to_rfc3339(self.surroundings.now_ns()))
             self._health = health
         return AllocUpdate(
             id=self.allocation.id,
@@ -336,9 +338,9 @@ class AllocRunner:
         )
 
 
-def ended_elsewhere(allocation: Allocation) -> AllocUpdate:
+def ended_elsewhere(allocation: Allocation, now_ns: int) -> AllocUpdate:
     """What is said of an allocation that is to end and that this agent does not run (any more)."""
-    now = to_rfc3339(time.time_ns())
+    now = to_rfc3339(now_ns)
     states = {
         name: replace(state, state=DEAD, finished_at=state.finished_at or now)
         for name, state in (allocation.task_states or {}).items()

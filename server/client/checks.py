@@ -138,8 +138,13 @@ class Checks:
     `restart(task, reason)` is called when a check has failed as often as its task may bear.
     """
 
-    def __init__(self, changed: Callable[[], None], restart: Callable[[str, str], None]) -> None:
-        self._changed, self._restart = changed, restart
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        restart: Callable[[str, str], None],
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._changed, self._restart, self._now_ns = changed, restart, now_ns
         self._running: dict[str, tuple[list[Watched], list[asyncio.Task[None]]]] = {}
 
     def start(self, owner: str, checks: list[Watched]) -> None:
@@ -171,10 +176,10 @@ class Checks:
         interval = max(INTERVAL_SECONDS_MIN, one.check.interval / 1e9)
         while True:
             status, one.status_code, one.output = await probe(one)
-            one.timestamp = int(time.time())
+            one.timestamp = self._now_ns() // 1_000_000_000
             one.failures = one.failures + 1 if status == FAILURE else 0
             if status != one.status:
-                one.status, one.since_ns = status, time.time_ns()
+                one.status, one.since_ns = status, self._now_ns()
                 self._changed()
             limits = one.check.check_restart
             has_failed = limits is not None and 0 < limits.limit <= one.failures

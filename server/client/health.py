@@ -87,7 +87,9 @@ class HealthWatcher:
         runners: list[TaskRunner],
         decided: Callable[[bool, dict[str, str]], None],
         checks: Callable[[], list[Watched]] = list,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        self._now_ns = now_ns
         self._rules, self._runners, self._decided, self._checks = rules, runners, decided, checks
         self._changed = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._watch())
@@ -101,10 +103,10 @@ class HealthWatcher:
         self._task.cancel()
 
     async def _watch(self) -> None:
-        deadline = time.time_ns() + self._rules.deadline_ns
+        deadline = self._now_ns() + self._rules.deadline_ns
         while True:
             self._changed.clear()
-            now = time.time_ns()
+            now = self._now_ns()
             if reasons := failing(self._runners):
                 self._decided(False, reasons)
                 return

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from yurt.server.wholefile import write_whole
 
+ID_FILE, SECRET_FILE = "client-id", "secret-id"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -17,10 +19,18 @@ class Identity:
     secret_id: str
 
 
+def keep_identity(directory: Path, identity: Identity) -> None:
+    """Make a state directory one of this identity, unless it has one. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, value in ((ID_FILE, identity.node_id), (SECRET_FILE, identity.secret_id)):
+        if not (directory / name).exists():
+            write_whole(directory / name, value.encode())
+
+
 def load_identity(directory: Path) -> Identity:
     """The identity of a state directory; made if there is none. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Identity(_kept(directory / "client-id"), _kept(directory / "secret-id"))
+    return Identity(_kept(directory / ID_FILE), _kept(directory / SECRET_FILE))
 
 
 def _kept(path: Path) -> str:

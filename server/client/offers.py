@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from yurt.fsm.structs.allocation import Allocation
@@ -26,9 +27,10 @@ class Offers:
         *,
         changed: Callable[[], None],
         restart: Callable[[str, str], None],
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._group, self._registrar, self._environments = group, registrar, environments
-        self._checks = Checks(changed, restart)
+        self._checks = Checks(changed, restart, now_ns)
         self._offered: dict[str, list[str]] = {}  # owner → IDs of registrations
 
     def start(self, owner: str, allocation: Allocation, datacenter: str) -> None:

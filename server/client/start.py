@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import signal
+import time
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -71,14 +72,24 @@ def _blocks(value: Any) -> list[dict[str, Any]]:
 
 
 def make_agent(
-    config: AgentConfig, data_dir: str, send: Send, learn: Callable[[list[str]], None], chance: random.Random
+    config: AgentConfig,
+    data_dir: str,
+    send: Send,
+    learn: Callable[[list[str]], None],
+    chance: random.Random,
+    *,
+    known: dict[str, Driver] | None = None,
+    now_ns: Callable[[], int] = time.time_ns,
 ) -> NodeAgent:
-    """An agent that talks through `send`. Raises OSError if its directories cannot be made."""
+    """An agent that talks through `send`, with the `known` drivers (without them: those of this version).
+
+    Raises OSError if its directories cannot be made.
+    """
     client = config.client
     identity = load_identity(Path(client.state_dir or f"{data_dir}/client"))
     alloc_dir = Path(client.alloc_dir or f"{data_dir}/alloc")
     alloc_dir.mkdir(parents=True, exist_ok=True)
-    known = drivers(config)
+    known = drivers(config) if known is None else known
     surroundings = Surroundings(
         node=fingerprint(config, identity, known.values(), alloc_dir),
         drivers=known,
@@ -89,6 +100,7 @@ def make_agent(
         kill_timeout_max_ns=nanoseconds(client.max_kill_timeout),
         ends_with_agent=config.dev,
         remote_exec=not client.disable_remote_exec,
+        now_ns=now_ns,
         limits=Limits(
             interval_seconds=nanoseconds(client.gc_interval) / 1e9,
             parallel=client.gc_parallel_destroys,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Surroundings:
     kill_timeout_max_ns: int = KILL_TIMEOUT_MAX_NS
     ends_with_agent: bool = False
     remote_exec: bool = True
+    now_ns: Callable[[], int] = time.time_ns  # the wall clock, nanoseconds since 1970
     registrar: Registrar | None = None
     operations: Operations | None = None  # what is asked of the servers
     contact: asyncio.Event = field(default_factory=asyncio.Event)  # a server was reached since the agent's start

@@ -57,8 +57,10 @@ class TaskRunner:
         preparing: Preparing,
         changed: Callable[[TaskRunner], None],
         kill_timeout_max_ns: int = KILL_TIMEOUT_MAX_NS,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.task, self._driver, self._preparing, self._changed = task, driver, preparing, changed
+        self._now_ns = now_ns
         self._restarts = Restarts(policy, on_success=on_success)
         self._chance = random.Random(task.name)
         self._kill_timeout_ns = min(task.kill_timeout, kill_timeout_max_ns)
@@ -80,7 +82,7 @@ class TaskRunner:
 
     def emit(self, event: TaskEvent) -> None:
         """Note an event; the newest ten are kept."""
-        timed = replace(event, time=time.time_ns())
+        timed = replace(event, time=self._now_ns())
         kept = (*(self.state.events or ()), timed)[-events.EVENTS_KEPT :]
         self._set(events=kept, failed=self.state.failed or event.fails_task)
 
@@ -139,7 +141,7 @@ class TaskRunner:
 
     def end_unstarted(self) -> None:
         """It was never started and never will be."""
-        self._set(state=DEAD, finished_at=to_rfc3339(time.time_ns()))
+        self._set(state=DEAD, finished_at=to_rfc3339(self._now_ns()))
 
     def abandon(self) -> None:
         """The agent ends: do nothing more; the process goes on if its driver lets it."""
@@ -189,12 +191,12 @@ class TaskRunner:
             if decision.action != RESTART:
                 break
             restarts = self.state.restarts + 1
-            self._set(state=PENDING, restarts=restarts, last_restart=to_rfc3339(time.time_ns()))
+            self._set(state=PENDING, restarts=restarts, last_restart=to_rfc3339(self._now_ns()))
             self.emit(events.restarting(decision.reason, decision.delay_ns))
             await self._unless_killed(asyncio.sleep(decision.delay_ns / 1e9))
         if self._handle is not None and self._killing.is_set():  # found again, and to end at once
             await self._kill(self._handle)
-        self._set(state=DEAD, finished_at=to_rfc3339(time.time_ns()))
+        self._set(state=DEAD, finished_at=to_rfc3339(self._now_ns()))
 
     def _decide(self, ended: ExitResult | DriverError) -> Decision:
         if self._restart_asked:
@@ -202,7 +204,7 @@ class TaskRunner:
             return Decision(RESTART)
         if self.state.failed:
             return Decision(STOP)  # what failed it has said so
-        return self._restarts.decide(ended, time.time_ns(), self._chance.random())
+        return self._restarts.decide(ended, self._now_ns(), self._chance.random())
 
     async def _once(self) -> ExitResult | DriverError:
         """Start the task and see it end, or fail to start; a process that was found again is only watched."""
@@ -222,7 +224,7 @@ class TaskRunner:
             if handle is None:
                 return ExitResult()
             self._handle = handle
-            self._set(state=RUNNING, started_at=to_rfc3339(time.time_ns()))
+            self._set(state=RUNNING, started_at=to_rfc3339(self._now_ns()))
             self.emit(events.started())
         result = await self._unless_killed(handle.wait())
         if result is not None:

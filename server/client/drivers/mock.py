@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from yurt.fsm.structs.node import Driver as DriverInfo
@@ -111,6 +112,9 @@ class MockDriver:
 
     name = "mock_driver"
 
+    def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._now_ns = now_ns
+
     def fingerprint(self) -> DriverInfo:
         """Always there."""
         return DriverInfo(
@@ -118,7 +122,7 @@ class MockDriver:
             detected=True,
             healthy=True,
             health_description="Healthy",
-            update_time=to_rfc3339(time.time_ns()),
+            update_time=to_rfc3339(self._now_ns()),
         )
 
     async def start(self, task: TaskStart) -> MockHandle:

@@ -1,0 +1,164 @@
+"""What a server consists of, put together: its engine, its state, its leader's duties, and what answers requests.
+
+Clock, chance, disk, threads and network are given, so that the same server runs as a process and on virtual time.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from yurt.fsm.errors import YurtError
+from yurt.fsm.machine import Machine
+from yurt.server.audit import audit_log
+from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.event_file import EventFile
+from yurt.server.http.dispatch import Dispatcher
+from yurt.server.http.forward import serve_forwarded
+from yurt.server.http.reads import Reads
+from yurt.server.keyring import Keyring
+from yurt.server.keystore import Kept, Keystore, make_key
+from yurt.server.leader import Leader
+from yurt.server.measures import measure_engine, measure_state
+from yurt.server.metrics import Metrics
+from yurt.server.periodic import PeriodicLaunches
+from yurt.server.raft.apart import Apart
+from yurt.server.raft.disk import Disk
+from yurt.server.raft.engine import Engine, cluster_id
+from yurt.server.raft.frame import Peer
+from yurt.server.raft.hardstate import HardStateFile
+from yurt.server.raft.journal import SEGMENT_BYTES, Journal
+from yurt.server.raft.runtime import Runtime
+from yurt.server.raft.snapshots import SnapshotStore
+from yurt.server.raft.state import EngineConfig, Storage
+from yurt.server.raft.transport import PeerTransport
+from yurt.server.server import Server
+from yurt.server.tracing import tracing
+from yurt.server.variable_locks import VariableLocks
+
+log = logging.getLogger("agent")
+
+HAND_OVER_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a server stands on. `directory` is where what is no part of the log is kept, on the machine's own disk."""
+
+    disk: Disk
+    directory: str
+    runtime: Runtime
+    chance: random.Random
+    apart: Apart | None = None  # where snapshots are written; None: in `runtime`'s threads
+    wall_clock_ns: Callable[[], int] = time.time_ns
+    segment_bytes: int = SEGMENT_BYTES  # of the log's files
+    make_key: Callable[[str], Kept] = make_key
+    stopwatch: Callable[[], int] = time.perf_counter_ns  # nanoseconds, of the leader's slices of work
+
+    def own_chance(self) -> random.Random:
+        """A stream of its own for one part."""
+        return random.Random(self.chance.random())
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A server with everything around it."""
+
+    server: Server
+    leader: Leader
+    periodic: PeriodicLaunches
+    dispatcher: Dispatcher
+
+
+def assemble_engine(
+    own: Peer,
+    config: AgentConfig,
+    configuration: list[list[str]],
+    transport: PeerTransport,
+    ground: Ground,
+    fatal: Callable[[BaseException], None],
+) -> Engine:
+    """An engine with the product's state machine, connected to its peers; it has read its disk and not started yet.
+
+    `configuration` is the one that the cluster began with, in lists of ID, address and name. Raises OSError and
+    `Corrupt`.
+    """
+    given, path, cluster = config.server, f"{ground.directory}/server/raft", cluster_id(configuration)
+    journal = Journal(ground.disk, f"{path}/log", cluster, segment_bytes=ground.segment_bytes)
+    journal.open()
+    snapshots = SnapshotStore(ground.disk, f"{path}/snapshots", cluster, apart=ground.apart)
+    snapshots.open()
+    engine = Engine(
+        own,
+        config=EngineConfig(
+            multiplier=given.raft_multiplier,
+            snapshot_entries=max(1, given.raft_snapshot_threshold),
+            snapshot_interval=nanoseconds(given.raft_snapshot_interval) / 1e9,
+            trailing_entries=max(0, given.raft_trailing_logs),
+        ),
+        machine=Machine(),
+        storage=Storage(journal, HardStateFile(ground.disk, path), snapshots),
+        runtime=ground.runtime,
+        chance=ground.own_chance(),
+        send=transport.send_raft,
+        fatal=fatal,
+    )
+    transport.on_raft = engine.receive
+    transport.on_connected = engine.peer_connected
+    transport.on_disconnected = engine.peer_disconnected
+    return engine
+
+
+def assemble_server(
+    config: AgentConfig, engine: Engine, transport: PeerTransport, metrics: Metrics, ground: Ground
+) -> Parts:
+    """The server of an engine, with its duties; nothing has started yet. Raises OSError."""
+    machine = engine.machine
+    assert isinstance(machine, Machine), "the product's own"
+    measure_engine(metrics, engine, transport)
+    measure_state(metrics, machine)
+    server = Server(
+        config, machine, engine, transport, metrics, wall_clock_ns=ground.wall_clock_ns, chance=ground.chance
+    )
+    server.data_dir, server.tracing = ground.directory, tracing(config)
+    is_durable = bool(config.data_dir)
+    server.event_file = EventFile(server.events, f"{ground.directory}/server", sync=is_durable)
+    engine.on_snapshot = server.save_events
+    server.audit = audit_log(config.audit, ground.directory, metrics)
+    keystore = Keystore(Path(ground.directory) / "server/keystore", sync=is_durable)
+    server.authority.keystore = keystore
+    server.keyring, server.locks = Keyring(server, keystore, ground.make_key), VariableLocks(server)
+    leader = Leader(server, ground.own_chance(), stopwatch=ground.stopwatch)
+    dispatcher = _dispatcher(server, ground)
+    return Parts(server, leader, PeriodicLaunches(server), dispatcher)
+
+
+async def hand_over(server: Server) -> None:
+    """A leader that stops lets another one lead first, so that nobody waits for an election."""
+    engine = server.engine
+    if not engine.is_ready or len(engine.voters) < 2:
+        return
+    try:
+        successor = await server.transfer(None)
+        log.info("leadership handed over", extra={"to": successor})
+    except YurtError as error:
+        log.warning("leadership could not be handed over", extra={"reason": str(error)})
+        return
+    await server.leader_known(HAND_OVER_SECONDS)  # from now on requests are handed to the successor
+
+
+def _dispatcher(server: Server, ground: Ground) -> Dispatcher:
+    limits = server.config.limits
+    reads = Reads(
+        waiters_max=limits.http_blocking_queries_max,
+        waiters_max_per_client=limits.http_blocking_queries_max_per_client,
+        jitter=ground.own_chance().random,
+    )
+    server.metrics.gauge("yurt.http.blocking_queries", lambda: float(reads.waiting))
+    dispatcher = Dispatcher(server, reads)
+    serve_forwarded(server, dispatcher.answer)
+    return dispatcher
