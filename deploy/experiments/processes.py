@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from yurt.deploy.experiments.client import Server
 from yurt.deploy.experiments.records import FaultLog
 from yurt.deploy.experiments.scenario import CLOCK, DISK, KILL, LINKS, NODES, PAUSE, STOP, UPGRADE, Scenario
 from yurt.testing import AgentProcess, Cluster, ClusterError
-
-VARIABLE = "YURT_FAULTS"
 
 
 class ProcessHands:
@@ -45,9 +40,6 @@ class ProcessHands:
         )
         self.names = tuple(one.name for one in self.cluster.servers)
         self.nodes = tuple(one.name for one in self.cluster.nodes)
-        self._faults: dict[str, dict[str, Any]] = {name: {} for name in self.names}
-        for server in self.cluster.servers:
-            server.environment[VARIABLE] = str(directory / server.name / "faults.json")
 
     @property
     def servers(self) -> list[Server]:
@@ -65,8 +57,6 @@ class ProcessHands:
     def heal(self) -> None:
         """All faults end; who is down is started."""
         self.cluster.heal()
-        for name in self.names:
-            self._set(name, sync_seconds=0.0, full=False, clock_seconds=0.0)
         for agent in (*self.cluster.servers, *self.cluster.nodes):
             if not agent.is_running:
                 self.cluster.restart(agent)
@@ -124,15 +114,15 @@ class ProcessHands:
 
     def slow_disk(self, name: str, seconds: float) -> None:
         """The agent's own switch, YURT_FAULTS."""
-        self._set(name, sync_seconds=seconds)
+        self.cluster.slow_disk(name, seconds)
 
     def fill_disk(self, name: str, *, full: bool) -> None:
         """The same."""
-        self._set(name, full=full)
+        self.cluster.fill_disk(name, full=full)
 
     def jump_clock(self, name: str, seconds: float) -> None:
         """The same."""
-        self._set(name, clock_seconds=seconds)
+        self.cluster.move_clock(name, seconds)
 
     def dice(self) -> None:
         """Only the simulator has them."""
@@ -142,13 +132,6 @@ class ProcessHands:
         """Stop it cleanly, and start what is in the other directory."""
         self.cluster.stop(name)
         agent = self.cluster.server(name)
+        assert isinstance(agent, AgentProcess), "upgrades are of processes"
         agent.environment["PYTHONPATH"] = self._upgrade_to
         agent.start().wait_ready()
-
-    def _set(self, name: str, **faults: Any) -> None:
-        self._faults[name].update(faults)
-        file = self.cluster.server(name).directory / "faults.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        partial.write_text(json.dumps(self._faults[name]))
-        os.replace(partial, file)

@@ -43,12 +43,25 @@ def test_nothing_acknowledged_is_lost_when_the_leader_dies():
         writer = threading.Thread(target=write)
         writer.start()
         while len(acknowledged) < 20:
-            time.sleep(0.01)
+            time.sleep(0.01)  # the writer is at work
         cluster.kill(cluster.leader())  # in the middle of the writes
         before = len(acknowledged)
         while len(acknowledged) < before + 20:
-            time.sleep(0.01)
+            time.sleep(0.01)  # until it has written on under the next leader
         ended.set()
         writer.join()
         stored = {job["ID"] for job in cluster.api().jobs()}
         assert set(acknowledged) <= stored
+
+
+def test_a_lost_node_is_replaced_within_two_minutes(yurt_cluster, yurt_clock):
+    """On virtual time: the same servers and node agents, and nobody waits."""
+    cluster = yurt_cluster(servers=3, nodes=2, in_process=True)
+    api = cluster.api()
+    task = {"Name": "web", "Driver": "mock_driver", "Config": {"run_for": "1h"}}
+    api.register({"ID": "web", "TaskGroups": [{"Name": "app", "Count": 4, "Tasks": [task]}]})
+    yurt_clock.advance(10)
+    cluster.kill("node1")
+    yurt_clock.advance(120)
+    running = [one for one in api.ask("GET", "/v1/job/web/allocations") if one["ClientStatus"] == "running"]
+    assert [one["NodeName"] for one in running] == ["node2"] * 4

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from yurt.server.testing.process import AgentProcess
+from yurt.server.testing.agent import REAL, Agent, Clock
 
 RETRY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One request: when it was sent and answered (seconds of a monotonic clock), by whom, and how.
+    """One request: when it was sent and answered (seconds of the cluster's clock), by whom, and how.
 
     `status` 0: there was no answer, so that a write may or may not have happened.
     """
@@ -41,24 +40,26 @@ class Refused(Exception):
 class Api:
     """Asks the servers of a cluster; `history` keeps every request."""
 
-    def __init__(self, servers: Sequence[AgentProcess], *, namespace: str = "", timeout: float = 15.0) -> None:
-        self._servers, self._namespace, self._timeout = servers, namespace, timeout
+    def __init__(
+        self, servers: Sequence[Agent], *, namespace: str = "", timeout: float = 15.0, clock: Clock = REAL
+    ) -> None:
+        self._servers, self._namespace, self._timeout, self._clock = servers, namespace, timeout, clock
         self._next = 0
         self.history: list[Operation] = []
 
-    def once(self, method: str, path: str, body: Any = None, *, server: AgentProcess | None = None) -> Operation:
+    def once(self, method: str, path: str, body: Any = None, *, server: Agent | None = None) -> Operation:
         """One attempt, at a given server or the next one in turn; never raises for what the cluster does."""
         if server is None:
             server = self._servers[self._next % len(self._servers)]
             self._next += 1
         if self._namespace:
             path += ("&" if "?" in path else "?") + "namespace=" + quote(self._namespace)
-        started = time.monotonic()
+        started = self._clock.now()
         try:
             status, answer = server.request(method, path, body, timeout=self._timeout)
         except OSError as error:
             status, answer = 0, str(error)
-        operation = Operation(method, path, body, started, time.monotonic(), server.name, status, answer)
+        operation = Operation(method, path, body, started, self._clock.now(), server.name, status, answer)
         self.history.append(operation)
         return operation
 
@@ -67,18 +68,18 @@ class Api:
 
         A request without an answer is sent again: use it for what may be done twice.
         """
-        deadline = time.monotonic() + seconds
+        deadline = self._clock.now() + seconds
         while True:
             operation = self.once(method, path, body)
             if 200 <= operation.status < 300:
                 return operation.answer
             if 0 < operation.status < 500:
                 raise Refused(operation.status, operation.answer)
-            if time.monotonic() >= deadline:
+            if self._clock.now() >= deadline:
                 if operation.status:
                     raise Refused(operation.status, operation.answer)
                 raise TimeoutError(f"no answer to {method} {path} within {seconds:.0f} s: {operation.answer}")
-            time.sleep(RETRY_SECONDS)
+            self._clock.sleep(RETRY_SECONDS)
 
     def register(self, job: dict[str, Any], **fields: Any) -> dict[str, Any]:
         """Register a job (its JSON); the answer."""

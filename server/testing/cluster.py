@@ -1,36 +1,33 @@
-"""A cluster of real agents on loopback, with faults on purpose."""
+"""A cluster of agents, with faults on purpose: processes on loopback, or on virtual time in the caller's own."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from yurt.server.testing.agent import START_SECONDS_MAX, Agent, ClusterError, wait_for
 from yurt.server.testing.client import Api
-from yurt.server.testing.links import Links
-from yurt.server.testing.process import (
-    START_SECONDS_MAX,
-    AgentProcess,
-    ClusterError,
-    end_tasks,
-    free_ports,
-    wait_for,
-)
+from yurt.server.testing.place import Place
+from yurt.server.testing.process import AgentProcess
+from yurt.server.testing.processes import Processes
 
 LOG_CHARACTERS = 4000  # of each server's log in a report
-Named = AgentProcess | str
+Named = Agent | str
 
 
 class Cluster:
     """`with Cluster(servers=3) as cluster:` starts real `yurt` processes and ends them.
 
     Their files are in a temporary directory, or in `directory`, which then stays. `config` is merged into every
-    agent's configuration. `faults` puts links of ours between the servers, so that they can be cut and slowed. `nodes`
-    are node agents, processes too, which run what is placed on them; their tasks end with the cluster. `kind` is what
-    runs as a server.
+    agent's configuration. `faults` puts links of ours between the servers, so that they can be cut and slowed, and
+    lets disks and clocks be broken. `nodes` are node agents, processes too, which run what is placed on them; their
+    tasks end with the cluster. `kind` is what runs as a server.
+
+    `in_process`: everything lives in this process on virtual time, which passes only while something is asked or
+    `clock` is told to; all follows from `seed`. There are no sockets, and nodes run `mock_driver` alone.
     """
 
     def __init__(
@@ -42,46 +39,23 @@ class Cluster:
         config: dict[str, Any] | None = None,
         faults: bool = True,
         kind: type[AgentProcess] = AgentProcess,
+        in_process: bool = False,
+        seed: int = 0,
     ) -> None:
         self._own_directory = directory is None
         self.directory = Path(directory) if directory is not None else Path(tempfile.mkdtemp(prefix="yurt-cluster-"))
-        self._began = time.monotonic()
+        self._place: Place = _virtual(seed) if in_process else Processes(kind, faults=faults)
+        self.clock, self.is_in_process = self._place.clock, in_process
+        self._began = self.clock.now()
         self.timeline: list[tuple[float, str]] = []
-        ports = free_ports(2 * (servers + nodes))
-        names = [f"server{number + 1}" for number in range(servers)]
-        self._links = (
-            Links({name: ports[2 * n + 1] for n, name in enumerate(names)}) if faults and servers > 1 else None
+        self._broken: set[str] = set()  # whose disk or clock
+        made, made_nodes, self._peers = self._place.make(
+            self.directory,
+            [f"server{number + 1}" for number in range(servers)],
+            [f"node{number + 1}" for number in range(nodes)],
+            config or {},
         )
-        rpc = self._links.ports if self._links else {name: ports[2 * n + 1] for n, name in enumerate(names)}
-        block = {
-            "enabled": True,
-            "bootstrap_expect": servers,
-            "server_join": {"retry_join": [f"127.0.0.1:{port}" for port in rpc.values()]},
-        }
-        self.servers = [
-            kind(
-                self.directory / name,
-                name,
-                ports[2 * n],
-                ports[2 * n + 1],
-                **{
-                    "advertise": {"rpc": f"127.0.0.1:{rpc[name]}"},
-                    **(config or {}),
-                    "server": {**block, **(config or {}).get("server", {})},
-                },
-            )
-            for n, name in enumerate(names)
-        ]
-        self._rpc = rpc
-        self.nodes = [self._node(n + 1, ports[2 * (servers + n)], ports[2 * (servers + n) + 1]) for n in range(nodes)]
-
-    def _node(self, number: int, http_port: int, rpc_port: int) -> AgentProcess:
-        name = f"node{number}"
-        client = {"enabled": True, "servers": [one.address.removeprefix("http://") for one in self.servers]}
-        return AgentProcess(
-            self.directory / name, name, http_port, rpc_port, server={"enabled": False}, client=client,
-            plugin={"raw_exec": {"config": {"enabled": True}}},
-        )  # fmt: skip
+        self.servers, self.nodes = list(made), list(made_nodes)
 
     # --- life
 
@@ -105,18 +79,13 @@ class Cluster:
             return status == 200 and names <= {one["Name"] for one in found if one["Status"] == "ready"}
 
         if names:
-            wait_for(are_ready, START_SECONDS_MAX, "the nodes")
+            wait_for(are_ready, START_SECONDS_MAX, "the nodes", self.clock)
 
     def close(self) -> None:
         """End everything; a temporary directory goes too."""
-        for node in self.nodes:
-            node.end()
-        if self.nodes:
-            end_tasks(self.directory)
-        for server in self.servers:
-            server.end()
-        if self._links is not None:
-            self._links.close()
+        for agent in (*self.nodes, *self.servers):
+            agent.end()
+        self._place.close()
         if self._own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -136,9 +105,9 @@ class Cluster:
 
     # --- who is who
 
-    def server(self, named: Named) -> AgentProcess:
+    def server(self, named: Named) -> Agent:
         """A server or a node by its name, or itself."""
-        if isinstance(named, AgentProcess):
+        if not isinstance(named, str):
             return named
         agents = [*self.servers, *self.nodes]
         for agent in agents:
@@ -147,12 +116,12 @@ class Cluster:
         raise ClusterError(f"there is no server {named}; there are {', '.join(one.name for one in agents)}")
 
     @property
-    def living(self) -> list[AgentProcess]:
+    def living(self) -> list[Agent]:
         """The servers that run and are not paused."""
         return [one for one in self.servers if one.is_running and not one.is_paused]
 
-    def _leader(self) -> AgentProcess | None:
-        by_address = {f"127.0.0.1:{port}": name for name, port in self._rpc.items()}
+    def _leader(self) -> Agent | None:
+        by_address = {address: name for name, address in self._peers.items()}
         for server in self.living:
             try:
                 status, address = server.request("GET", "/v1/status/leader", timeout=6.0)
@@ -163,14 +132,14 @@ class Cluster:
                 return self.server(found)
         return None
 
-    def leader(self, seconds: float = START_SECONDS_MAX) -> AgentProcess:
+    def leader(self, seconds: float = START_SECONDS_MAX) -> Agent:
         """The server that leads, as the living ones say; waits for one."""
-        leader: AgentProcess = wait_for(self._leader, seconds, "a leader")
+        leader: Agent = wait_for(self._leader, seconds, "a leader", self.clock)
         return leader
 
     wait_leader = leader
 
-    def followers(self) -> list[AgentProcess]:
+    def followers(self) -> list[Agent]:
         """The living servers that do not lead."""
         leader = self.leader()
         return [one for one in self.living if one is not leader]
@@ -186,69 +155,66 @@ class Cluster:
 
     def api(self, *, namespace: str = "", timeout: float = 15.0) -> Api:
         """A client of all servers that records what it does."""
-        return Api(self.servers, namespace=namespace, timeout=timeout)
+        return Api(self.servers, namespace=namespace, timeout=timeout, clock=self.clock)
 
     # --- faults
 
     def _note(self, text: str) -> None:
-        self.timeline.append((time.monotonic() - self._began, text))
+        self.timeline.append((self.clock.now() - self._began, text))
 
-    def kill(self, named: Named) -> AgentProcess:
+    def kill(self, named: Named) -> Agent:
         """kill -9; what it acknowledged is on disk."""
         server = self.server(named)
         self._note(f"kill {server.name}")
         server.kill()
         return server
 
-    def stop(self, named: Named) -> AgentProcess:
+    def stop(self, named: Named) -> Agent:
         """Stop it cleanly: a leader hands over first."""
         server = self.server(named)
         self._note(f"stop {server.name}")
         server.stop()
         return server
 
-    def restart(self, named: Named) -> AgentProcess:
+    def restart(self, named: Named) -> Agent:
         """Start it again (after `kill` or `stop`, or instead of them) and wait until it answers."""
         server = self.server(named)
         if server.is_running:
             self.kill(server)
         self._note(f"start {server.name}")
         if server not in self.nodes:
-            return server.start().wait_ready()
+            server.start()
+            server.wait_ready()
+            return server
         server.start()
         self._wait_nodes()
         return server
 
-    def pause(self, named: Named) -> AgentProcess:
+    def pause(self, named: Named) -> Agent:
         """Let it stand still; connections to it stay open."""
         server = self.server(named)
         self._note(f"pause {server.name}")
         server.pause()
         return server
 
-    def resume(self, named: Named) -> AgentProcess:
+    def resume(self, named: Named) -> Agent:
         """Let a paused server go on."""
         server = self.server(named)
         self._note(f"resume {server.name}")
         server.resume()
         return server
 
-    def _faulty_links(self) -> Links:
-        if self._links is None:
-            raise ClusterError("this cluster has no links to cut: it was made with faults=False or has one server")
-        return self._links
-
     def partition(self, one: Named, other: Named, *, one_way: bool = False) -> None:
         """Nothing gets from `one` to `other`, nor back unless `one_way`. Earlier cuts end."""
         a, b = self.server(one).name, self.server(other).name
         self._note(f"partition {a} {'→' if one_way else '↔'} {b}")
-        self._faulty_links().cut({(a, b)} if one_way else {(a, b), (b, a)})
+        self._place.links.cut({(a, b)} if one_way else {(a, b), (b, a)})
 
     def isolate(self, *named: Named) -> None:
         """Cut these servers off from all others. Earlier cuts end."""
         names = {self.server(one).name for one in named}
         self._note(f"isolate {', '.join(sorted(names))}")
-        links = self._faulty_links()
+        links = self._place.links
         links.cut(links.isolate(names))
 
     def cut(self, pairs: set[tuple[str, str]], *, silently: bool = True) -> None:
@@ -257,7 +223,7 @@ class Cluster:
         Earlier cuts end.
         """
         self._note(f"cut {', '.join(f'{a} → {b}' for a, b in sorted(pairs)) or 'nothing'}")
-        links = self._faulty_links()
+        links = self._place.links
         links.join()
         links.cut(pairs, silently=silently)
 
@@ -265,13 +231,33 @@ class Cluster:
         """Everything to and from a server takes so much longer."""
         server = self.server(named)
         self._note(f"slow {server.name} by {seconds} s")
-        self._faulty_links().delays[server.name] = seconds
+        self._place.links.delays[server.name] = seconds
+
+    def fill_disk(self, named: Named, *, full: bool = True) -> None:
+        """There is no room for anything new on its disk, or there is again."""
+        self._break(named, "fill the disk of" if full else "free the disk of", full=full)
+
+    def slow_disk(self, named: Named, seconds: float) -> None:
+        """Every sync takes so much longer; 0 ends it."""
+        self._break(named, f"slow by {seconds} s the disk of", sync_seconds=seconds)
+
+    def move_clock(self, named: Named, seconds: float) -> None:
+        """Its wall clock is so far from the truth from now on; 0 ends it."""
+        self._break(named, f"move by {seconds} s the clock of", clock_seconds=seconds)
+
+    def _break(self, named: Named, text: str, **faults: Any) -> None:
+        server = self.server(named)
+        self._note(f"{text} {server.name}")
+        server.break_on_purpose(**faults)
+        self._broken.add(server.name)
 
     def heal(self) -> None:
-        """All links work again, paused servers go on."""
+        """All links work again, disks and clocks are as they should be, paused servers go on."""
         self._note("heal")
-        if self._links is not None:
-            self._links.heal()
+        self._place.heal()
+        for name in sorted(self._broken):
+            self.server(name).break_on_purpose(sync_seconds=0.0, full=False, clock_seconds=0.0)
+        self._broken.clear()
         for agent in (*self.servers, *self.nodes):
             agent.resume()
 
@@ -281,3 +267,9 @@ class Cluster:
         for agent in (*self.servers, *self.nodes):
             lines += [f"--- {agent!r}", agent.log(LOG_CHARACTERS)]
         return "\n".join(lines)
+
+
+def _virtual(seed: int) -> Place:
+    from yurt.server.testing.virtual.place import Virtual  # the whole server: only when it is wanted
+
+    return Virtual(seed)

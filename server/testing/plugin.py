@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures `yurt_server`, `yurt` and `yurt_cluster` (docs/testing.md).
+"""The pytest plugin: fixtures `yurt_server`, `yurt`, `yurt_cluster` and `yurt_clock` (docs/testing.md).
 
 Loaded by pytest through its entry point; it starts nothing until a test asks for a fixture. Under pytest-xdist each
 worker has a server of its own.
@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from yurt.server.testing.agent import ClusterError
 from yurt.server.testing.client import Api, Refused
 from yurt.server.testing.cluster import Cluster
-from yurt.server.testing.process import AgentProcess
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,13 +74,48 @@ def yurt(yurt_server: Cluster) -> Iterator[Yurt]:
             admin.ask("DELETE", f"/v1/namespace/{namespace}", seconds=2.0)
 
 
+@dataclass(frozen=True)
+class TestClock:
+    """The time of the test's clusters that live in this process (`yurt_cluster(in_process=True)`)."""
+
+    __test__ = False  # no class of tests
+    _clusters: list[Cluster]
+
+    def _virtual(self) -> list[Cluster]:
+        found = [one for one in self._clusters if one.is_in_process]
+        if not found:
+            raise ClusterError("no cluster lives on virtual time yet: make one with yurt_cluster(in_process=True)")
+        return found
+
+    def now(self) -> float:
+        """Seconds since the newest cluster was made."""
+        return self._virtual()[-1].clock.now()
+
+    def advance(self, seconds: float) -> None:
+        """Everything that is due in the next so many seconds happens now, in each of the clusters."""
+        for cluster in self._virtual():
+            cluster.clock.sleep(seconds)
+
+
 @pytest.fixture
-def yurt_cluster(request: pytest.FixtureRequest) -> Iterator[Callable[..., Cluster]]:
+def _yurt_clusters() -> list[Cluster]:
+    """The clusters that this test has made."""
+    return []
+
+
+@pytest.fixture
+def yurt_clock(_yurt_clusters: list[Cluster]) -> TestClock:
+    """Virtual time passes when it is told to: `yurt_clock.advance(3600)`."""
+    return TestClock(_yurt_clusters)
+
+
+@pytest.fixture
+def yurt_cluster(request: pytest.FixtureRequest, _yurt_clusters: list[Cluster]) -> Iterator[Callable[..., Cluster]]:
     """A factory of clusters that can be broken: `yurt_cluster(servers=3)`; they end with the test.
 
     When the test fails its report has a section with the faults and the servers' logs.
     """
-    made: list[Cluster] = []
+    made = _yurt_clusters
 
     def make(servers: int = 3, **options: Any) -> Cluster:
         options.setdefault("directory", _directory(request.config, request.node.name))
@@ -105,4 +140,4 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report  # type: ignore[return-value]
 
 
-__all__ = ["AgentProcess", "Yurt", "yurt", "yurt_cluster", "yurt_server"]
+__all__ = ["TestClock", "Yurt", "yurt", "yurt_clock", "yurt_cluster", "yurt_server"]

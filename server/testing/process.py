@@ -10,18 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-START_SECONDS_MAX = 30.0
+from yurt.server.testing.agent import START_SECONDS_MAX, ClusterError, wait_for
+
 STOP_SECONDS_MAX = 15.0
-POLL_SECONDS = 0.02
-
-
-class ClusterError(Exception):
-    """The cluster did not do what was asked of it; the text says what, and where the logs are."""
+FAULTS = "YURT_FAULTS"  # names the file of the faults that an agent makes itself (docs/experiments.md)
 
 
 def free_ports(count: int) -> list[int]:
@@ -34,16 +29,6 @@ def free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
-
-
-def wait_for(predicate: Callable[[], Any], seconds: float, what: str) -> Any:
-    """What `predicate` answers once it is true; raises `ClusterError` with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (found := predicate()):
-        if time.monotonic() >= deadline:
-            raise ClusterError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(POLL_SECONDS)
-    return found
 
 
 def end_tasks(directory: Path) -> None:
@@ -71,6 +56,7 @@ class AgentProcess:
         self.address = f"http://127.0.0.1:{http_port}"
         self.process: subprocess.Popen[bytes] | None = None
         self.is_paused = False
+        self._broken: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.address}{'' if self.is_running else ' (down)'}>"
@@ -158,6 +144,21 @@ class AgentProcess:
         file = self.directory / "agent.log"
         text = file.read_text(errors="replace") if file.exists() else ""
         return text[-characters:] if characters else text
+
+    def break_on_purpose(
+        self, *, sync_seconds: float | None = None, full: bool | None = None, clock_seconds: float | None = None
+    ) -> None:
+        """Faults of disk and clock, made by the agent itself; raises `ClusterError` if it was not started for them."""
+        path = self.environment.get(FAULTS)
+        if path is None:
+            raise ClusterError(f"{self.name} was not started with {FAULTS}: make the cluster with faults=True")
+        given = {"sync_seconds": sync_seconds, "full": full, "clock_seconds": clock_seconds}
+        self._broken.update({name: value for name, value in given.items() if value is not None})
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".part")
+        partial.write_text(json.dumps(self._broken))
+        os.replace(partial, file)
 
     # --- its API
 

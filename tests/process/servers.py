@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from yurt.server.testing.process import START_SECONDS_MAX, free_ports, wait_for
+from yurt.server.testing.agent import START_SECONDS_MAX, wait_for
 from yurt.server.testing.process import AgentProcess as ServerProcess
+from yurt.server.testing.process import free_ports
 
 __all__ = ["ServerProcess", "children", "cluster", "free_ports", "leader_of", "single", "small_job", "wait_for"]
 

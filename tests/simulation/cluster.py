@@ -8,9 +8,11 @@ from tests.simulation.clients import Clients
 from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import JobStore
 from tests.simulation.network import Network
-from tests.simulation.world import DISK_SECONDS, RATE_BOUND, Historian, Recorder, Server, World
+from tests.simulation.world import RATE_BOUND, Historian, Recorder, Server
 from yurt.fsm.errors import YurtError
 from yurt.server.raft.engine import Engine
+from yurt.server.testing.virtual.host import DISK_SECONDS
+from yurt.server.testing.virtual.world import World
 
 SERVERS_MAX = 7
 
@@ -119,7 +121,8 @@ class Cluster:
             self._lose_one()
         self.network.calm(self.calm_delay)
         for server in self.servers.values():
-            server.paused_until, server.disk.capacity, server.disk.crash_at = 0.0, None, None
+            server.resume()
+            server.disk.capacity, server.disk.crash_at = None, None
             server.disk.fail_at = {}
             server.disk_seconds = self.calm_disk_seconds
             if server.engine is None and server is not self.gone:

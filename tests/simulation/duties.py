@@ -21,7 +21,6 @@ import orjson
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import KINDS
 from tests.simulation.jobs import JobStore, Placed
-from tests.simulation.virtual_loop import VirtualLoop, forget_frozen_tasks
 from tests.simulation.world import Server as Host
 from yurt.fsm import commands
 from yurt.fsm.machine import Machine
@@ -53,6 +52,7 @@ from yurt.server.periodic import PeriodicLaunches
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.errors import NotSent
 from yurt.server.server import Server
+from yurt.server.testing.virtual.loop import VirtualLoop, forget_frozen_tasks
 
 BIRTH_NS = 1_800_000_000_000_000_000
 NODES_MIN, NODES_MAX, JOB_NAMES = 2, 5, ("web", "db", "batch", "agents")

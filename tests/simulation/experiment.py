@@ -12,12 +12,11 @@ from pathlib import Path
 from random import Random
 
 from tests.simulation.scenario import Life
-from tests.simulation.world import DISK_SECONDS
 from yurt.deploy.experiments.records import FAULTS, HISTORY, FaultLog
 from yurt.deploy.experiments.scenario import DICE, DISK, KILL, LINKS, PAUSE, STOP, Hands, Steps
+from yurt.server.testing.virtual.host import DISK_SECONDS
 from yurt.testing import Recorder
 
-TURN_SECONDS = 0.04  # a pause without a known end is prolonged so often
 FIRST_SECONDS = 1.0  # before the first fault
 
 StepsOf = Callable[[Hands, Random], Steps]
@@ -32,7 +31,6 @@ class SimulatedHands:
     def __init__(self, life: Life, log: FaultLog) -> None:
         self._cluster, self._log, self._roll = life.cluster, log, life.fault
         self.names = tuple(life.cluster.servers)
-        self._paused: set[str] = set()
 
     def fault(self, name: str, *servers: str) -> AbstractContextManager[None]:
         return self._log.fault(name, *servers)
@@ -58,16 +56,10 @@ class SimulatedHands:
             server.start()
 
     def pause(self, name: str) -> None:
-        self._paused.add(name)
-        self._stand_still(name)
-
-    def _stand_still(self, name: str) -> None:
-        if name in self._paused:
-            self._cluster.servers[name].paused_until = self._cluster.world.time + 2 * TURN_SECONDS
-            self._cluster.world.later(TURN_SECONDS, lambda: self._stand_still(name))
+        self._cluster.servers[name].pause()
 
     def resume(self, name: str) -> None:
-        self._paused.discard(name)
+        self._cluster.servers[name].resume()
 
     def cut(self, pairs: set[tuple[str, str]], *, closing: bool = False) -> None:
         self._cluster.network.cut = set(pairs)
@@ -103,7 +95,8 @@ class SimulatedHands:
 
     def close(self) -> None:
         """Nothing is done any more."""
-        self._paused.clear()
+        for server in self._cluster.servers.values():
+            server.resume()
         self._cluster.network.slow.clear()
 
 

@@ -24,7 +24,7 @@ from pysyncobj.journal import MemoryJournal
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
-from tests.simulation.world import World
+from yurt.server.testing.virtual.world import World
 
 WRITES_UNTIL, END_SECONDS = 6.0, 12.0
 BETWEEN_WRITES = 0.01

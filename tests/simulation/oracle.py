@@ -8,11 +8,11 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tests.server.raft.simulated_disk import SimulatedDisk
 from yurt.server.raft import messages
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.journal import Journal
+from yurt.server.testing.virtual.disk import SimulatedDisk
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster

@@ -1,68 +1,26 @@
-"""Virtual time and machines: clocks that run at their own rate, disks that lose what was not synced, processes that pause.
-
-Everything follows from one seed. A `Server` is a machine: its disk stays, its engine lives until the next crash.
-"""
+"""Machines with an engine: what it is applied to, how it starts and how it ends. Everything follows from one seed."""
 
 from __future__ import annotations
 
-import asyncio
-import heapq
 import random
 import zlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from tests.server.raft.simulated_disk import Crash, SimulatedDisk
 from yurt.server.raft.engine import Engine, cluster_id
-from yurt.server.raft.errors import Corrupt, YurtError
+from yurt.server.raft.errors import Corrupt
 from yurt.server.raft.frame import Peer
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
+from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
+from yurt.server.testing.virtual.host import Host, HostRuntime
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
 
-DISK_SECONDS = 0.002
 RATE_BOUND = 0.1  # clocks run at 0.9 to 1.1 of the true rate: what leases are made for
-
-
-class Event:
-    """Something that will happen unless it is cancelled."""
-
-    __slots__ = ("callback",)
-
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback: Callable[[], None] | None = callback
-
-    def cancel(self) -> None:
-        self.callback = None
-
-
-class World:
-    """The true clock and everything that is due."""
-
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.time = 0.0
-        self._due: list[tuple[float, int, Event]] = []
-        self._count = 0
-        self.trace: list[str] = []
-
-    def later(self, seconds: float, callback: Callable[[], None]) -> Event:
-        self._count += 1
-        event = Event(callback)
-        heapq.heappush(self._due, (self.time + seconds, self._count, event))
-        return event
-
-    def step(self) -> None:
-        self.time, _, event = heapq.heappop(self._due)
-        if event.callback is not None:
-            event.callback()
-
-    def note(self, text: str) -> None:
-        self.trace.append(f"{self.time:9.4f} {text}")
 
 
 class Recorder:
@@ -103,114 +61,30 @@ class Historian(Recorder):
         return self.apply(b"restored " + b"".join(loaded))
 
 
-class Runtime:
-    """The engine's view of the world while one incarnation of a server lives."""
-
-    def __init__(self, server: Server) -> None:
-        self._server, self._world = server, server.world
-        self._busy_until = 0.0
-
-    def now(self) -> float:
-        return self._server.clock()
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Event:
-        return self._world.later(seconds / self._server.rate, self._server.mine(callback))
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self._world.later(0.0, self._server.mine(callback))
-
-    def run_disk(self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
-        latency = self._server.disk_seconds * (0.5 + self._world.chance.random())
-        self._busy_until = max(self._busy_until, self._world.time) + latency
-        self._world.later(self._busy_until - self._world.time, self._server.mine(lambda: _do(work, done)))
-
-    def run_aside(self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
-        seconds = (0.01 + self._server.disk_seconds) * self._world.chance.random()
-        self._world.later(seconds, self._server.mine(lambda: _do(work, done)))
-
-    def close(self) -> None:
-        pass
-
-
-def _do(work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
-    try:
-        result = work()
-    except (YurtError, OSError) as error:
-        done(None, error)
-    else:
-        done(result, None)
-
-
-class Server:
+class Server(Host):
     """One machine."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
-        self.cluster, self.world, self.name = cluster, cluster.world, name
-        self.disk = SimulatedDisk()
-        self.disk_seconds = DISK_SECONDS
+        super().__init__(cluster.world, name)
+        self.cluster = cluster
         self.rate = 1 + cluster.drift * self.world.chance.uniform(-1, 1)
         if cluster.clocks_are_wild:
             self.rate = self.world.chance.choice((0.4, 1.0, 1.6))
-        self.paused_until = 0.0
-        self.incarnation = 0
         self.engine: Engine | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None  # of the process's other parts, if they live here
         self.machine: Recorder = Historian()
         self.is_failing = False  # a call of its disk has failed or will
         self.rotten: set[str] = set()  # paths of snapshots that it does without
-
-    def __repr__(self) -> str:
-        return self.name
-
-    # --- its time
-
-    def clock(self) -> float:
-        """What its own clock says: never the true time."""
-        return 1000.0 + self.world.time * self.rate
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the process stands still."""
-        return self.world.time < self.paused_until
-
-    def mine(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """The callback for this incarnation only, and not while it is paused."""
-        incarnation = self.incarnation
-
-        def run() -> None:
-            if self.incarnation != incarnation:
-                return
-            if self.is_paused:
-                self.world.later(self.paused_until - self.world.time, run)
-                return
-            try:
-                self.do(callback)
-            except Crash:
-                self._power_is_cut()
-
-        return run
-
-    def do(self, callback: Callable[[], None]) -> None:
-        """Run a callback as this machine's process does: in its event loop, if it has one."""
-        if self.loop is None:
-            callback()
-            return
-        asyncio.events._set_running_loop(self.loop)
-        try:
-            callback()
-        finally:
-            asyncio.events._set_running_loop(None)
 
     # --- its life
 
     def start(self) -> None:
         """Recover from the disk and take part; a crash on the way is one more crash."""
         self.incarnation += 1
-        self.paused_until = 0.0
+        self.resume()
         try:
             self._start()
         except Crash:
-            self._power_is_cut()
+            self.power_is_cut()
 
     def _start(self) -> None:
         cluster = self.cluster
@@ -228,7 +102,7 @@ class Server:
             ),
             machine=self.machine,
             storage=Storage(journal, HardStateFile(self.disk, "hard"), snapshots),
-            runtime=Runtime(self),
+            runtime=HostRuntime(self),
             chance=random.Random(self.world.chance.random()),
             send=lambda to, data: cluster.network.send(self, to, data),
             fatal=self._fatal,
@@ -251,11 +125,11 @@ class Server:
 
     def _fatal(self, error: BaseException) -> None:
         if isinstance(error, Crash):
-            self._power_is_cut()
+            self.power_is_cut()
             return
         self.cluster.ended(self, error)
 
-    def _power_is_cut(self) -> None:
+    def power_is_cut(self) -> None:
         """`disk.crash_at` has come; tests of plain clusters look at the disk themselves."""
         if self.cluster.plain:
             raise Crash

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.process.servers import ServerProcess, free_ports
 from yurt.server.http.route import Route
-from yurt.server.testing.process import wait_for
+from yurt.server.testing.agent import wait_for
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 JOB: dict[str, Any] = {

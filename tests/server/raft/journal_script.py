@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tests.server.raft.simulated_disk import Crash, SimulatedDisk
 from yurt.server.raft.journal import Journal, Operation
+from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 
 CLUSTER = bytes(range(16))
 DIRECTORY = "/data/journal"

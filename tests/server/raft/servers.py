@@ -6,15 +6,16 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.server.raft.simulated_disk import SimulatedDisk
 from tests.simulation.cluster import Cluster
-from tests.simulation.world import Event, Recorder, Server
+from tests.simulation.world import Recorder, Server
 from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.frame import Peer
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
+from yurt.server.testing.virtual.disk import SimulatedDisk
+from yurt.server.testing.virtual.world import Event
 
 
 def quiet_cluster(seed: int = 1, size: int = 3) -> Cluster:

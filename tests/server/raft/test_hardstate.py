@@ -6,9 +6,9 @@ import errno
 
 import pytest
 
-from tests.server.raft.simulated_disk import Crash, SimulatedDisk
 from yurt.server.raft.errors import Corrupt, DiskFailed
 from yurt.server.raft.hardstate import SLOTS, HardState, HardStateFile
+from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 
 DIRECTORY = "/data/raft"
 HISTORY = [HardState(1), HardState(1, "a"), HardState(7, "b" * 36), HardState(7, "c")]

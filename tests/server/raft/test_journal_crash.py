@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.server.raft.journal_script import Log, Step, allowed, crashes, found, opened, run, start
-from tests.server.raft.simulated_disk import Crash, SimulatedDisk
 from yurt.server.raft.journal import Journal
+from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 
 
 def add(n: int = 1, size: int = 20, term: int = 1) -> Step:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, run_for, run_until, write
-from tests.server.raft.simulated_disk import Crash, SimulatedDisk
 from tests.simulation.cluster import Cluster
 from tests.simulation.invariants import Invariants
 from tests.simulation.world import Recorder, Server
@@ -19,6 +18,7 @@ from yurt.server.raft.configuration import CHANGE, pack_change
 from yurt.server.raft.disk import RealDisk
 from yurt.server.raft.errors import Corrupt, DirectoryRefused
 from yurt.server.raft.recover import carry_out, check_servers, plan, read_peers, recover_if_asked
+from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 
 
 class Rooted:

@@ -6,9 +6,9 @@ import errno
 
 import pytest
 
-from tests.server.raft.simulated_disk import Crash, SimulatedDisk
 from yurt.server.raft.errors import Corrupt, DiskFailed, StorageFull
 from yurt.server.raft.snapshots import Snapshot, SnapshotStore
+from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 
 DIRECTORY = "/data/snapshots"
 SERVERS = [["id", "address", "voter"]]

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, reopened, run_for, run_until, write
-from tests.server.raft.simulated_disk import Crash
 from tests.simulation.cluster import Cluster
 from tests.simulation.world import Server
 from yurt.server.raft import messages
 from yurt.server.raft.errors import Corrupt
 from yurt.server.raft.messages import GO_ON, INSTALLED, SnapshotAnswer, SnapshotBegin, SnapshotChunk
 from yurt.server.raft.snapshots import SnapshotReceiver
+from yurt.server.testing.virtual.disk import Crash
 
 
 def behind(seed: int = 1, commands: int = 90) -> tuple[Cluster, Server, Server]:

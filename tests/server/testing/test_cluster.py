@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from yurt.server.testing.process import wait_for
+from yurt.server.testing.agent import wait_for
 from yurt.testing import Cluster, ClusterError
 
 JOB = {"ID": "web", "TaskGroups": [{"Name": "g", "Count": 0, "Tasks": [{"Name": "t", "Driver": "mock_driver"}]}]}

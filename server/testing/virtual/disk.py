@@ -17,7 +17,7 @@ import errno
 import itertools
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -38,6 +38,9 @@ class Naming(NamedTuple):
     old: str | None
     new: str | None
     inode: Inode
+
+
+Pieces = list[Change]
 
 
 class Inode:
@@ -242,11 +245,11 @@ class SimulatedDisk:
                     apply(contents, piece)
         return bytes(contents)
 
-    def _pieces(self, change: Change) -> list[Change]:
+    def _pieces(self, change: Change) -> Pieces:
         """A write in sectors, as a device takes it."""
         if change.data is None:
             return [change]
-        pieces = []
+        pieces: Pieces = []
         position, end = change.offset, change.offset + len(change.data)
         while position < end:
             stop = min(end, (position // self.sector + 1) * self.sector)
@@ -269,7 +272,7 @@ class SimulatedDisk:
                     known.add(key)
                     yield self.holding(dict(key), sector=self.sector)
 
-    def _outcomes(self, inode: Inode) -> list[bytes]:
+    def _outcomes(self, inode: Inode) -> Sequence[bytes]:
         found = {bytes(inode.safe)}
         for choice in itertools.product(*(self._variants(change) for change in inode.pending)):
             contents = bytearray(inode.safe)
@@ -279,7 +282,7 @@ class SimulatedDisk:
             found.add(bytes(contents))
         return sorted(found)
 
-    def _variants(self, change: Change) -> list[list[Change]]:
+    def _variants(self, change: Change) -> Sequence[Pieces]:
         """Nothing; every prefix and suffix of its sectors; each sector missing, each alone."""
         pieces = self._pieces(change)
         n = len(pieces)

@@ -1,0 +1,75 @@
+"""A cluster's agents as processes on loopback, with links of ours between the servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from yurt.server.testing.agent import REAL, ClusterError
+from yurt.server.testing.links import Links
+from yurt.server.testing.process import FAULTS, AgentProcess, end_tasks, free_ports
+
+
+class Processes:
+    """Makes `kind` as servers. `faults`: there are links that can be cut, and disks and clocks that can be broken."""
+
+    clock = REAL
+
+    def __init__(self, kind: type[AgentProcess], *, faults: bool) -> None:
+        self._kind, self._faults = kind, faults
+        self._links: Links | None = None
+        self._tasks_below: Path | None = None
+
+    @property
+    def links(self) -> Links:
+        """The links between servers; raises `ClusterError` if there are none."""
+        if self._links is None:
+            raise ClusterError("this cluster has no links to cut: it was made with faults=False or has one server")
+        return self._links
+
+    def make(
+        self, directory: Path, servers: Sequence[str], nodes: Sequence[str], config: dict[str, Any]
+    ) -> tuple[list[AgentProcess], list[AgentProcess], dict[str, str]]:
+        """Servers and nodes by their names, and each server's peer address; nothing is started."""
+        self._tasks_below = directory if nodes else None
+        ports = free_ports(2 * (len(servers) + len(nodes)))
+        http, rpc = ports[::2], ports[1::2]
+        reached = dict(zip(servers, rpc, strict=False))
+        if self._faults and len(servers) > 1:
+            self._links = Links(reached)
+            reached = self._links.ports
+        block = {
+            "enabled": True,
+            "bootstrap_expect": len(servers),
+            "server_join": {"retry_join": [f"127.0.0.1:{port}" for port in reached.values()]},
+        }
+        made = []
+        for n, name in enumerate(servers):
+            given = {"advertise": {"rpc": f"127.0.0.1:{reached[name]}"}, **config}
+            given["server"] = {**block, **config.get("server", {})}
+            agent = self._kind(directory / name, name, http[n], rpc[n], **given)
+            if self._faults:
+                agent.environment[FAULTS] = str(directory / name / "faults.json")
+            made.append(agent)
+        known = [one.address.removeprefix("http://") for one in made]
+        made_nodes = [
+            AgentProcess(
+                directory / name, name, http[n], rpc[n], server={"enabled": False},
+                client={"enabled": True, "servers": known}, plugin={"raw_exec": {"config": {"enabled": True}}},
+            )
+            for n, name in enumerate(nodes, len(servers))
+        ]  # fmt: skip
+        return made, made_nodes, {name: f"127.0.0.1:{port}" for name, port in reached.items()}
+
+    def heal(self) -> None:
+        """All links work again."""
+        if self._links is not None:
+            self._links.heal()
+
+    def close(self) -> None:
+        """What is left of tasks ends, and the links."""
+        if self._tasks_below is not None:
+            end_tasks(self._tasks_below)
+        if self._links is not None:
+            self._links.close()

@@ -1,0 +1,181 @@
+"""The network between the machines of a cluster in one process: it takes time, and can be cut and slowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from yurt.server.raft.connection import Hello
+from yurt.server.raft.errors import NotSent, OutcomeUnknown
+from yurt.server.raft.transport import PeerTransport
+
+if TYPE_CHECKING:
+    from yurt.server.testing.virtual.host import Host
+    from yurt.server.testing.virtual.world import World
+
+DELAY_SECONDS = 0.0005  # one way, about
+
+
+class VirtualNetwork:
+    """Links between servers by name; the same faults as `testing.links.Links` makes between processes."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.transports: dict[str, VirtualTransport] = {}  # of the processes that run
+        self.delays: dict[str, float] = {}  # by machine: seconds that everything to and from it takes longer
+        self._cut: set[tuple[str, str]] = set()
+        self._is_silent = True  # otherwise there are no connections between those who are cut
+
+    # --- faults
+
+    def isolate(self, names: set[str]) -> set[tuple[str, str]]:
+        """All pairs with one end inside and one outside."""
+        return {(a, b) for a in self.transports for b in self.transports if (a in names) != (b in names)}
+
+    def cut(self, pairs: set[tuple[str, str]], *, silently: bool = True) -> None:
+        """Nothing of a pair's (from, to) gets through; silently, or by closing what is open."""
+        self._cut, self._is_silent = set(pairs), silently
+        for pair in () if silently else sorted(pairs):
+            for a, b in (pair, pair[::-1]):
+                if a in self.transports and b in self.transports:
+                    self.transports[a].lose(b)
+
+    def join(self) -> None:
+        """No pair is cut any more; delays stay. What stood still is begun anew, as connections are that hung."""
+        stuck = self._cut | {pair[::-1] for pair in self._cut}
+        self._cut = set()
+        for a, b in sorted(stuck):
+            if a in self.transports and b in self.transports:
+                self.transports[a].lose(b)
+                self._connect(a, b)
+
+    def heal(self) -> None:
+        """Everything gets through."""
+        self.delays = {}
+        self.join()
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    # --- connections
+
+    def up(self, transport: VirtualTransport) -> None:
+        """A process has come; it and everybody it reaches are connected."""
+        name = transport.host.name
+        self.transports[name] = transport
+        for other in sorted(self.transports):
+            self._connect(name, other)
+            self._connect(other, name)
+
+    def down(self, name: str) -> None:
+        """A process is gone, and everybody sees its connections break."""
+        self.transports.pop(name, None)
+        for other in self.transports.values():
+            other.lose(name)
+
+    def _connect(self, a: str, b: str) -> None:
+        is_refused = not self._is_silent and ((a, b) in self._cut or (b, a) in self._cut)
+        if a != b and not is_refused and a in self.transports and b in self.transports:
+            self.transports[a].gain(b, self.transports[b].own_hello())
+
+    def later(self, a: str, b: str, arrive: Callable[[], None]) -> None:
+        """Call `arrive` when something sent from `a` gets to `b`; never if the pair is cut then."""
+        slow = max(self.delays.get(a, 0.0), self.delays.get(b, 0.0))
+        seconds = slow + DELAY_SECONDS * (0.5 + self.world.chance.random())
+        self.world.later(seconds, lambda: None if (a, b) in self._cut else arrive())
+
+
+class VirtualTransport(PeerTransport):
+    """A server's connections to the others, without sockets."""
+
+    def __init__(self, network: VirtualNetwork, host: Host, own_hello: Callable[[], Hello]) -> None:
+        super().__init__(own_hello, chance=network.world.chance)
+        self.network, self.host = network, host
+        self._reached: set[str] = set()
+        self._waiting: dict[asyncio.Future[bytes], str] = {}  # requests under way → whom they were sent to
+
+    def gain(self, name: str, hello: Hello) -> None:
+        """A connection is there."""
+        if name not in self._reached:
+            self._reached.add(name)
+            self.hellos[name] = hello
+            self.host.mine(lambda: self.on_connected(name))()
+
+    def lose(self, name: str) -> None:
+        """A connection broke: what was asked on it may have been done or not."""
+        if name in self._reached:
+            self._reached.discard(name)
+            self.host.mine(lambda: self._lost_to(name))()
+
+    def _lost_to(self, name: str) -> None:
+        self.on_disconnected(name)
+        for future in [one for one, to in self._waiting.items() if to == name and not one.done()]:
+            future.set_exception(OutcomeUnknown())
+
+    def dial(self, address: str) -> None:
+        """Everybody is connected by the network."""
+
+    def is_connected(self, server_id: str) -> bool:
+        """Whether a message to that server would leave now."""
+        return server_id in self._reached
+
+    def send_raft(self, server_id: str, data: bytes) -> None:
+        """Send, or lose it."""
+        if server_id not in self._reached:
+            return
+
+        def arrive() -> None:
+            other = self.network.transports.get(server_id)
+            if other is not None and other.is_connected(self.host.name):
+                other.host.mine(lambda: other.on_raft(self.host.name, data))()
+
+        self.network.later(self.host.name, server_id, arrive)
+
+    async def call(self, server_id: str, method: str, payload: bytes, *, timeout: float) -> bytes:
+        """Ask another server; `NotSent` if it surely did not get the request, `OutcomeUnknown` if it may have."""
+        if server_id not in self._reached:
+            raise NotSent(f"no connection to server {server_id}")
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[future] = server_id
+        own = self.host.name
+
+        def settle(answer: bytes | Exception) -> None:
+            if not future.done():
+                if isinstance(answer, bytes):
+                    future.set_result(answer)
+                else:
+                    future.set_exception(answer)
+
+        def answered(answer: bytes | Exception) -> None:
+            self.network.later(server_id, own, self.host.mine(lambda: settle(answer)))
+
+        def arrive() -> None:
+            other = self.network.transports.get(server_id)
+            if other is not None:
+                other.host.mine(lambda: other.asked(method, payload, answered))()
+
+        self.network.later(own, server_id, arrive)
+        try:
+            return await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            raise OutcomeUnknown from None
+        finally:
+            del self._waiting[future]
+
+    def asked(self, method: str, payload: bytes, done: Callable[[bytes | Exception], None]) -> None:
+        """Another server's request has arrived."""
+        handler = self._handlers.get(method)
+        if handler is None:
+            done(NotSent(f"unknown method {method}"))
+            return
+
+        async def answer() -> None:
+            try:
+                done(await handler(payload))
+            except NotSent as error:
+                done(error)
+
+        task = asyncio.get_running_loop().create_task(answer())
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
