@@ -341,7 +341,7 @@ class DutyLife:
             trace = "\n".join(self.world.trace[-30:])
             raise AssertionError(f"seed {self.seed}: {error}\n{trace}") from error
         finally:
-            forget_frozen_tasks()
+            forget_frozen_tasks(self.world)
         return self
 
     def _step(self) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from yurt.server.testing.virtual.host import Host
+    from yurt.server.testing.virtual.world import World
 
 THREAD_SECONDS = 0.001  # that work beside the loop takes, whatever it is
-_TASKS: set[asyncio.Task[Any]] = set()
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -77,8 +77,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def create_task(self, coro: Coroutine[Any, Any, Any], **given: Any) -> asyncio.Task[Any]:  # type: ignore[override]  # the same
         """A task of this loop; of a process that has ended it is frozen for ever: it must not even clean up."""
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **given)
-        _TASKS.add(task)
-        task.add_done_callback(_TASKS.discard)
+        tasks = self._host.world.tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         return task
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]  # the same
@@ -113,12 +114,12 @@ def _run(handle: asyncio.Handle) -> None:
         handle._run()
 
 
-def forget_frozen_tasks() -> None:
-    """Between two lives: what processes that have ended left behind goes, silently."""
-    for task in list(_TASKS):
+def forget_frozen_tasks(world: World) -> None:
+    """At a world's end: what processes that have ended left behind goes, silently."""
+    for task in list(world.tasks):
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # of its own: its end is no mistake
         coroutine = task.get_coro()
         with contextlib.suppress(Exception):  # what it wants to clean up is gone with its process
             if coroutine is not None:
                 coroutine.close()
-    _TASKS.clear()
+    world.tasks.clear()

@@ -23,7 +23,7 @@ class Virtual:
     def __init__(self, seed: int) -> None:
         self.clock = VirtualClock(World(seed))
         self.links = VirtualNetwork(self.clock.world)
-        self._log = _Log()
+        self._log = _Log(self.clock.world)
         logging.getLogger().addHandler(self._log)
 
     def make(
@@ -50,15 +50,16 @@ class Virtual:
     def close(self) -> None:
         """What processes that have ended left behind goes."""
         logging.getLogger().removeHandler(self._log)
-        forget_frozen_tasks()
+        forget_frozen_tasks(self.clock.world)
 
 
 class _Log(logging.Handler):
-    """What the product logs goes to the machine that runs now."""
+    """What the product logs goes to the machine that runs now, if it is of this world."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
         super().__init__(logging.WARNING)
+        self._world = world
 
     def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(Host.running, Machine):
+        if isinstance(Host.running, Machine) and Host.running.world is self._world:
             Host.running.hear(record)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import random
 from collections.abc import Callable
+from typing import Any
 
 
 class Event:
@@ -29,6 +31,7 @@ class World:
         self._due: list[tuple[float, int, Event]] = []
         self._count = 0
         self.trace: list[str] = []
+        self.tasks: set[asyncio.Task[Any]] = set()  # of all event loops: somebody has to hold those that are frozen
 
     def later(self, seconds: float, callback: Callable[[], None]) -> Event:
         """Call back once, in so many seconds; what is due at one time comes in the order in which it was asked for."""

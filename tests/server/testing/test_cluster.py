@@ -143,6 +143,14 @@ def test_a_cluster_that_is_broken(yurt_cluster):
     raise AssertionError("on purpose")
 """
     )
+    told = pytest_in(tmp_path)
+    assert "1 failed, 2 passed" in told, told
+    assert "kill server" in told, "the report has the faults"
+    assert "agent started" in told, "and the logs"
+
+
+def pytest_in(directory: Path, *words: str) -> str:
+    """What pytest says of the tests of a directory."""
     command = [
         sys.executable,
         "-m",
@@ -151,10 +159,70 @@ def test_a_cluster_that_is_broken(yurt_cluster):
         "-p",
         "no:cacheprovider",
         "--rootdir",
-        str(tmp_path),
-        str(tmp_path),
+        directory,
+        *words,
+        directory,
     ]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=100, check=False)
-    assert "1 failed, 2 passed" in found.stdout, found.stdout
-    assert "kill server" in found.stdout, "the report has the faults"
-    assert "agent started" in found.stdout, "and the logs"
+    found = subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=100, check=False)
+    return found.stdout + found.stderr
+
+
+@pytest.mark.slow
+def test_the_plugin_with_tests_side_by_side(tmp_path: Path) -> None:
+    """Under pytest-xdist each worker has a server, and each test its namespace and its time."""
+    (tmp_path / "test_mine.py").write_text(
+        f"""
+import os
+import pytest
+
+JOB = {JOB!r}
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_alone(yurt, number):
+    assert yurt.api.jobs() == []
+    yurt.api.register({{**JOB, "ID": f"job-{{number}}"}})
+    assert [job["ID"] for job in yurt.api.jobs()] == [f"job-{{number}}"]
+    with open({str(tmp_path)!r} + f"/{{os.environ['PYTEST_XDIST_WORKER']}}-{{number}}", "w") as file:
+        file.write(yurt.address)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_on_virtual_time(yurt_cluster, yurt_clock, number):
+    cluster = yurt_cluster(servers=3, in_process=True, seed=number)
+    before = yurt_clock.now()
+    yurt_clock.advance(30)
+    assert yurt_clock.now() == pytest.approx(before + 30)
+    cluster.api().register(JOB)
+"""
+    )
+    told = pytest_in(tmp_path, "-n", "2")
+    assert "12 passed" in told, told
+    addresses = {file.name.split("-")[0]: file.read_text() for file in tmp_path.glob("gw*")}
+    assert len(addresses) == 2 and len(set(addresses.values())) == 2, "two workers, each with its own server"
+
+
+@pytest.mark.slow
+def test_disks_and_clocks_that_are_broken_on_purpose() -> None:
+    with Cluster(servers=3) as cluster:
+        api = cluster.api(timeout=6.0)
+        leader = cluster.leader()
+        cluster.move_clock(leader, 7200)
+        api.register(JOB)
+        ahead = api.job("web")["SubmitTime"] / 1e9 - time.time()
+        assert ahead == pytest.approx(7200, abs=60) or cluster.leader() is not leader
+        cluster.slow_disk(cluster.followers()[0], 0.3)
+        api.register({**JOB, "ID": "slow"})  # a majority is fast
+        cluster.fill_disk(cluster.followers()[0])
+        api.register({**JOB, "ID": "full"})
+        cluster.heal()
+        api.register({**JOB, "ID": "healed"})
+        assert api.job("healed")["SubmitTime"] / 1e9 == pytest.approx(time.time(), abs=60)
+        for server in cluster.servers:
+            wait_for(
+                lambda server=server: len(server.request("GET", "/v1/jobs?stale")[1]) == 4, 20, "all jobs everywhere"
+            )
+    plain = Cluster(servers=1, faults=False)
+    with pytest.raises(ClusterError, match="faults=True"):
+        plain.fill_disk("server1")
+    plain.close()

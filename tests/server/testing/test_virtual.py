@@ -194,6 +194,18 @@ def test_what_it_cannot_do_it_says(tmp_path: Path) -> None:
     assert tmp_path.exists()
 
 
+def test_two_clusters_live_side_by_side() -> None:
+    with Cluster(servers=3, in_process=True) as one:
+        with Cluster(servers=3, in_process=True) as other:
+            other.api().register(job("there"))
+            other.kill(other.leader())
+            one.api().register(job("here"))
+        assert [found["ID"] for found in one.api().jobs()] == ["here"]
+        one.kill(one.leader())
+        one.api().register(job("after"))
+        assert "RuntimeError" not in one.report()
+
+
 def test_it_can_be_used_inside_a_running_loop() -> None:
     async def main() -> list[str]:
         with Cluster(servers=3, in_process=True) as cluster:
