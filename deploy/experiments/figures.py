@@ -56,6 +56,7 @@ def draw(measures: Measures, faults: Faults, label: str, suspicious: Sequence[Ev
 
 
 def _png(pyplot: Any, figure: Any, label: str) -> bytes:
+    figure.text(0.005, 0.01, "seconds since the beginning", ha="left", va="bottom", fontsize=7)
     figure.text(0.995, 0.01, label, ha="right", va="bottom", fontsize=6, color="#666666")
     held = io.BytesIO()
     height = figure.get_size_inches()[1]
