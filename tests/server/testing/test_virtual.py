@@ -194,6 +194,18 @@ def test_what_it_cannot_do_it_says(tmp_path: Path) -> None:
     assert tmp_path.exists()
 
 
+def test_a_leader_that_is_stopped_hands_over_first() -> None:
+    with Cluster(servers=3, in_process=True) as cluster:
+        leader = cluster.leader()
+        began = cluster.clock.now()
+        cluster.stop(leader)
+        assert leader.log().endswith("has stopped") and not leader.is_running
+        cluster.api().register(job())
+        assert cluster.clock.now() - began < 0.5, "nobody waited for an election"
+        cluster.restart(leader)
+        assert leader.request("GET", "/v1/job/web")[0] == 200
+
+
 def test_two_clusters_live_side_by_side() -> None:
     with Cluster(servers=3, in_process=True) as one:
         with Cluster(servers=3, in_process=True) as other:
