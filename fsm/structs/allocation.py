@@ -215,6 +215,7 @@ class Allocation(SparseRecord, frozen=True):
     def stub(self) -> AllocationStub:
         """The short form."""
         fields: dict[str, Any] = {name: getattr(self, name, None) for name in AllocationStub.__struct_fields__}
+        fields["allocated_resources"] = msgspec.UNSET
         fields["job_type"] = self.job.type if self.job else ""
         fields["job_version"] = self.job.version if self.job else 0
         fields["desired_transition"] = self.desired_transition or DesiredTransition()
@@ -222,7 +223,7 @@ class Allocation(SparseRecord, frozen=True):
 
 
 class AllocationStub(Record, frozen=True):
-    """An allocation in a list (spec scheduling §17.3)."""
+    """An allocation in a list (spec scheduling §17.3); `allocated_resources` only if they are asked for."""
 
     id: str = ""
     eval_id: str = ""
@@ -250,3 +251,4 @@ class AllocationStub(Record, frozen=True):
     modify_index: int = 0
     create_time: int = 0
     modify_time: int = 0
+    allocated_resources: AllocatedResources | msgspec.UnsetType | None = msgspec.UNSET

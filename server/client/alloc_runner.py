@@ -16,6 +16,7 @@ from yurt.fsm.structs.policies import RestartPolicy
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.client import task_events as events
 from yurt.server.client.allocdir import AllocDir
+from yurt.server.client.checks import CheckResult
 from yurt.server.client.drivers.base import DriverError
 from yurt.server.client.environment import Environment
 from yurt.server.client.health import HealthWatcher, rules_of
@@ -246,7 +247,7 @@ class AllocRunner:
         name = task or next(iter(self._preparations))
         return self._preparations[name].environment()
 
-    def checks(self) -> dict[str, dict[str, Any]]:
+    def checks(self) -> dict[str, CheckResult]:
         """The newest results of the health checks, by their IDs."""
         return {one.id: one.told(self.allocation.name) for one in self._offers.checks()}
 

@@ -11,6 +11,7 @@ import orjson
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.strconv import parse_bool, parse_int
+from yurt.fsm.structs.base import to_json
 from yurt.server.client import files
 from yurt.server.client.agent import NodeAgent
 from yurt.server.client.alloc_runner import AllocRunner
@@ -19,10 +20,11 @@ from yurt.server.client.drivers.base import DriverError
 from yurt.server.client.lifecycle import PENDING
 from yurt.server.client.log_reader import LogReader
 from yurt.server.client.usage import allocation_usage, host_usage
+from yurt.server.http.answers import IndexAnswer
 from yurt.server.http.context import JSON, TEXT, Answer, Context, json_answer
 
 Handler = Callable[[NodeAgent, Context], Awaitable[Answer]]
-DONE = b'{"Index":0}'
+DONE = to_json(IndexAnswer(index=0))
 _CLOSE = (b"connection", b"close")
 
 
@@ -201,17 +203,17 @@ async def statistics(agent: NodeAgent, context: Context) -> Answer:
     runner, task = _runner(agent, context), context.query.get("task", "")
     if task and task not in runner.runners:
         raise Refusal(500, f'unknown task name "{task}"')
-    return json_answer(orjson.dumps(allocation_usage(runner, task)))
+    return json_answer(to_json(allocation_usage(runner, task)))
 
 
 async def checks(agent: NodeAgent, context: Context) -> Answer:
     """GET /v1/client/allocation/:id/checks: the newest results of its health checks."""
-    return json_answer(orjson.dumps(_runner(agent, context).checks()))
+    return json_answer(to_json(_runner(agent, context).checks()))
 
 
 async def host_statistics(agent: NodeAgent, _context: Context) -> Answer:
     """GET /v1/client/stats."""
-    return json_answer(orjson.dumps(host_usage(agent.surroundings.alloc_dir)))
+    return json_answer(to_json(host_usage(agent.surroundings.alloc_dir)))
 
 
 async def collect_all(agent: NodeAgent, _context: Context) -> Answer:
@@ -234,7 +236,7 @@ async def metadata(agent: NodeAgent, context: Context) -> Answer:
     """GET or POST /v1/client/metadata: the node's meta, or a change of it; null takes a key away."""
     if context.method == "POST":
         await agent.change_meta(_body(context).get("Meta"))
-    return json_answer(orjson.dumps(agent.metadata.shown()))
+    return json_answer(to_json(agent.metadata.shown()))
 
 
 OF_ALLOCATIONS: dict[str, Handler] = {

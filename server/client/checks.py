@@ -8,9 +8,11 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+
+import msgspec
 
 from yurt.fsm.structs.allocation import Allocation
+from yurt.fsm.structs.base import Record
 from yurt.fsm.structs.service import Check, Service
 from yurt.server.client.environment import Environment
 from yurt.server.client.http import Unreachable, request
@@ -19,6 +21,21 @@ from yurt.server.client.services import address_of, own_services
 PENDING, SUCCESS, FAILURE = "pending", "success", "failure"
 OUTPUT_BYTES_MAX = 3 << 10
 INTERVAL_SECONDS_MIN = 0.1
+
+
+class CheckResult(Record, frozen=True):
+    """The newest result of a check; `timestamp` in seconds since 1970."""
+
+    check: str
+    group: str
+    id: str
+    mode: str
+    output: str
+    service: str
+    status: str
+    timestamp: int
+    status_code: int | msgspec.UnsetType = msgspec.UNSET
+    task: str | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(slots=True)
@@ -44,23 +61,20 @@ class Watched:
         """Whether it says when traffic may come, not whether a deployment is well."""
         return self.check.on_update == "ignore"
 
-    def told(self, group: str) -> dict[str, Any]:
+    def told(self, group: str) -> CheckResult:
         """As the API shows it."""
-        shown: dict[str, Any] = {
-            "Check": self.name,
-            "Group": group,
-            "ID": self.id,
-            "Mode": "readiness" if self.is_readiness else "healthiness",
-            "Output": self.output,
-            "Service": self.service,
-            "Status": self.status,
-            "Timestamp": self.timestamp,
-        }
-        if self.status_code:
-            shown["StatusCode"] = self.status_code
-        if self.task:
-            shown["Task"] = self.task
-        return shown
+        return CheckResult(
+            check=self.name,
+            group=group,
+            id=self.id,
+            mode="readiness" if self.is_readiness else "healthiness",
+            output=self.output,
+            service=self.service,
+            status=self.status,
+            timestamp=self.timestamp,
+            status_code=self.status_code or msgspec.UNSET,
+            task=self.task or msgspec.UNSET,
+        )
 
 
 def watched(allocation: Allocation, services: tuple[Service, ...] | None, task: str, env: Environment) -> list[Watched]:

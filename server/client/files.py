@@ -11,9 +11,10 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-import orjson
+import msgspec
 
 from yurt.fsm.errors import Refusal
+from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.client.allocdir import AllocDir, Escapes, Inside
 
@@ -33,6 +34,17 @@ _SIGNATURES = (
 _BINARY = bytes(one for one in range(32) if one not in (9, 10, 12, 13, 27))
 
 
+class FileInfo(Record, frozen=True):
+    """A file; `mod_time` is RFC 3339, its content's type only if it is asked for alone."""
+
+    name: str
+    is_dir: bool
+    size: int
+    file_mode: str
+    mod_time: str
+    content_type: str | msgspec.UnsetType = msgspec.UNSET
+
+
 def mode_text(mode: int) -> str:
     """The mode as the reference writes it: `drwxrwxrwx`, `-rw-r--r--`, `dtrwxrwxrwx`."""
     kind = next((letter for test, letter in _KINDS if test(mode)), "")
@@ -50,17 +62,15 @@ def content_type(head: bytes) -> str:
     return "text/plain; charset=utf-8" if head.translate(None, _BINARY) == head else "application/octet-stream"
 
 
-def _described(name: str, found: os.stat_result, kind: str | None = None) -> dict[str, object]:
-    told: dict[str, object] = {
-        "Name": name,
-        "IsDir": stat.S_ISDIR(found.st_mode),
-        "Size": found.st_size,
-        "FileMode": mode_text(found.st_mode),
-        "ModTime": to_rfc3339(found.st_mtime_ns),
-    }
-    if kind is not None:
-        told["ContentType"] = kind
-    return told
+def _described(name: str, found: os.stat_result, kind: str | msgspec.UnsetType = msgspec.UNSET) -> FileInfo:
+    return FileInfo(
+        name=name,
+        is_dir=stat.S_ISDIR(found.st_mode),
+        size=found.st_size,
+        file_mode=mode_text(found.st_mode),
+        mod_time=to_rfc3339(found.st_mtime_ns),
+        content_type=kind,
+    )
 
 
 @contextlib.contextmanager
@@ -80,7 +90,7 @@ def _errors(path: str, verb: str) -> Iterator[None]:
 def list_directory(directory: AllocDir, path: str) -> bytes:
     """fs/ls."""
     with _errors(f"{directory.path}/{path.lstrip('/')}", "open"), Inside(directory.path, path) as found:
-        return orjson.dumps([_described(name, one) for name, one in found.entries()])
+        return to_json([_described(name, one) for name, one in found.entries()])
 
 
 def file_status(directory: AllocDir, path: str) -> bytes:
@@ -88,7 +98,7 @@ def file_status(directory: AllocDir, path: str) -> bytes:
     with _errors(f"{directory.path}/{path.lstrip('/')}", "stat"), Inside(directory.path, path) as found:
         kind = "" if not stat.S_ISREG(found.status.st_mode) or found.is_secret else content_type(_head(found))
         name = found.parts[-1] if found.parts else directory.path.name
-        return orjson.dumps(_described(name, found.status, kind))
+        return to_json(_described(name, found.status, kind))
 
 
 def _head(found: Inside) -> bytes:
@@ -145,7 +155,7 @@ class Frame:
     def json(self) -> bytes:
         """As clients read it."""
         return b'{"Data":"%b","File":%b,"Offset":%d}' % (
-            base64.b64encode(self.data), orjson.dumps(self.file), self.offset,
+            base64.b64encode(self.data), to_json(self.file), self.offset,
         )  # fmt: skip
 
 

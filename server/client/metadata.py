@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from yurt.fsm.errors import Refusal
+from yurt.fsm.structs.base import Record
 from yurt.server.wholefile import write_whole
 
 _KEY = re.compile(r"[a-zA-Z_][\w-]*(?:\.[a-zA-Z_][\w-]*)*\Z")
 FILE = "metadata.json"
+
+
+class MetadataShown(Record, frozen=True):
+    """What was changed, what counts, and what the configuration says; null takes a key away."""
+
+    dynamic: dict[str, str | None] | None
+    meta: dict[str, str]
+    static: dict[str, str]
 
 
 class Metadata:
@@ -51,6 +60,6 @@ class Metadata:
             raise Refusal(500, f"the meta was not written to disk: {error.strerror}; nothing was changed") from error
         self.dynamic = dynamic
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> MetadataShown:
         """As GET /v1/client/metadata answers."""
-        return {"Dynamic": self.dynamic or None, "Meta": self.merged, "Static": self.static}
+        return MetadataShown(dynamic=self.dynamic or None, meta=self.merged, static=self.static)

@@ -6,10 +6,11 @@ Others get the wire protocol's own statuses and texts. The text is the same in b
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-import orjson
+import msgspec
 
+from yurt.fsm.structs.base import to_json
 from yurt.server.http.context import Answer
 
 MEDIA_TYPE = b"application/problem+json"
@@ -82,6 +83,17 @@ _KEPT = frozenset({b"retry-after", b"x-nomad-index", b"x-nomad-knownleader", b"x
 WORDS = tuple(dict.fromkeys(one.word for one in (*PROBLEMS, *_BY_STATUS.values(), _INTERNAL, _REQUEST)))
 
 
+class ProblemDetails(msgspec.Struct, frozen=True):
+    """An error, told in a form that programs read; `code` never changes."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(WORDS)})]
+
+
 def is_asked_for(accept: bytes) -> bool:
     """Whether a client's Accept header names problem details."""
     return MEDIA_TYPE in accept
@@ -103,13 +115,13 @@ def as_problem(answer: Answer, path: str) -> Answer:
     """An error's answer as problem details."""
     text = answer.body.decode(errors="replace").removeprefix(_HANDED_ON)
     problem = problem_of(answer.status, text)
-    body = {
-        "type": f"urn:yurt:problem:{problem.word}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": text.strip(),
-        "instance": path,
-        "code": problem.word,
-    }
+    body = ProblemDetails(
+        type=f"urn:yurt:problem:{problem.word}",
+        title=problem.title,
+        status=problem.status,
+        detail=text.strip(),
+        instance=path,
+        code=problem.word,
+    )
     kept = tuple(pair for pair in answer.headers if pair[0] in _KEPT)
-    return Answer(problem.status, orjson.dumps(body), (*_HEADERS, *kept))
+    return Answer(problem.status, to_json(body), (*_HEADERS, *kept))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Never
 
 from yurt.server.acl.need import Need, need
 from yurt.server.http.context import Answer, Context
@@ -13,6 +13,18 @@ from yurt.server.http.reads import Query
 Handler = Callable[[Context], Awaitable[Answer]]
 BODY_BYTES_MAX = 1 << 20
 JOB_BYTES_MAX = 16 << 20
+
+
+@dataclass(frozen=True)
+class Plain:
+    """An answer that is no JSON: its content type, empty for no body at all."""
+
+    media_type: str = ""
+    status: int = 200
+
+
+NOTHING, NO_CONTENT, TEXT = Plain(), Plain(status=204), Plain("text/plain")
+REFUSED = Never  # whatever is asked
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,9 @@ class Route:
     other methods get. `options_error`: what is added to the text of a wrong parameter. `streams_body`: any server
     takes a write's body as it comes. `capability` is what a token needs (`server.acl.need`), `put_capability` and
     `delete_capability` where that is another. `body` is the record of the body of a write.
+
+    `answer` is what a read answers, `put_answer` and `delete_answer` what a write does: a type whose JSON it is, `Any`
+    for JSON of any shape, a `Plain`, `REFUSED`, or several of these in a tuple. The description is made of them.
     """
 
     path: str
@@ -42,6 +57,9 @@ class Route:
     body_bytes_max: int = BODY_BYTES_MAX
     streams_body: bool = False
     body: type[Any] | None = None
+    answer: Any = Any
+    put_answer: Any = Any
+    delete_answer: Any = Any
     options_error: str = ""
     put_capability: str | None = None
     delete_capability: str | None = None

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import orjson
 
 from yurt.fsm.commands_acl import (
     BootstrapAcl,
@@ -21,12 +20,13 @@ from yurt.fsm.job.multierror import multierror
 from yurt.fsm.lang.duration import format_duration, parse_duration
 from yurt.fsm.store.schema import ACL_BOOTSTRAP, ACL_ROLES, ACL_TOKENS, ONE_TIME_TOKENS
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.acl import ANONYMOUS_TOKEN, CLIENT, MANAGEMENT, AclToken, OneTimeToken, RoleLink
+from yurt.fsm.structs.acl import ANONYMOUS_TOKEN, CLIENT, MANAGEMENT, AclToken, OneTimeToken, RoleLink, TokenShown
 from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.times import from_rfc3339, to_rfc3339
 from yurt.server.acl.authority import UUID, denied
 from yurt.server.config.agent import nanoseconds
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.answers import answered
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.acl_policies import check_enabled
@@ -57,6 +57,30 @@ class ExchangeRequest(Record, frozen=True):
     """PUT /v1/acl/token/onetime/exchange."""
 
     one_time_secret_id: str = msgspec.field(default="", name="OneTimeSecretID")
+
+
+class OneTimeShown(Record, frozen=True):
+    """A one-time token; `expires_at` is RFC 3339."""
+
+    accessor_id: str
+    create_index: int
+    expires_at: str
+    modify_index: int
+    one_time_secret_id: str = msgspec.field(name="OneTimeSecretID")
+
+
+class OneTimeAnswer(Record, frozen=True):
+    """The one-time token that was made."""
+
+    index: int
+    one_time_token: OneTimeShown
+
+
+class ExchangeAnswer(Record, frozen=True):
+    """The token that a one-time secret stood for."""
+
+    index: int
+    token: TokenShown
 
 
 # --- reading
@@ -230,7 +254,7 @@ def _shown(context: Context, accessor_id: str, index: int) -> Answer:
     row = view.get(ACL_TOKENS, accessor_id)
     if row is None:
         raise Refusal(500, "the token was deleted again already")
-    return json_answer(to_json(row.shown(links(view, row))), index_header(index))
+    return answered(row.shown(links(view, row)), index)
 
 
 async def delete_token(context: Context) -> Answer:
@@ -300,14 +324,14 @@ async def make_one_time_token(context: Context) -> Answer:
         one_time_secret_id=server.new_id(), accessor_id=token.accessor_id, expires_at_ns=now_ns + ONE_TIME_NS
     )
     result = await server.propose(UpsertOneTimeToken(now_ns=now_ns, token=made))
-    shown = {
-        "AccessorID": made.accessor_id,
-        "CreateIndex": result.index,
-        "ExpiresAt": to_rfc3339(made.expires_at_ns),
-        "ModifyIndex": result.index,
-        "OneTimeSecretID": made.one_time_secret_id,
-    }
-    return json_answer(orjson.dumps({"Index": result.index, "OneTimeToken": shown}), index_header(result.index))
+    shown = OneTimeShown(
+        accessor_id=made.accessor_id,
+        create_index=result.index,
+        expires_at=to_rfc3339(made.expires_at_ns),
+        modify_index=result.index,
+        one_time_secret_id=made.one_time_secret_id,
+    )
+    return answered(OneTimeAnswer(index=result.index, one_time_token=shown), result.index)
 
 
 async def exchange_one_time_token(context: Context) -> Answer:
@@ -324,5 +348,4 @@ async def exchange_one_time_token(context: Context) -> Answer:
     token = view.get(ACL_TOKENS, stored.accessor_id)
     if token is None or token.is_expired(server.now_ns()):
         raise denied()
-    body = b'{"Index":%d,"Token":%b}' % (result.index, to_json(token.shown(links(view, token))))
-    return json_answer(body, index_header(result.index))
+    return answered(ExchangeAnswer(index=result.index, token=token.shown(links(view, token))), result.index)

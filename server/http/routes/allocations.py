@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from yurt.fsm.commands_nodes import TransitionAllocations
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import AllocatedResources, Allocation, DesiredTransition
-from yurt.fsm.structs.base import replace, to_builtins, to_json
+from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.evaluation import pending_evaluation
 from yurt.fsm.structs.resources import Resources
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.answers import answered
+from yurt.server.http.context import Answer, Context, ReadOptions
 from yurt.server.http.pages import join
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of
@@ -23,6 +22,21 @@ from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation
 LOOKUP = "alloc lookup failed: "
 _SUMMED = ("cpu", "cores", "memory_mb", "memory_max_mb")
 _NONE = Resources(cpu=0, memory_mb=0)
+
+
+class AllocationShown(Allocation, frozen=True):
+    """An allocation with its resources also in the form that older clients read."""
+
+    resources: Resources | None = None
+    shared_resources: Resources | None = None
+    task_resources: dict[str, Resources] | None = None
+
+
+class StopAnswer(Record, frozen=True):
+    """The evaluation that replaces a stopped allocation."""
+
+    eval_id: str
+    index: int
 
 
 def stub_json(allocation: Allocation) -> bytes:
@@ -36,10 +50,11 @@ def full_json(allocation: Allocation) -> bytes:
     resources = allocation.allocated_resources
     if resources is None:
         return body
-    return body[:-1] + b"," + orjson.dumps(_older_form(resources))[1:]
+    return body[:-1] + b"," + to_json(_older_form(resources))[1:]
 
 
-def _older_form(resources: AllocatedResources) -> dict[str, Any]:
+def _older_form(resources: AllocatedResources) -> AllocationShown:
+    """Nothing but the resources."""
     shared = replace(_NONE, disk_mb=resources.shared.disk_mb, networks=resources.shared.networks)
     tasks = {
         name: replace(
@@ -53,11 +68,7 @@ def _older_form(resources: AllocatedResources) -> dict[str, Any]:
         for name, task in (resources.tasks or {}).items()
     }
     whole = replace(shared, **{name: sum(getattr(one, name) for one in tasks.values()) for name in _SUMMED})
-    return {
-        "Resources": to_builtins(whole),
-        "SharedResources": to_builtins(shared),
-        "TaskResources": {name: to_builtins(task) for name, task in tasks.items()},
-    }
+    return AllocationShown(resources=whole, shared_resources=shared, task_resources=tasks)
 
 
 def stubs(context: Context, rows: Iterable[Allocation]) -> bytes:
@@ -69,12 +80,9 @@ def stubs(context: Context, rows: Iterable[Allocation]) -> bytes:
         return join(store.encoded(ALLOCATIONS, row, stub_json) for row in rows)
     found = []
     for row in rows:
-        stub = row.stub()
-        body = to_json(stub if states else replace(stub, task_states=None))
-        if resources:
-            body = body[:-1] + b',"AllocatedResources":' + to_json(row.allocated_resources) + b"}"
-        found.append(body)
-    return join(found)
+        stub = row.stub() if states else replace(row.stub(), task_states=None)
+        found.append(replace(stub, allocated_resources=row.allocated_resources) if resources else stub)
+    return to_json(found)
 
 
 def list_allocations(view: View, context: Context, options: ReadOptions) -> Found:
@@ -141,4 +149,4 @@ async def stop(context: Context) -> Answer:
     marks = DesiredTransition(migrate=True, no_shutdown_delay=no_delay, reschedule=reschedule)
     command = TransitionAllocations(now_ns=server.now_ns(), transitions={alloc_id: marks}, evaluations=(evaluation,))
     result = await server.propose(command)
-    return json_answer(orjson.dumps({"EvalID": evaluation.id, "Index": result.index}), index_header(result.index))
+    return answered(StopAnswer(eval_id=evaluation.id, index=result.index), result.index)

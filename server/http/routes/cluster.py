@@ -18,15 +18,65 @@ from yurt.fsm.job.decode import decode_body
 from yurt.fsm.lang.strconv import parse_uint
 from yurt.fsm.store.schema import SCHEDULER_CONFIG
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.base import to_builtins
+from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.operator import SchedulerConfiguration
 from yurt.server.address import split_address
 from yurt.server.config.agent import Limits
+from yurt.server.http.answers import answered
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
 from yurt.server.http.reads import Found
 from yurt.server.raft.errors import NotLeader
 
 READY_SECONDS = 2.0
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether a part of an agent does what it should."""
+
+    ok: bool
+    message: str
+
+
+class Member(Record, frozen=True):
+    """A server of the configuration."""
+
+    name: str
+    addr: str
+    port: int
+    status: str
+    tags: dict[str, str]
+    protocol_min: int = 1
+    protocol_max: int = 5
+    protocol_cur: int = 2
+    delegate_min: int = 2
+    delegate_max: int = 5
+    delegate_cur: int = 4
+
+
+class MembersAnswer(Record, frozen=True):
+    """Every server, and which one says so."""
+
+    members: tuple[Member, ...]
+    server_dc: str = msgspec.field(name="ServerDC")
+    server_name: str
+    server_region: str
+
+
+class SchedulerAnswer(Record, frozen=True, kw_only=True):
+    """How the schedulers work."""
+
+    index: int
+    known_leader: bool = True
+    last_contact: int = 0
+    next_token: str = ""
+    scheduler_config: SchedulerConfiguration
+
+
+class SchedulerWriteAnswer(Record, frozen=True):
+    """Whether the configuration was written; it is not if `cas` is another index."""
+
+    index: int
+    updated: bool
 
 
 async def status_leader(context: Context) -> Answer:
@@ -52,17 +102,17 @@ async def agent_health(context: Context) -> Answer:
     server = context.server
     wanted = context.query.get("type", "")
     known = server.leader_address is not None and (server.is_ready or server.last_contact_ms() < 5000)
-    found: dict[str, Any] = {}
+    found: dict[str, Health] = {}
     if wanted in ("", "server"):
-        found["server"] = {"ok": known, "message": "ok" if known else "No cluster leader"}
+        found["server"] = Health(known, "ok" if known else "No cluster leader")
     if wanted == "ready":
         ready = await _is_caught_up(context)
-        found["server"] = {"ok": ready, "message": "ok" if ready else "not caught up"}
+        found["server"] = Health(ready, "ok" if ready else "not caught up")
     if wanted == "client":
-        found["client"] = {"ok": False, "message": "client not enabled"}
-    if all(one["ok"] for one in found.values()):
-        return json_answer(orjson.dumps(found))
-    return text(500, orjson.dumps(found).decode())
+        found["client"] = Health(ok=False, message="client not enabled")
+    if all(one.ok for one in found.values()):
+        return json_answer(to_json(found))
+    return text(500, to_json(found).decode())
 
 
 async def _is_caught_up(context: Context) -> bool:
@@ -74,8 +124,8 @@ async def _is_caught_up(context: Context) -> bool:
     return True
 
 
-def members_of(context: Context) -> list[dict[str, Any]]:
-    """Every server of the configuration, in the wire's shape."""
+def members_of(context: Context) -> list[Member]:
+    """Every server of the configuration."""
     server = context.server
     known = {one["id"]: one for one in server.transport.members()}
     own_id = server.engine.own.id
@@ -99,32 +149,21 @@ def members_of(context: Context) -> list[dict[str, Any]]:
         }
         if server.config.server.bootstrap_expect == 1:
             tags["bootstrap"] = "1"
-        found.append(
-            {
-                "Name": f"{one['name']}.{server.region}",
-                "Addr": host,
-                "Port": port,
-                "Status": "alive" if alive else "failed",
-                "Tags": tags,
-                **_PROTOCOL,
-            }
-        )
+        name, status = f"{one['name']}.{server.region}", "alive" if alive else "failed"
+        found.append(Member(name=name, addr=host, port=port, status=status, tags=tags))
     return found
-
-
-_PROTOCOL = {"ProtocolMin": 1, "ProtocolMax": 5, "ProtocolCur": 2, "DelegateMin": 2, "DelegateMax": 5, "DelegateCur": 4}
 
 
 async def agent_members(context: Context) -> Answer:
     """GET /v1/agent/members."""
     server = context.server
-    body = {
-        "Members": members_of(context),
-        "ServerDC": server.datacenter,
-        "ServerName": server.name,
-        "ServerRegion": server.region,
-    }
-    return json_answer(orjson.dumps(body))
+    body = MembersAnswer(
+        members=tuple(members_of(context)),
+        server_dc=server.datacenter,
+        server_name=server.name,
+        server_region=server.region,
+    )
+    return json_answer(to_json(body))
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
@@ -140,7 +179,7 @@ async def agent_self(context: Context) -> Answer:
     """GET /v1/agent/self: configuration, the own member, counters as texts."""
     server = context.server
     config = server.config
-    own = next(one for one in members_of(context) if one["Tags"]["id"] == server.engine.own.id)
+    own = next(one for one in members_of(context) if one.tags["id"] == server.engine.own.id)
     version, _, prerelease = __version__.partition("-")
     shown = {
         "ACL": {"Enabled": config.acl.enabled},
@@ -182,7 +221,7 @@ async def agent_self(context: Context) -> Answer:
     if server.node_agent is not None:
         shown["Client"] = {"Enabled": True}
         stats["client"] = {"node_id": server.node_agent.node.id}
-    return json_answer(orjson.dumps({"config": shown, "member": own, "stats": stats}))
+    return json_answer(to_json({"config": shown, "member": own, "stats": stats}))
 
 
 async def metrics(context: Context) -> Answer:
@@ -214,14 +253,8 @@ async def reconcile_summaries(context: Context) -> Answer:
 def read_scheduler(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/operator/scheduler/configuration."""
     row = view.get(SCHEDULER_CONFIG, "") or SchedulerConfiguration()
-    body = {
-        "Index": row.modify_index,
-        "KnownLeader": True,
-        "LastContact": 0,
-        "NextToken": "",
-        "SchedulerConfig": to_builtins(row),
-    }
-    return Found(orjson.dumps(body), row.modify_index, ((SCHEDULER_CONFIG, ""),))
+    body = SchedulerAnswer(index=row.modify_index, scheduler_config=row)
+    return Found(to_json(body), row.modify_index, ((SCHEDULER_CONFIG, ""),))
 
 
 async def write_scheduler(context: Context) -> Answer:
@@ -245,5 +278,4 @@ async def write_scheduler(context: Context) -> Answer:
     result = await server.propose(
         SetSchedulerConfiguration(now_ns=server.now_ns(), configuration=configuration, cas=cas)
     )
-    body = {"Index": result.index, "Updated": result.updated}
-    return json_answer(orjson.dumps(body), index_header(result.index))
+    return answered(SchedulerWriteAnswer(index=result.index, updated=result.updated), result.index)

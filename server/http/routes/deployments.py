@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import orjson
 
 from yurt.fsm.apply.deployments import BY_USER
 from yurt.fsm.commands_nodes import (
@@ -18,7 +17,8 @@ from yurt.fsm.job.decode import decode_body
 from yurt.fsm.store.schema import DEPLOYMENTS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.answers import answered
+from yurt.server.http.context import Answer, Context, ReadOptions
 from yurt.server.http.pages import join
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of
@@ -35,6 +35,16 @@ class DeploymentRequest(Record, frozen=True):
     pause: bool = False
     healthy_allocation_ids: tuple[str, ...] | None = msgspec.field(default=None, name="HealthyAllocationIDs")
     unhealthy_allocation_ids: tuple[str, ...] | None = msgspec.field(default=None, name="UnhealthyAllocationIDs")
+
+
+class DeploymentAnswer(Record, frozen=True):
+    """What a write to a deployment did."""
+
+    deployment_modify_index: int
+    eval_create_index: int
+    eval_id: str
+    index: int
+    reverted_job_version: int | None
 
 
 def list_deployments(view: View, context: Context, options: ReadOptions) -> Found:
@@ -75,14 +85,14 @@ def _given(context: Context) -> DeploymentRequest:
 
 
 def _written(result: DeploymentWritten) -> Answer:
-    body = {
-        "DeploymentModifyIndex": result.index,
-        "EvalCreateIndex": result.index if result.eval_id else 0,
-        "EvalID": result.eval_id,
-        "Index": result.index,
-        "RevertedJobVersion": result.reverted_version,
-    }
-    return json_answer(orjson.dumps(body), index_header(result.index))
+    body = DeploymentAnswer(
+        deployment_modify_index=result.index,
+        eval_create_index=result.index if result.eval_id else 0,
+        eval_id=result.eval_id,
+        index=result.index,
+        reverted_job_version=result.reverted_version,
+    )
+    return answered(body, result.index)
 
 
 async def promote(context: Context) -> Answer:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-import orjson
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, JOBS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import Allocation
-from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.job import SYSBATCH, SYSTEM, Job
 from yurt.server.http.context import Context, ReadOptions
@@ -32,6 +29,61 @@ class StatusesRequest(Record, frozen=True):
 
     jobs: tuple[JobName, ...] | None = None
     include_children: bool = False
+
+
+class HealthShown(Record, frozen=True):
+    """The health of an allocation within its deployment."""
+
+    canary: bool
+    healthy: bool | None
+
+
+class StatusAllocation(Record, frozen=True, kw_only=True):
+    """An allocation of a job."""
+
+    client_status: str
+    deployment_status: HealthShown
+    followup_eval_id: str
+    group: str
+    has_paused_task: bool = False
+    id: str
+    job_version: int
+    node_id: str
+
+
+class StatusDeployment(Record, frozen=True):
+    """The newest deployment of a job."""
+
+    all_auto_promote: bool
+    id: str
+    is_active: bool
+    job_version: int
+    requires_promotion: bool
+    status: str
+    status_description: str
+
+
+class JobStatus(Record, frozen=True):
+    """A job with what a page about many of them shows; `child_statuses` only of those that have children."""
+
+    allocs: tuple[StatusAllocation, ...]
+    child_statuses: tuple[str, ...] | None
+    datacenters: tuple[str, ...] | None
+    group_count_sum: int
+    id: str
+    is_pack: bool
+    latest_deployment: StatusDeployment | None
+    modify_index: int
+    name: str
+    namespace: str
+    node_pool: str
+    parent_id: str
+    priority: int
+    status: str
+    stop: bool
+    submit_time: int
+    type: str
+    version: int
 
 
 def statuses(view: View, context: Context, options: ReadOptions) -> Found:
@@ -57,7 +109,7 @@ def statuses(view: View, context: Context, options: ReadOptions) -> Found:
         index = max(index, newest)
         shown.append(one)
     watch = ((JOBS, None), (ALLOCATIONS, None), (DEPLOYMENTS, None))
-    return Found(orjson.dumps(shown), index, watch, next_token=token)
+    return Found(to_json(shown), index, watch, next_token=token)
 
 
 def _allowed(context: Context, namespace: str) -> bool:
@@ -76,7 +128,7 @@ def _number(token: str) -> tuple[bool, int, str]:
     return (False, int(token), "") if token.isascii() and token.isdigit() else (True, 0, token)
 
 
-def _shown(view: View, job: Job, *, with_children: bool) -> tuple[dict[str, Any], int]:
+def _shown(view: View, job: Job, *, with_children: bool) -> tuple[JobStatus, int]:
     """A job, and the newest index of what is shown of it."""
     key = (job.namespace, job.id)
     allocations = view.find(ALLOCATIONS, "job", key)
@@ -91,55 +143,54 @@ def _shown(view: View, job: Job, *, with_children: bool) -> tuple[dict[str, Any]
         0,
     )
     counted = 0 if job.type in (SYSTEM, SYSBATCH) else sum(group.count for group in job.task_groups or ())
-    shown = {
-        "Allocs": [_allocation(one) for one in allocations],
-        "ChildStatuses": [one.status for one in children] if job.is_parent else None,
-        "Datacenters": job.datacenters,
-        "GroupCountSum": counted,
-        "ID": job.id,
-        "IsPack": "pack.name" in (job.meta or {}),
-        "LatestDeployment": _deployment(latest) if latest is not None else None,
-        "ModifyIndex": job.modify_index,
-        "Name": job.name,
-        "Namespace": job.namespace,
-        "NodePool": job.node_pool,
-        "ParentID": job.parent_id,
-        "Priority": job.priority,
-        "Status": job.status,
-        "Stop": job.stop,
-        "SubmitTime": job.submit_time,
-        "Type": job.type,
-        "Version": job.version,
-    }
+    shown = JobStatus(
+        allocs=tuple(_allocation(one) for one in allocations),
+        child_statuses=tuple(one.status for one in children) if job.is_parent else None,
+        datacenters=job.datacenters,
+        group_count_sum=counted,
+        id=job.id,
+        is_pack="pack.name" in (job.meta or {}),
+        latest_deployment=_deployment(latest) if latest is not None else None,
+        modify_index=job.modify_index,
+        name=job.name,
+        namespace=job.namespace,
+        node_pool=job.node_pool,
+        parent_id=job.parent_id,
+        priority=job.priority,
+        status=job.status,
+        stop=job.stop,
+        submit_time=job.submit_time,
+        type=job.type,
+        version=job.version,
+    )
     return shown, index
 
 
-def _allocation(one: Allocation) -> dict[str, Any]:
+def _allocation(one: Allocation) -> StatusAllocation:
     health = one.deployment_status
-    return {
-        "ClientStatus": one.client_status,
-        "DeploymentStatus": {
-            "Canary": health.canary if health is not None else False,
-            "Healthy": health.healthy if health is not None else None,
-        },
-        "FollowupEvalID": one.followup_eval_id,
-        "Group": one.task_group,
-        "HasPausedTask": False,
-        "ID": one.id,
-        "JobVersion": one.job.version if one.job is not None else 0,
-        "NodeID": one.node_id,
-    }
+    return StatusAllocation(
+        client_status=one.client_status,
+        deployment_status=HealthShown(
+            canary=health.canary if health is not None else False,
+            healthy=health.healthy if health is not None else None,
+        ),
+        followup_eval_id=one.followup_eval_id,
+        group=one.task_group,
+        id=one.id,
+        job_version=one.job.version if one.job is not None else 0,
+        node_id=one.node_id,
+    )
 
 
-def _deployment(one: Deployment) -> dict[str, Any]:
+def _deployment(one: Deployment) -> StatusDeployment:
     groups = list((one.task_groups or {}).values())
     canaries = [group for group in groups if group.desired_canaries]
-    return {
-        "AllAutoPromote": bool(canaries) and all(group.auto_promote for group in canaries),
-        "ID": one.id,
-        "IsActive": one.is_active,
-        "JobVersion": one.job_version,
-        "RequiresPromotion": any(not group.promoted for group in canaries),
-        "Status": one.status,
-        "StatusDescription": one.status_description,
-    }
+    return StatusDeployment(
+        all_auto_promote=bool(canaries) and all(group.auto_promote for group in canaries),
+        id=one.id,
+        is_active=one.is_active,
+        job_version=one.job_version,
+        requires_promotion=any(not group.promoted for group in canaries),
+        status=one.status,
+        status_description=one.status_description,
+    )

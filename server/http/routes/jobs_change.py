@@ -7,8 +7,6 @@ import time
 from functools import partial
 from typing import Any
 
-import orjson
-
 from yurt.fsm.commands import ChildMade, DispatchJob, LaunchPeriodicJob, ScaleJob, TagJobVersion, UntagJobVersion
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
@@ -16,14 +14,60 @@ from yurt.fsm.job.requests import DispatchRequest, JobPlanRequest, ScaleRequest,
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
 from yurt.fsm.job.validate.periodic import next_time
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS, NODES
-from yurt.fsm.structs.base import to_builtins
+from yurt.fsm.structs.base import Record, to_json
+from yurt.fsm.structs.diff import JobDiff
+from yurt.fsm.structs.evaluation import AllocMetric, Evaluation, PlanAnnotations
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.scheduler.annotate import plan_job
-from yurt.server.http.context import Answer, Context, index_header, json_answer
+from yurt.server.http.answers import answered, encoded
+from yurt.server.http.context import Answer, Context, json_answer
 from yurt.server.http.routes.job_diffs import encoded_plan
-from yurt.server.http.routes.jobs_write import admitted, answer, check_region, check_registration, written
+from yurt.server.http.routes.jobs_write import admitted, check_region, check_registration, written
 
 PLANNED_AT_ONCE = 512  # nodes and allocations that a plan looks at within some 5 ms
+
+
+class LaunchAnswer(Record, frozen=True):
+    """What a forced launch of a periodic job did."""
+
+    eval_create_index: int
+    eval_id: str
+    index: int
+
+
+class DispatchAnswer(Record, frozen=True):
+    """The child that a dispatch made."""
+
+    dispatched_job_id: str
+    eval_create_index: int
+    eval_id: str
+    index: int
+    job_create_index: int
+
+
+class TagAnswer(Record, frozen=True, kw_only=True):
+    """The tag of a version; empty when it was taken away."""
+
+    name: str = ""
+    description: str = ""
+    tagged_time: int = 0
+    index: int
+    known_leader: bool = False
+    last_contact: int = 0
+    next_token: str = ""
+
+
+class PlanAnswer(Record, frozen=True):
+    """What a registration would do; `next_periodic_launch` is RFC 3339."""
+
+    annotations: PlanAnnotations
+    created_evals: tuple[Evaluation, ...] | None
+    diff: JobDiff | None
+    failed_tg_allocs: dict[str, AllocMetric] | None
+    index: int
+    job_modify_index: int
+    next_periodic_launch: str | None
+    warnings: str
 
 
 async def scale(context: Context) -> Answer:
@@ -62,7 +106,7 @@ async def scale(context: Context) -> Answer:
             by=context.author(),
         )
     )
-    return answer(written(result, known_leader=True), result.index)
+    return answered(written(result, known_leader=True), result.index)
 
 
 async def dispatch(context: Context) -> Answer:
@@ -104,14 +148,14 @@ async def _dispatch(context: Context, payload: bytes, body: dict[str, Any]) -> A
             by=context.author(),
         )
     )
-    made = {
-        "DispatchedJobID": result.child_id,
-        "EvalCreateIndex": result.eval_create_index,
-        "EvalID": result.eval_id,
-        "Index": result.index,
-        "JobCreateIndex": result.job_create_index,
-    }
-    return answer(made, result.index)
+    made = DispatchAnswer(
+        dispatched_job_id=result.child_id,
+        eval_create_index=result.eval_create_index,
+        eval_id=result.eval_id,
+        index=result.index,
+        job_create_index=result.job_create_index,
+    )
+    return answered(made, result.index)
 
 
 async def force_periodic(context: Context) -> Answer:
@@ -130,8 +174,8 @@ async def force_periodic(context: Context) -> Answer:
             versions_kept=server.versions_kept,
         )
     )
-    made = {"EvalCreateIndex": result.eval_create_index, "EvalID": result.eval_id, "Index": result.index}
-    return answer(made, result.index)
+    made = LaunchAnswer(eval_create_index=result.eval_create_index, eval_id=result.eval_id, index=result.index)
+    return answered(made, result.index)
 
 
 async def tag(context: Context) -> Answer:
@@ -153,7 +197,10 @@ async def tag(context: Context) -> Answer:
             versions_kept=server.versions_kept,
         )
     )
-    return json_answer(orjson.dumps(_tagged(result.name, result.description, result.tagged_time, result.index)))
+    made = TagAnswer(
+        name=result.name, description=result.description, tagged_time=result.tagged_time, index=result.index
+    )
+    return json_answer(to_json(made))
 
 
 async def untag(context: Context) -> Answer:
@@ -170,19 +217,7 @@ async def untag(context: Context) -> Answer:
             versions_kept=server.versions_kept,
         )
     )
-    return json_answer(orjson.dumps(_tagged("", "", 0, result.index)))
-
-
-def _tagged(name: str, description: str, time_ns: int, index: int) -> dict[str, Any]:
-    return {
-        "Name": name,
-        "Description": description,
-        "TaggedTime": time_ns,
-        "Index": index,
-        "KnownLeader": False,
-        "LastContact": 0,
-        "NextToken": "",
-    }
+    return json_answer(to_json(TagAnswer(index=result.index)))
 
 
 async def plan(context: Context) -> Answer:
@@ -213,15 +248,15 @@ async def plan(context: Context) -> Answer:
     diff = None
     if body.get("Diff"):
         stored_bytes = len(server.machine.store.encoded(JOBS, stored)) if stored else 0
-        diff = orjson.Fragment(await encoded_plan(context, stored, stored_bytes, ready.job, planned.annotations))
-    found = {
-        "Annotations": to_builtins(planned.annotations),
-        "CreatedEvals": to_builtins(planned.created) or None,
-        "Diff": diff,
-        "FailedTGAllocs": to_builtins(planned.failed) or None,
-        "Index": index,
-        "JobModifyIndex": index,
-        "NextPeriodicLaunch": to_rfc3339(launch) if launch else None,
-        "Warnings": ready.warning_text,
-    }
-    return json_answer(orjson.dumps(found), index_header(index))
+        diff = encoded(await encoded_plan(context, stored, stored_bytes, ready.job, planned.annotations))
+    found = PlanAnswer(
+        annotations=planned.annotations,
+        created_evals=tuple(planned.created) or None,
+        diff=diff,
+        failed_tg_allocs=planned.failed or None,
+        index=index,
+        job_modify_index=index,
+        next_periodic_launch=to_rfc3339(launch) if launch else None,
+        warnings=ready.warning_text,
+    )
+    return answered(found, index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import orjson
 
 from yurt.fsm.errors import Refusal
@@ -23,9 +24,12 @@ from yurt.fsm.store.schema import (
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Prefix
 from yurt.fsm.structs.allocation import Allocation
-from yurt.fsm.structs.base import Record, to_builtins, to_json
+from yurt.fsm.structs.base import Record, to_json
+from yurt.fsm.structs.diff import JobDiff
 from yurt.fsm.structs.job import Job, JobSummary
+from yurt.fsm.structs.scaling import ScalingEvent
 from yurt.server.acl.authority import denied
+from yurt.server.http.answers import encoded
 from yurt.server.http.context import Answer, Context, ReadOptions, json_answer, text
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN, Found
@@ -34,7 +38,7 @@ from yurt.server.http.routes.lookup import missing
 
 
 class JobStub(Record, frozen=True):
-    """A job in a list."""
+    """A job in a list; `meta` only if it is asked for."""
 
     id: str
     parent_id: str
@@ -55,6 +59,50 @@ class JobStub(Record, frozen=True):
     modify_index: int
     job_modify_index: int
     submit_time: int
+    meta: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class VersionsAnswer(Record, frozen=True, kw_only=True):
+    """The versions of a job, newest first, and their differences if they are asked for."""
+
+    diffs: tuple[JobDiff, ...] | None
+    index: int
+    known_leader: bool = True
+    last_contact: int = 0
+    next_token: str = ""
+    versions: tuple[Job, ...]
+
+
+class GroupScale(Record, frozen=True):
+    """How many allocations of a group there are and should be, and how that came."""
+
+    desired: int
+    placed: int
+    running: int
+    healthy: int
+    unhealthy: int
+    events: tuple[ScalingEvent, ...] | None
+
+
+class ScaleAnswer(Record, frozen=True):
+    """How the groups of a job are scaled."""
+
+    job_id: str
+    namespace: str
+    job_create_index: int
+    job_modify_index: int
+    job_stopped: bool
+    task_groups: dict[str, GroupScale]
+
+
+class JobAction(Record, frozen=True):
+    """An action that users may run in a task of a job."""
+
+    name: str
+    command: str
+    args: tuple[str, ...] | None
+    task_name: str
+    task_group_name: str
 
 
 _stubs: dict[tuple[str, str], tuple[Job, JobSummary | None, bytes]] = {}
@@ -80,7 +128,7 @@ def stub(view: View, job: Job, *, meta: bool) -> bytes:
     return body
 
 
-_SAME = [n for n in JobStub.__struct_fields__ if n not in ("periodic", "parameterized_job", "job_summary")]
+_SAME = [n for n in JobStub.__struct_fields__ if n not in ("periodic", "parameterized_job", "job_summary", "meta")]
 
 
 def list_jobs(view: View, context: Context, options: ReadOptions) -> Found:
@@ -145,10 +193,9 @@ def read_versions(view: View, context: Context, options: ReadOptions) -> Found:
     index = max(job.modify_index for job in versions)
     bodies = join(store.encoded(JOB_VERSIONS, job) for job in versions)
     pairs = pairs_of_versions(context, versions)
-    tail = b',"Index":%d,"KnownLeader":true,"LastContact":0,"NextToken":"","Versions":' % index + bodies + b"}"
 
     def body() -> bytes:
-        return b'{"Diffs":' + encoded_diffs(pairs) + tail
+        return to_json(VersionsAnswer(diffs=encoded(encoded_diffs(pairs)), index=index, versions=encoded(bodies)))
 
     if pairs and len(bodies) > LARGE_BYTES:
         return Found(b"", index, watch, later=body)
@@ -230,24 +277,24 @@ def read_scale(view: View, context: Context, options: ReadOptions) -> Found:
         own = [one for one in allocations if one.task_group == group.name]
         health = [one.deployment_status.healthy for one in own if one.deployment_status]
         known = events.scaling_events.get(group.name) if events else None
-        groups[group.name] = {
-            "Desired": group.count,
-            "Placed": len(own),
-            "Running": sum(one.client_status == "running" for one in own),
-            "Healthy": health.count(True),
-            "Unhealthy": health.count(False),
-            "Events": to_builtins(known) if known else None,
-        }
+        groups[group.name] = GroupScale(
+            desired=group.count,
+            placed=len(own),
+            running=sum(one.client_status == "running" for one in own),
+            healthy=health.count(True),
+            unhealthy=health.count(False),
+            events=known or None,
+        )
         index = max([index, *(one.modify_index for one in own)])
-    body = {
-        "JobID": job.id,
-        "Namespace": job.namespace,
-        "JobCreateIndex": job.create_index,
-        "JobModifyIndex": job.modify_index,
-        "JobStopped": job.stop,
-        "TaskGroups": groups,
-    }
-    return Found(orjson.dumps(body), index, watch)
+    body = ScaleAnswer(
+        job_id=job.id,
+        namespace=job.namespace,
+        job_create_index=job.create_index,
+        job_modify_index=job.modify_index,
+        job_stopped=job.stop,
+        task_groups=groups,
+    )
+    return Found(to_json(body), index, watch)
 
 
 def _canary(allocation: Allocation) -> bool:
@@ -273,15 +320,15 @@ async def job_actions(context: Context) -> Answer:
     if job is None:
         return text(500, f'Unknown job "{context.arguments[0]}"')
     actions = [
-        {
-            "Name": action.name,
-            "Command": action.command,
-            "Args": action.args,
-            "TaskName": task.name,
-            "TaskGroupName": group.name,
-        }
+        JobAction(
+            name=action.name,
+            command=action.command,
+            args=action.args,
+            task_name=task.name,
+            task_group_name=group.name,
+        )
         for group in job.task_groups or ()
         for task in group.tasks or ()
         for action in task.actions or ()
     ]
-    return json_answer(orjson.dumps(actions), *headers)
+    return json_answer(to_json(actions), *headers)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import orjson
 
 from yurt.fsm.acl.capabilities import MOUNT_READ, MOUNT_WRITE
 from yurt.fsm.apply.jobs import reverted
@@ -27,8 +26,10 @@ from yurt.fsm.job.requests import EvaluateRequest, RegisterRequest, RevertReques
 from yurt.fsm.job.rules import check_evaluate, check_index, check_update
 from yurt.fsm.job.warnings import job_warnings, memory_warnings
 from yurt.fsm.store.schema import JOBS, SCHEDULER_CONFIG
+from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.server.acl.authority import denied
+from yurt.server.http.answers import IndexAnswer, answered
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN
 
@@ -36,23 +37,50 @@ REGISTRATION_DISABLED = "Job registration, dispatch, and scale are disabled by t
 LARGE_BODY_BYTES = 64 * 1024  # admitted within some 4 ms
 
 
-def written(result: JobWritten, *, warnings: str = "", known_leader: bool = False) -> dict[str, Any]:
-    """The members of a job write's answer."""
-    return {
-        "EvalCreateIndex": result.eval_create_index,
-        "EvalID": result.eval_id,
-        "Index": result.index,
-        "JobModifyIndex": result.job_modify_index,
-        "KnownLeader": known_leader,
-        "LastContact": 0,
-        "NextToken": "",
-        "Warnings": warnings,
-    }
+class JobWriteAnswer(Record, frozen=True):
+    """What a write of a job did."""
+
+    eval_create_index: int
+    eval_id: str
+    index: int
+    job_modify_index: int
+    known_leader: bool = False
+    last_contact: int = 0
+    next_token: str = ""
 
 
-def answer(body: dict[str, Any], index: int) -> Answer:
-    """A write's answer with its index."""
-    return json_answer(orjson.dumps(body), index_header(index))
+class JobRegisterAnswer(JobWriteAnswer, frozen=True):
+    """The same with what is odd about the job."""
+
+    warnings: str = ""
+
+
+class JobDeregisterAnswer(JobWriteAnswer, frozen=True):
+    """The same with what clients look for of volumes."""
+
+    volume_eval_id: str = msgspec.field(default="", name="VolumeEvalID")
+    volume_eval_index: int = 0
+
+
+class JobValidateAnswer(Record, frozen=True):
+    """What admission says of a job."""
+
+    driver_config_validated: bool
+    error: str
+    validation_errors: tuple[str, ...] | None
+    warnings: str
+
+
+def written(result: JobWritten, *, warnings: str = "", known_leader: bool = False) -> JobRegisterAnswer:
+    """What most writes of jobs answer."""
+    return JobRegisterAnswer(
+        eval_create_index=result.eval_create_index,
+        eval_id=result.eval_id,
+        index=result.index,
+        job_modify_index=result.job_modify_index,
+        known_leader=known_leader,
+        warnings=warnings,
+    )
 
 
 def check_region(context: Context, *given: str) -> None:
@@ -141,7 +169,7 @@ async def register(context: Context) -> Answer:
         )
     )
     warnings = multiwarning((*ready.warnings, *([warning] if warning else [])))
-    return answer(written(result, warnings=warnings), result.index)
+    return answered(written(result, warnings=warnings), result.index)
 
 
 async def deregister(context: Context) -> Answer:
@@ -173,9 +201,13 @@ async def deregister(context: Context) -> Answer:
                 by=context.author(),
             )
         )
-    body = written(result)
-    del body["Warnings"]
-    return answer({**body, "VolumeEvalID": "", "VolumeEvalIndex": 0}, result.index)
+    body = JobDeregisterAnswer(
+        eval_create_index=result.eval_create_index,
+        eval_id=result.eval_id,
+        index=result.index,
+        job_modify_index=result.job_modify_index,
+    )
+    return answered(body, result.index)
 
 
 async def revert(context: Context) -> Answer:
@@ -207,7 +239,7 @@ async def revert(context: Context) -> Answer:
         raise Refusal(500, multierror(errors))
     result = await server.propose(command)
     headers = (index_header(result.index), UNKNOWN, NO_CONTACT)
-    return json_answer(orjson.dumps(written(result)), *headers)
+    return json_answer(to_json(written(result)), *headers)
 
 
 async def stable(context: Context) -> Answer:
@@ -230,7 +262,7 @@ async def stable(context: Context) -> Answer:
             stable=request.stable,
         )
     )
-    return answer({"Index": result.index}, result.index)
+    return answered(IndexAnswer(index=result.index), result.index)
 
 
 async def evaluate(context: Context) -> Answer:
@@ -256,7 +288,7 @@ async def evaluate(context: Context) -> Answer:
             force_reschedule=request.eval_options.force_reschedule,
         )
     )
-    return answer(written(result), result.index)
+    return answered(written(result), result.index)
 
 
 async def validate(context: Context) -> Answer:
@@ -273,10 +305,10 @@ async def validate(context: Context) -> Answer:
     view = server.view()
     judge = partial(errors_of, ready, view, server.limits)
     errors = judge() if len(context.body) < LARGE_BODY_BYTES else await server.background.run(judge)
-    found = {
-        "DriverConfigValidated": True,
-        "Error": multierror(errors) if errors else "",
-        "ValidationErrors": errors or None,
-        "Warnings": multiwarning((*memory_warnings(ready, view), *job_warnings(ready))),
-    }
-    return json_answer(orjson.dumps(found))
+    found = JobValidateAnswer(
+        driver_config_validated=True,
+        error=multierror(errors) if errors else "",
+        validation_errors=tuple(errors) or None,
+        warnings=multiwarning((*memory_warnings(ready, view), *job_warnings(ready))),
+    )
+    return json_answer(to_json(found))

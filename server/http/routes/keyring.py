@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import orjson
-
 from yurt.fsm.commands_variables import UpsertVariable
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.strconv import parse_int
 from yurt.fsm.store.schema import ROOT_KEYS, VARIABLES
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.base import replace, to_builtins
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.fsm.structs.base import Record, replace
+from yurt.fsm.structs.variable import RootKey
+from yurt.server.http.answers import answered
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header
 from yurt.server.http.pages import join
 from yurt.server.http.reads import Found
+
+
+class RotateAnswer(Record, frozen=True):
+    """The new key."""
+
+    index: int
+    key: RootKey
 
 
 def list_keys(view: View, context: Context, options: ReadOptions) -> Found:
@@ -35,7 +42,7 @@ async def rotate(context: Context) -> Answer:
     key, index = await server.keyring.rotate(publish_time_ns=publish_time_ns)
     if full:
         index = max(index, await _encrypt_anew(context, key.key_id))
-    return json_answer(orjson.dumps({"Index": index, "Key": to_builtins(key)}), index_header(index))
+    return answered(RotateAnswer(index=index, key=key), index)
 
 
 async def _encrypt_anew(context: Context, key_id: str) -> int:

@@ -12,10 +12,11 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import orjson
+import msgspec
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import NODES
+from yurt.fsm.structs.base import Record, to_json
 from yurt.server.http.context import JSON, TEXT, Answer, Context, json_answer
 from yurt.server.http.proxy import PROXIED, Target, proxied, target_of
 from yurt.server.http.routes.client import reachable
@@ -26,6 +27,31 @@ from yurt.server.tls import node_roles
 HEARTBEAT_SECONDS = 10.0
 FILE_BYTES_MAX = 64 << 10
 _SECRET = re.compile(r"TOKEN|SECRET|KEY|PASS|LICENSE|CREDENTIAL|AUTH", re.IGNORECASE)
+
+
+class Interface(Record, frozen=True):
+    """A network interface of a machine."""
+
+    interface: str
+    addresses: tuple[str, ...]
+
+
+class DiskSpace(Record, frozen=True):
+    """A file system's size, and how much of it is used."""
+
+    disk_mb: int
+    used_mb: int
+
+
+class Machine(Record, frozen=True):
+    """The machine that an agent runs on; what may be a secret in its environment is left out."""
+
+    os: str = msgspec.field(name="OS")
+    network: tuple[Interface, ...]
+    resolv_conf: str
+    hosts: str
+    environment: dict[str, str]
+    disk: dict[str, DiskSpace]
 
 
 async def monitor(context: Context) -> Answer:
@@ -55,7 +81,7 @@ async def host(context: Context) -> Answer:
     """GET /v1/agent/host: the machine; what may be a secret in its environment is left out."""
     if (target := _elsewhere(context)) is not None:
         return await proxied(context, target)
-    return json_answer(orjson.dumps(await asyncio.to_thread(_machine)))
+    return json_answer(await asyncio.to_thread(lambda: to_json(_machine())))
 
 
 def _elsewhere(context: Context) -> Target | None:
@@ -90,23 +116,23 @@ def _server(context: Context, wanted: str) -> Target | None:
     raise Refusal(400, f"unknown Nomad server {wanted}")
 
 
-def _machine() -> dict[str, object]:
+def _machine() -> Machine:
     environment = {name: "<redacted>" if _SECRET.search(name) else value for name, value in os.environ.items()}
-    return {
-        "OS": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "Network": [{"Interface": name, "Addresses": addresses} for name, addresses in _interfaces()],
-        "ResolvConf": _file("/etc/resolv.conf"),
-        "Hosts": _file("/etc/hosts"),
-        "Environment": environment,
-        "Disk": {path: usage for path in ("/", str(Path.cwd())) if (usage := _disk(path)) is not None},
-    }
+    return Machine(
+        os=f"{platform.system()} {platform.release()} {platform.machine()}",
+        network=tuple(_interfaces()),
+        resolv_conf=_file("/etc/resolv.conf"),
+        hosts=_file("/etc/hosts"),
+        environment=environment,
+        disk={path: usage for path in ("/", str(Path.cwd())) if (usage := _disk(path)) is not None},
+    )
 
 
-def _interfaces() -> list[tuple[str, list[str]]]:
+def _interfaces() -> list[Interface]:
     found = []
     for _, name in socket.if_nameindex():
         path = Path(f"/sys/class/net/{name}/address")
-        found.append((name, [path.read_text().strip()] if path.exists() else []))
+        found.append(Interface(interface=name, addresses=(path.read_text().strip(),) if path.exists() else ()))
     return found
 
 
@@ -118,9 +144,9 @@ def _file(path: str) -> str:
         return ""
 
 
-def _disk(path: str) -> dict[str, int] | None:
+def _disk(path: str) -> DiskSpace | None:
     try:
         usage = shutil.disk_usage(path)
     except OSError:
         return None
-    return {"DiskMB": usage.total >> 20, "UsedMB": usage.used >> 20}
+    return DiskSpace(disk_mb=usage.total >> 20, used_mb=usage.used >> 20)

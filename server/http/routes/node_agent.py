@@ -8,7 +8,6 @@ from __future__ import annotations
 import hmac
 
 import msgspec
-import orjson
 
 from yurt.fsm.commands_nodes import (
     AllocUpdate,
@@ -22,14 +21,15 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, NODES, SERVICE_REGISTRATIONS
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Having
-from yurt.fsm.structs.allocation import UNKNOWN
+from yurt.fsm.structs.allocation import UNKNOWN, Allocation
 from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.node import DISCONNECTED, DOWN, INITIALIZING, READY, Node
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.server.acl.authority import denied
 from yurt.server.acl.need import CLUSTER
 from yurt.server.acl.workloads import sign
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.answers import IndexAnswer, answered
+from yurt.server.http.context import Answer, Context, ReadOptions, json_answer
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid
 from yurt.server.http.routes.nodes import LOOKUP, node_update
@@ -93,6 +93,32 @@ class AuthorizeRequest(Record, frozen=True):
     namespace: str = ""
 
 
+class ClientAllocsAnswer(Record, frozen=True):
+    """Node.GetClientAllocs: allocation → AllocModifyIndex."""
+
+    allocs: dict[str, int]
+    index: int
+
+
+class AllocsAnswer(Record, frozen=True):
+    """Alloc.GetAllocs."""
+
+    allocs: tuple[Allocation, ...]
+    index: int
+
+
+class SignAnswer(Record, frozen=True):
+    """Alloc.SignIdentities: name → token."""
+
+    signed: dict[str, str]
+
+
+class AuthorizeAnswer(Record, frozen=True):
+    """ACL.Authorize: it is allowed, and whether that was because of access control."""
+
+    enabled: bool
+
+
 def _decoded(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
     if not body:
         raise Refusal(400, "Request body is empty")
@@ -133,7 +159,7 @@ async def register(context: Context) -> Answer:
     ttl = server.heartbeats.beat(node.id)
     stored = server.view().get(NODES, node.id)
     body = node_update(server, result, ttl_ns=ttl, eligibility=stored.scheduling_eligibility if stored else "")
-    return json_answer(orjson.dumps(body), index_header(result.index))
+    return answered(body, result.index)
 
 
 def _check_introduction(context: Context, node_id: str) -> None:
@@ -165,7 +191,7 @@ async def update_status(context: Context) -> Answer:
             UpdateNodeStatuses(now_ns=server.now_ns(), statuses=(change,), seed=server.new_id())
         )
     body = node_update(server, result, ttl_ns=ttl, eligibility=node.scheduling_eligibility)
-    return json_answer(orjson.dumps(body | {"Index": 0}), index_header(result.index))
+    return answered(replace(body, index=0), result.index)
 
 
 def _next_status(view: View, node: Node, wanted: str) -> str:
@@ -184,8 +210,8 @@ def client_allocs(view: View, context: Context, options: ReadOptions) -> Found:
     node = authenticated(view, context.query.get("node_id", ""), _secret(context))
     rows = view.find(ALLOCATIONS, "node", node.id)
     index = max(node.modify_index, *(one.alloc_modify_index for one in rows), 1)
-    body = {"Allocs": {one.id: one.alloc_modify_index for one in rows}, "Index": index}
-    return Found(orjson.dumps(body), index, ((ALLOCATIONS, Having("node", node.id)), (NODES, node.id)))
+    body = ClientAllocsAnswer(allocs={one.id: one.alloc_modify_index for one in rows}, index=index)
+    return Found(to_json(body), index, ((ALLOCATIONS, Having("node", node.id)), (NODES, node.id)))
 
 
 async def get_allocs(context: Context) -> Answer:
@@ -195,9 +221,8 @@ async def get_allocs(context: Context) -> Answer:
     view = context.server.view()
     node = authenticated(view, given.node_id, _secret(context))
     found = (view.get(ALLOCATIONS, one) for one in given.alloc_ids[:ALLOCATIONS_PER_REQUEST_MAX])
-    own = [one for one in found if one is not None and one.node_id == node.id]
-    body = b'{"Allocs":[' + b",".join(to_json(one) for one in own) + b'],"Index":%d}' % view.index
-    return json_answer(body, index_header(view.index))
+    own = tuple(one for one in found if one is not None and one.node_id == node.id)
+    return answered(AllocsAnswer(allocs=own, index=view.index), view.index)
 
 
 async def update_alloc(context: Context) -> Answer:
@@ -210,7 +235,7 @@ async def update_alloc(context: Context) -> Answer:
     stored = ((view.get(ALLOCATIONS, one.id), one) for one in given.alloc)
     own = [update for row, update in stored if row is not None and row.node_id == node.id]
     index = await server.reports.add(own) if own else view.index
-    return json_answer(orjson.dumps({"Index": index}), index_header(index))
+    return answered(IndexAnswer(index=index), index)
 
 
 async def upsert_services(context: Context) -> Answer:
@@ -221,7 +246,7 @@ async def upsert_services(context: Context) -> Answer:
     node = authenticated(server.view(), given.node_id, _secret(context))
     own = tuple(replace(one, node_id=node.id) for one in given.services if _is_own(server, node, one.alloc_id))
     result = await server.propose(UpsertServices(now_ns=server.now_ns(), services=own))
-    return json_answer(orjson.dumps({"Index": result.index}), index_header(result.index))
+    return answered(IndexAnswer(index=result.index), result.index)
 
 
 def _is_own(server: Server, node: Node, alloc_id: str) -> bool:
@@ -239,7 +264,7 @@ async def delete_services(context: Context) -> Answer:
     stored = ((one, view.get(SERVICE_REGISTRATIONS, one)) for one in given.ids)
     ids = tuple(one for one, row in stored if row is not None and row.node_id == node.id)
     result = await server.propose(DeleteServices(now_ns=server.now_ns(), ids=ids))
-    return json_answer(orjson.dumps({"Index": result.index}), index_header(result.index))
+    return answered(IndexAnswer(index=result.index), result.index)
 
 
 async def authorize(context: Context) -> Answer:
@@ -256,7 +281,7 @@ async def authorize(context: Context) -> Answer:
         allowed = given.kind == "nothing" or rights.in_namespace(given.namespace or "default", *given.any_of)
     if not allowed:
         raise denied()
-    return json_answer(orjson.dumps({"Enabled": server.authority.enabled}))
+    return json_answer(to_json(AuthorizeAnswer(enabled=server.authority.enabled)))
 
 
 async def sign_identities(context: Context) -> Answer:
@@ -274,4 +299,4 @@ async def sign_identities(context: Context) -> Answer:
         raise Refusal(400, f'allocation has no task "{given.task}"')
     keystore, now_ns = server.keyring.keystore, server.now_ns()
     signed = {name: sign(keystore, allocation, task, name, region=server.region, now_ns=now_ns) for name in given.names}
-    return json_answer(orjson.dumps({"Signed": signed}))
+    return json_answer(to_json(SignAnswer(signed=signed)))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-import orjson
 
 from yurt.fsm.commands_nodes import DrainNode, EvaluateNode, NodeWritten, PurgeNode, SetNodeEligibility
 from yurt.fsm.errors import Refusal
@@ -14,11 +11,21 @@ from yurt.fsm.lang.strconv import parse_bool
 from yurt.fsm.store.schema import ALLOCATIONS, NODE_POOLS, NODES
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Having
-from yurt.fsm.structs.base import Record, replace, to_builtins, to_json
-from yurt.fsm.structs.node import ELIGIBLE, DrainStrategy, Node
+from yurt.fsm.structs.base import Record, replace, to_json
+from yurt.fsm.structs.node import (
+    ELIGIBLE,
+    DrainStrategy,
+    Driver,
+    HostVolume,
+    LastDrain,
+    Node,
+    NodeResources,
+    ReservedResources,
+)
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.acl.authority import denied
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.answers import answered
+from yurt.server.http.context import Answer, Context, ReadOptions
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.allocations import full_json
@@ -51,36 +58,97 @@ class DrainRequest(Record, frozen=True):
     meta: dict[str, str] | None = None
 
 
+class NodeStub(Record, frozen=True):
+    """A node in a list; the last three only if they are asked for."""
+
+    address: str
+    create_index: int
+    datacenter: str
+    drain: bool
+    drivers: dict[str, Driver]
+    host_volumes: dict[str, HostVolume]
+    id: str
+    last_drain: LastDrain | None
+    modify_index: int
+    name: str
+    node_class: str
+    node_pool: str
+    scheduling_eligibility: str
+    status: str
+    status_description: str
+    version: str
+    node_resources: NodeResources | msgspec.UnsetType | None = msgspec.UNSET
+    reserved_resources: ReservedResources | msgspec.UnsetType | None = msgspec.UNSET
+    attributes: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class NodeWriteAnswer(Record, frozen=True):
+    """What a change of a node's drain or eligibility did."""
+
+    eval_create_index: int
+    eval_ids: tuple[str, ...] | None
+    index: int
+    node_modify_index: int
+
+
+class KnownServer(Record, frozen=True):
+    """A server, as nodes learn of it: the peer address and the API's."""
+
+    datacenter: str
+    http_addr: str
+    rpc_advertise_addr: str = msgspec.field(name="RPCAdvertiseAddr")
+    rpc_major_version: int = msgspec.field(default=0, name="RPCMajorVersion")
+    rpc_minor_version: int = msgspec.field(default=0, name="RPCMinorVersion")
+
+
+class NodeAnswer(Record, frozen=True, kw_only=True):
+    """What a write that concerns a whole node did (spec client-rpc §4)."""
+
+    eval_create_index: int
+    eval_ids: tuple[str, ...] | None
+    features: int = 0
+    heartbeat_ttl: int
+    index: int
+    known_leader: bool = False
+    last_contact: int = 0
+    leader_rpc_addr: str = msgspec.field(name="LeaderRPCAddr")
+    next_token: str = ""
+    node_modify_index: int
+    num_nodes: int
+    scheduling_eligibility: str
+    servers: tuple[KnownServer, ...] | None
+    signed_identity: str | None = None
+
+
 def node_json(node: Node) -> bytes:
     """The whole node, without its secret."""
     return to_json(replace(node, secret_id=""))
 
 
-def _stub(node: Node) -> dict[str, Any]:
-    attributes = node.attributes or {}
-    return {
-        "Address": node.http_addr.rpartition(":")[0] or node.http_addr,
-        "CreateIndex": node.create_index,
-        "Datacenter": node.datacenter,
-        "Drain": node.drain_strategy is not None,
-        "Drivers": to_builtins(node.drivers or {}),
-        "HostVolumes": to_builtins(node.host_volumes or {}),
-        "ID": node.id,
-        "LastDrain": to_builtins(node.last_drain),
-        "ModifyIndex": node.modify_index,
-        "Name": node.name,
-        "NodeClass": node.node_class,
-        "NodePool": node.node_pool,
-        "SchedulingEligibility": node.scheduling_eligibility,
-        "Status": node.status,
-        "StatusDescription": node.status_description,
-        "Version": attributes.get("nomad.version", ""),
-    }
+def _stub(node: Node) -> NodeStub:
+    return NodeStub(
+        address=node.http_addr.rpartition(":")[0] or node.http_addr,
+        create_index=node.create_index,
+        datacenter=node.datacenter,
+        drain=node.drain_strategy is not None,
+        drivers=node.drivers or {},
+        host_volumes=node.host_volumes or {},
+        id=node.id,
+        last_drain=node.last_drain,
+        modify_index=node.modify_index,
+        name=node.name,
+        node_class=node.node_class,
+        node_pool=node.node_pool,
+        scheduling_eligibility=node.scheduling_eligibility,
+        status=node.status,
+        status_description=node.status_description,
+        version=(node.attributes or {}).get("nomad.version", ""),
+    )
 
 
 def stub_json(node: Node) -> bytes:
     """A node in a list."""
-    return orjson.dumps(_stub(node))
+    return to_json(_stub(node))
 
 
 def _list_flag(context: Context, name: str) -> bool:
@@ -101,12 +169,11 @@ def _listed(context: Context, nodes: list[Node]) -> bytes:
     for node in nodes:
         one = _stub(node)
         if resources:
-            one["NodeResources"] = to_builtins(node.node_resources)
-            one["ReservedResources"] = to_builtins(node.reserved_resources)
+            one = replace(one, node_resources=node.node_resources, reserved_resources=node.reserved_resources)
         if system:
-            one["Attributes"] = {"os.name": (node.attributes or {}).get("os.name", "")}
+            one = replace(one, attributes={"os.name": (node.attributes or {}).get("os.name", "")})
         found.append(one)
-    return orjson.dumps(found)
+    return to_json(found)
 
 
 def list_nodes(view: View, context: Context, options: ReadOptions) -> Found:
@@ -163,13 +230,13 @@ def _node_id(context: Context, given: str) -> str:
 
 def _written(result: NodeWritten, node_modify_index: int, *, evaluated: bool = False) -> Answer:
     """`evaluated`: the write made as many evaluations as it could, perhaps none."""
-    body = {
-        "EvalCreateIndex": result.index if result.eval_ids or evaluated else 0,
-        "EvalIDs": list(result.eval_ids) or None,
-        "Index": result.index,
-        "NodeModifyIndex": node_modify_index,
-    }
-    return json_answer(orjson.dumps(body), index_header(result.index))
+    body = NodeWriteAnswer(
+        eval_create_index=result.index if result.eval_ids or evaluated else 0,
+        eval_ids=result.eval_ids or None,
+        index=result.index,
+        node_modify_index=node_modify_index,
+    )
+    return answered(body, result.index)
 
 
 async def set_eligibility(context: Context) -> Answer:
@@ -212,43 +279,36 @@ async def drain(context: Context) -> Answer:
     return _written(result, result.node_modify_index)
 
 
-def node_update(server: Server, result: NodeWritten, *, ttl_ns: int = 0, eligibility: str = "") -> dict[str, Any]:
-    """The members of the answer to what concerns a whole node (spec client-rpc §4)."""
-    return {
-        "EvalCreateIndex": result.index if result.eval_ids else 0,
-        "EvalIDs": list(result.eval_ids) or None,
-        "Features": 0,
-        "HeartbeatTTL": ttl_ns,
-        "Index": result.index,
-        "KnownLeader": False,
-        "LastContact": 0,
-        "LeaderRPCAddr": server.leader_address or "",
-        "NextToken": "",
-        "NodeModifyIndex": result.node_modify_index,
-        "NumNodes": server.view().count(NODES),
-        "SchedulingEligibility": eligibility,
-        "Servers": servers_of(server),
-        "SignedIdentity": None,
-    }
+def node_update(server: Server, result: NodeWritten, *, ttl_ns: int = 0, eligibility: str = "") -> NodeAnswer:
+    """The answer to what concerns a whole node."""
+    return NodeAnswer(
+        eval_create_index=result.index if result.eval_ids else 0,
+        eval_ids=result.eval_ids or None,
+        heartbeat_ttl=ttl_ns,
+        index=result.index,
+        leader_rpc_addr=server.leader_address or "",
+        node_modify_index=result.node_modify_index,
+        num_nodes=server.view().count(NODES),
+        scheduling_eligibility=eligibility,
+        servers=servers_of(server),
+    )
 
 
-def servers_of(server: Server) -> list[dict[str, Any]]:
-    """Every server, as nodes learn of them: the peer address and the API's."""
+def servers_of(server: Server) -> tuple[KnownServer, ...]:
+    """Every server."""
     known = {one["id"]: one for one in server.transport.members()}
     found = []
     for one in server.engine.servers():
         peer = known.get(one["id"], {})
         own = one["id"] == server.engine.own.id
         found.append(
-            {
-                "Datacenter": str(peer.get("datacenter") or server.datacenter),
-                "HTTPAddr": server.config.advertised("http") if own else str(peer.get("http_address", "")),
-                "RPCAdvertiseAddr": one["address"],
-                "RPCMajorVersion": 0,
-                "RPCMinorVersion": 0,
-            }
+            KnownServer(
+                datacenter=str(peer.get("datacenter") or server.datacenter),
+                http_addr=server.config.advertised("http") if own else str(peer.get("http_address", "")),
+                rpc_advertise_addr=one["address"],
+            )
         )
-    return found
+    return tuple(found)
 
 
 async def evaluate(context: Context) -> Answer:
@@ -261,8 +321,8 @@ async def evaluate(context: Context) -> Answer:
     if not result.index:
         result = NodeWritten()
     node = server.view().get(NODES, node_id)
-    body = node_update(server, result, eligibility=node.scheduling_eligibility if node else "")
-    return json_answer(orjson.dumps(body), index_header(result.index))
+    eligibility = node.scheduling_eligibility if node else ""
+    return answered(node_update(server, result, eligibility=eligibility), result.index)
 
 
 async def purge(context: Context) -> Answer:
@@ -270,5 +330,4 @@ async def purge(context: Context) -> Answer:
     server = context.server
     node_id = _node_id(context, "")
     result: NodeWritten = await server.propose(PurgeNode(now_ns=server.now_ns(), node_id=node_id, seed=server.new_id()))
-    body = node_update(server, result) | {"Servers": None, "LeaderRPCAddr": ""}
-    return json_answer(orjson.dumps(body), index_header(result.index))
+    return answered(replace(node_update(server, result), servers=None, leader_rpc_addr=""), result.index)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,6 +15,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.lang.duration import format_duration, parse_duration
 from yurt.fsm.lang.strconv import parse_bool, parse_uint
+from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.operator import AutopilotConfiguration
 from yurt.server.address import split_address, with_port
 from yurt.server.http.context import Answer, Context, json_answer, text
@@ -25,21 +25,104 @@ JOIN_SECONDS = 3.0
 _DURATIONS = ("LastContactThreshold", "ServerStabilizationTime")
 
 
+class RaftServer(Record, frozen=True, kw_only=True):
+    """A server of Raft's configuration."""
+
+    address: str
+    id: str
+    leader: bool
+    node: str
+    raft_protocol: str = "3"
+    voter: bool
+
+
+class RaftAnswer(Record, frozen=True, kw_only=True):
+    """Raft's configuration."""
+
+    index: int = 0
+    servers: tuple[RaftServer, ...]
+
+
+class Peer(Record, frozen=True):
+    """A server by its address and ID."""
+
+    address: str
+    id: str
+
+
+class TransferAnswer(Record, frozen=True, kw_only=True):
+    """Who led, and who leads from now on; `noop` if that is the same."""
+
+    err: str | None = None
+    from_: Peer = msgspec.field(name="From")
+    noop: bool
+    to: Peer
+
+
+class JoinAnswer(msgspec.Struct, frozen=True):
+    """How many servers could be reached."""
+
+    error: str
+    num_joined: int
+    warning: str = ""
+
+
+class AutopilotAnswer(Record, frozen=True):
+    """The configuration of autopilot, durations as texts."""
+
+    last_contact_threshold: str
+    server_stabilization_time: str
+    cleanup_dead_servers: bool
+    max_trailing_logs: int
+    min_quorum: int
+    enable_redundancy_zones: bool
+    disable_upgrade_migration: bool
+    enable_custom_upgrades: bool
+    create_index: int
+    modify_index: int
+
+
+class ServerHealth(Record, frozen=True):
+    """How a server does, as the leader sees it; `stable_since` is RFC 3339."""
+
+    address: str
+    healthy: bool
+    id: str
+    last_contact: str
+    last_index: int
+    last_term: int
+    leader: bool
+    name: str
+    serf_status: str
+    stable_since: str
+    version: str
+    voter: bool
+
+
+class HealthAnswer(Record, frozen=True):
+    """How the servers do, and how many voters may still be lost."""
+
+    failure_tolerance: int
+    healthy: bool
+    leader: str
+    servers: tuple[ServerHealth, ...]
+    voters: tuple[str, ...]
+
+
 async def raft_configuration(context: Context) -> Answer:
     """GET /v1/operator/raft/configuration."""
     engine = context.server.engine
-    servers = [
-        {
-            "Address": one["address"],
-            "ID": one["id"],
-            "Leader": one["leader"],
-            "Node": f"{one['name']}.{context.server.region}",
-            "RaftProtocol": "3",
-            "Voter": one["voter"],
-        }
+    servers = tuple(
+        RaftServer(
+            address=one["address"],
+            id=one["id"],
+            leader=one["leader"],
+            node=f"{one['name']}.{context.server.region}",
+            voter=one["voter"],
+        )
         for one in engine.servers()
-    ]
-    return json_answer(orjson.dumps({"Index": 0, "Servers": servers}))
+    )
+    return json_answer(to_json(RaftAnswer(servers=servers)))
 
 
 async def add_peer(context: Context) -> Answer:
@@ -66,14 +149,13 @@ async def transfer_leadership(context: Context) -> Answer:
     server = context.server
     target = _target(context)
     own = server.engine.own
-    noop = target["ID"] == own.id
+    noop = target.id == own.id
     if not noop:
-        await server.transfer(target["ID"])
-    body = {"Err": None, "From": {"Address": own.address, "ID": own.id}, "Noop": noop, "To": target}
-    return json_answer(orjson.dumps(body))
+        await server.transfer(target.id)
+    return json_answer(to_json(TransferAnswer(from_=Peer(address=own.address, id=own.id), noop=noop, to=target)))
 
 
-def _target(context: Context) -> dict[str, str]:
+def _target(context: Context) -> Peer:
     wanted_id, wanted_address = context.query.get("id"), context.query.get("address")
     if wanted_id is None and not wanted_address:
         raise Refusal(400, "must specify id or address")
@@ -86,7 +168,7 @@ def _target(context: Context) -> dict[str, str]:
         raise Refusal(400, f"id must be a uuid: {problem}")
     for one in context.server.engine.servers():
         if wanted_id == one["id"] or (wanted_address and wanted_address == one["address"]):
-            return {"Address": one["address"], "ID": one["id"]}
+            return Peer(address=one["address"], id=one["id"])
     kind, value = ("id", wanted_id) if wanted_id else ("address", wanted_address)
     raise Refusal(400, f'{kind} "{value}" was not found in the Raft configuration')
 
@@ -108,12 +190,8 @@ async def join(context: Context) -> Answer:
             problems.append(f"failed to join {given}: dial tcp {address}: {reason or 'i/o timeout'}")
         else:
             context.server.transport.dial(address)
-    body = {
-        "error": multierror(problems) if problems else "",
-        "num_joined": len(addresses) - len(problems),
-        "warning": "",
-    }
-    return json_answer(orjson.dumps(body))
+    told = multierror(problems) if problems else ""
+    return json_answer(to_json(JoinAnswer(told, len(addresses) - len(problems))))
 
 
 async def force_leave(context: Context) -> Answer:
@@ -139,10 +217,10 @@ async def force_leave(context: Context) -> Answer:
 async def read_autopilot(context: Context) -> Answer:
     """GET /v1/operator/autopilot/configuration."""
     configuration = context.server.autopilot.configuration
-    body: dict[str, Any] = msgspec.to_builtins(configuration)
-    for key in _DURATIONS:
-        body[key] = format_duration(body[key])
-    return json_answer(orjson.dumps(body))
+    members = msgspec.structs.asdict(configuration)
+    for name in ("last_contact_threshold", "server_stabilization_time"):
+        members[name] = format_duration(members[name])
+    return json_answer(to_json(AutopilotAnswer(**members)))
 
 
 async def write_autopilot(context: Context) -> Answer:
@@ -177,30 +255,30 @@ async def autopilot_health(context: Context) -> Answer:
         peer = known.get(one.server["id"], {})
         is_own = one.server["id"] == engine.own.id
         servers.append(
-            {
-                "Address": one.server["address"],
-                "Healthy": one.healthy,
-                "ID": one.server["id"],
-                "LastContact": format_duration(int(min(one.contact, 1e6) * 1e9)),
-                "LastIndex": one.server["match"] or 0,
-                "LastTerm": term,
-                "Leader": one.server["leader"],
-                "Name": f"{one.server['name']}.{server.region}",
-                "SerfStatus": "alive" if is_own or peer.get("alive") else "failed",
-                "StableSince": one.stable_since,
-                "Version": __version__ if is_own else str(peer.get("software", "")),
-                "Voter": one.server["voter"],
-            }
+            ServerHealth(
+                address=one.server["address"],
+                healthy=one.healthy,
+                id=one.server["id"],
+                last_contact=format_duration(int(min(one.contact, 1e6) * 1e9)),
+                last_index=one.server["match"] or 0,
+                last_term=term,
+                leader=one.server["leader"],
+                name=f"{one.server['name']}.{server.region}",
+                serf_status="alive" if is_own or peer.get("alive") else "failed",
+                stable_since=one.stable_since,
+                version=__version__ if is_own else str(peer.get("software", "")),
+                voter=one.server["voter"],
+            )
         )
     voters = [one for one in health if one.server["voter"]]
     living = sum(one.healthy for one in voters)
     healthy = all(one.healthy for one in health)
-    body = {
-        "FailureTolerance": max(0, living - (len(voters) // 2 + 1)),
-        "Healthy": healthy,
-        "Leader": engine.leader.id if engine.leader is not None else "",
-        "Servers": servers,
-        "Voters": [one.server["id"] for one in voters],
-    }
-    encoded = orjson.dumps(body)
+    body = HealthAnswer(
+        failure_tolerance=max(0, living - (len(voters) // 2 + 1)),
+        healthy=healthy,
+        leader=engine.leader.id if engine.leader is not None else "",
+        servers=tuple(servers),
+        voters=tuple(one.server["id"] for one in voters),
+    )
+    encoded = to_json(body)
     return json_answer(encoded) if healthy else text(429, encoded.decode())

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import orjson
-
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.base import to_builtins
+from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.job import Job
-from yurt.fsm.structs.policies import ScalingPolicy
+from yurt.fsm.structs.policies import ScalingPolicy, ScalingTarget
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import Context, ReadOptions
 from yurt.server.http.pages import page
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import missing
 
-_STUB = ("CreateIndex", "Enabled", "ID", "ModifyIndex", "Target", "Type")
+
+class ScalingPolicyStub(Record, frozen=True):
+    """A scaling policy in a list."""
+
+    id: str
+    type: str
+    target: ScalingTarget | None
+    enabled: bool
+    create_index: int
+    modify_index: int
+
+
+def _stub(policy: ScalingPolicy) -> ScalingPolicyStub:
+    return ScalingPolicyStub(**{name: getattr(policy, name) for name in ScalingPolicyStub.__struct_fields__})
 
 
 def policies_of(job: Job) -> Iterator[ScalingPolicy]:
@@ -53,8 +64,9 @@ def list_policies(view: View, context: Context, options: ReadOptions) -> Found:
         if kind in ("", policy.type) and policy.id.startswith(options.prefix)
     )
     rows, token = page(sorted(chosen, key=lambda one: one.id), options, lambda one: one.id)
-    shown = [{key: value for key, value in to_builtins(one).items() if key in _STUB} for one in rows]
-    return Found(orjson.dumps(shown), max(1, view.table_index(JOBS)), ((JOBS, None),), next_token=token)
+    return Found(
+        to_json([_stub(one) for one in rows]), max(1, view.table_index(JOBS)), ((JOBS, None),), next_token=token
+    )
 
 
 def read_policy(view: View, context: Context, options: ReadOptions) -> Found:
@@ -66,7 +78,7 @@ def read_policy(view: View, context: Context, options: ReadOptions) -> Found:
             if policy.id == wanted:
                 if not _may(context, job.namespace, "read-scaling-policy"):
                     raise denied()
-                return Found(orjson.dumps(to_builtins(policy)), policy.modify_index, watch)
+                return Found(to_json(policy), policy.modify_index, watch)
     if not _may(context, context.namespace, "read-scaling-policy"):
         raise denied()
     return missing("policy not found", max(1, view.table_index(JOBS)), *watch)

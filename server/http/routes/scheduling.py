@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import orjson
 
 from yurt.fsm.commands import CollectGarbage
 from yurt.fsm.errors import Refusal
@@ -15,7 +14,8 @@ from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, SCHEDULER_CONFIG
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.evaluation import Evaluation
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.answers import CountAnswer, answered
+from yurt.server.http.context import Answer, Context, ReadOptions
 from yurt.server.http.pages import join, page
 from yurt.server.http.reads import Found
 from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of, token_of
@@ -29,6 +29,14 @@ class DeleteRequest(Record, frozen=True):
 
     eval_ids: tuple[str, ...] | None = None
     filter: str = ""
+
+
+class EvaluationCount(CountAnswer, frozen=True):
+    """How many evaluations there are."""
+
+    known_leader: bool = True
+    last_contact: int = 0
+    next_token: str = ""
 
 
 def list_evaluations(view: View, context: Context, options: ReadOptions) -> Found:
@@ -77,8 +85,7 @@ def count_evaluations(view: View, context: Context, options: ReadOptions) -> Fou
     """GET /v1/evaluations/count."""
     rows, _ = page(rows_of(view, context, options, EVALUATIONS, LIST_LOOKUP), options, token_of(options))
     index = view.table_index(EVALUATIONS)
-    body = {"Count": len(rows), "Index": index, "KnownLeader": True, "LastContact": 0, "NextToken": ""}
-    return Found(orjson.dumps(body), index, ((EVALUATIONS, None),))
+    return Found(to_json(EvaluationCount(count=len(rows), index=index)), index, ((EVALUATIONS, None),))
 
 
 async def delete_evaluations(context: Context) -> Answer:
@@ -101,10 +108,10 @@ async def delete_evaluations(context: Context) -> Answer:
         if not one.is_terminal or not all(alloc.is_terminal for alloc in view.find(ALLOCATIONS, "eval", one.id)):
             raise Refusal(500, f"eval {one.id} is not safe to delete")
     if not chosen:
-        return json_answer(orjson.dumps({"Count": 0, "Index": 0}), index_header(0))
+        return answered(CountAnswer(count=0, index=0), 0)
     command = CollectGarbage(now_ns=server.now_ns(), evaluation_ids=tuple(one.id for one in chosen))
     result = await server.propose(command)
-    return json_answer(orjson.dumps({"Count": len(chosen), "Index": result.index}), index_header(result.index))
+    return answered(CountAnswer(count=len(chosen), index=result.index), result.index)
 
 
 def _by_id(view: View, ids: tuple[str, ...]) -> list[Evaluation]:

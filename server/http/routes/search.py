@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-import orjson
 
 from yurt.fsm.acl.rights import Rights
 from yurt.fsm.errors import Refusal
@@ -24,7 +23,7 @@ from yurt.fsm.store.schema import (
     Table,
 )
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.base import Record
+from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.variable import Variable
 from yurt.server.acl.authority import denied
@@ -55,6 +54,35 @@ class SearchRequest(Record, frozen=True):
     prefix: str = ""
     text: str = ""
     context: str = ""
+
+
+class SearchAnswer(Record, frozen=True, kw_only=True):
+    """IDs by their kind, and of which kinds there are more."""
+
+    index: int
+    known_leader: bool = True
+    last_contact: int = 0
+    matches: dict[str, tuple[str, ...] | None]
+    next_token: str = ""
+    truncations: dict[str, bool]
+
+
+class FuzzyMatch(Record, frozen=True):
+    """Something whose name has the text in it, and where it is."""
+
+    id: str
+    scope: tuple[str, ...]
+
+
+class FuzzyAnswer(Record, frozen=True, kw_only=True):
+    """What was found by its kind, and of which kinds there is more."""
+
+    index: int
+    known_leader: bool = True
+    last_contact: int = 0
+    matches: dict[str, tuple[FuzzyMatch, ...]]
+    next_token: str = ""
+    truncations: dict[str, bool]
 
 
 def _request(context: Context) -> tuple[SearchRequest, list[str]]:
@@ -98,7 +126,8 @@ def _may_search(context: Context, name: str) -> bool:
 async def search(context: Context) -> Answer:
     """POST /v1/search."""
     given, contexts = _request(context)
-    view, matches, cut = context.server.view(), {}, {}
+    view, cut = context.server.view(), {}
+    matches: dict[str, tuple[str, ...] | None] = {}
     contexts = _allowed(context, given, contexts)
     for name in contexts:
         if name in _UUIDS:
@@ -108,18 +137,16 @@ async def search(context: Context) -> Answer:
                 if given.context == "all":
                     continue
                 raise
-        found = list(islice(_beginning(view, context, name, given.prefix), MATCHES_MAX + 1))
+        found = tuple(islice(_beginning(view, context, name, given.prefix), MATCHES_MAX + 1))
         matches[name] = found[:MATCHES_MAX] or None
         cut[name] = len(found) > MATCHES_MAX
-    return _answer(view, contexts, matches, cut)
+    index = _index(view, contexts)
+    body = SearchAnswer(index=index, matches=matches, truncations=cut)
+    return json_answer(to_json(body), index_header(index), KNOWN, NO_CONTACT)
 
 
-def _answer(view: View, contexts: list[str], matches: dict[str, Any], cut: dict[str, bool]) -> Answer:
-    index = max((view.table_index(_TABLES[name]) for name in contexts if name in _TABLES), default=0)
-    body = {
-        "Index": index, "KnownLeader": True, "LastContact": 0, "Matches": matches, "NextToken": "", "Truncations": cut,
-    }  # fmt: skip
-    return json_answer(orjson.dumps(body), index_header(index), KNOWN, NO_CONTACT)
+def _index(view: View, contexts: list[str]) -> int:
+    return max((view.table_index(_TABLES[name]) for name in contexts if name in _TABLES), default=0)
 
 
 def _beginning(view: View, context: Context, name: str, prefix: str) -> Iterator[str]:
@@ -192,9 +219,12 @@ async def fuzzy(context: Context) -> Answer:
     matches, cut = {}, {}
     for kind, rows in found.items():
         rows.sort()
-        matches[kind] = [{"ID": own, "Scope": scope} for _, _, own, scope in rows[:FUZZY_MATCHES_MAX]]
+        best = rows[:FUZZY_MATCHES_MAX]
+        matches[kind] = tuple(FuzzyMatch(id=own, scope=tuple(scope)) for _, _, own, scope in best)
         cut[kind] = len(rows) > FUZZY_MATCHES_MAX
-    return _answer(view, contexts, matches, cut)
+    index = _index(view, contexts)
+    body = FuzzyAnswer(index=index, matches=matches, truncations=cut)
+    return json_answer(to_json(body), index_header(index), KNOWN, NO_CONTACT)
 
 
 def _nothing(_view: View, _context: Context) -> Named:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-import orjson
-
 from yurt.fsm.commands_services import DeleteServices
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, SERVICE_REGISTRATIONS
 from yurt.fsm.store.view import View
+from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header
 from yurt.server.http.pages import join, page
@@ -19,6 +18,20 @@ from yurt.server.http.routes.allocations import LOOKUP
 from yurt.server.http.routes.lookup import check_uuid, missing
 
 _FORM = "failed to choose services: Parameter for choose must be in form '<number>|<key>'"
+
+
+class ServiceStub(Record, frozen=True):
+    """A service with the tags of all its registrations."""
+
+    service_name: str
+    tags: tuple[str, ...]
+
+
+class NamespaceServices(Record, frozen=True):
+    """The services of a namespace."""
+
+    namespace: str
+    services: tuple[ServiceStub, ...]
 
 
 def _encoded(context: Context, rows: Iterable[ServiceRegistration]) -> bytes:
@@ -36,14 +49,14 @@ def list_services(view: View, context: Context, options: ReadOptions) -> Found:
             tags = found.setdefault(one.namespace, {}).setdefault(one.service_name, {})
             tags.update(dict.fromkeys(one.tags or ()))
     body = [
-        {
-            "Namespace": namespace,
-            "Services": [{"ServiceName": name, "Tags": list(tags)} for name, tags in sorted(services.items())],
-        }
+        NamespaceServices(
+            namespace=namespace,
+            services=tuple(ServiceStub(service_name=name, tags=tuple(tags)) for name, tags in sorted(services.items())),
+        )
         for namespace, services in sorted(found.items())
     ]
     index = view.table_index(SERVICE_REGISTRATIONS)
-    return Found(orjson.dumps(body), index, ((SERVICE_REGISTRATIONS, None),))
+    return Found(to_json(body), index, ((SERVICE_REGISTRATIONS, None),))
 
 
 def read_service(view: View, context: Context, options: ReadOptions) -> Found:

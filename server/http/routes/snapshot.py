@@ -7,14 +7,23 @@ import os
 from itertools import islice
 
 import msgspec
-import orjson
 
 from yurt.fsm.store.schema import TABLES
 from yurt.fsm.store.view import View
+from yurt.fsm.structs.base import Record, to_json
 from yurt.server.http.context import Answer, Context, FileAnswer, ReadOptions, index_header
 from yurt.server.http.reads import Found
 
 SAMPLE = 256
+
+
+class TableSize(Record, frozen=True):
+    """How large a table is."""
+
+    table: str
+    rows: int
+    bytes: int
+    index: int
 
 
 async def save(context: Context) -> Answer:
@@ -42,5 +51,5 @@ def state_sizes(view: View, context: Context, options: ReadOptions) -> Found:
         sample = list(islice(view.scan(table), SAMPLE))
         sampled = sum(len(msgspec.msgpack.encode(row)) for row in sample)
         size = sampled * rows // len(sample) if sample else 0
-        found.append({"Table": table.name, "Rows": rows, "Bytes": size, "Index": view.table_index(table)})
-    return Found(orjson.dumps(found), view.index, tuple((table, None) for table in TABLES))
+        found.append(TableSize(table=table.name, rows=rows, bytes=size, index=view.table_index(table)))
+    return Found(to_json(found), view.index, tuple((table, None) for table in TABLES))

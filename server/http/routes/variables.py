@@ -22,7 +22,7 @@ from yurt.fsm.lang.duration import format_duration, parse_duration
 from yurt.fsm.lang.strconv import parse_uint
 from yurt.fsm.store.schema import VARIABLES
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.base import Record, to_builtins, to_json
+from yurt.fsm.structs.base import Record, replace, to_builtins, to_json
 from yurt.fsm.structs.times import SECOND
 from yurt.fsm.structs.variable import Variable, VariableLock, VariableMetadata
 from yurt.server.acl.authority import denied
@@ -57,6 +57,27 @@ class VariableRequest(Record, frozen=True):
     lock: LockRequest | None = None
 
 
+class LockShown(Record, frozen=True):
+    """A lock; durations as texts."""
+
+    id: str
+    lock_delay: str
+    ttl: str
+
+
+class VariableShown(Record, frozen=True, kw_only=True):
+    """A variable as its readers see it: with its items where they may be seen, with its lock for who holds it."""
+
+    create_index: int
+    create_time: int
+    items: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    lock: LockShown | msgspec.UnsetType = msgspec.UNSET
+    modify_index: int
+    modify_time: int
+    namespace: str
+    path: str
+
+
 class Listed(Record, frozen=True):
     """A row of the list as filters see it: the metadata is a member of its own."""
 
@@ -68,17 +89,17 @@ class Listed(Record, frozen=True):
 
 def shown(context: Context, row: Variable, *, with_items: bool = True) -> bytes:
     """A variable as its readers see it; the lock only for its holder (by its own call) and management."""
-    body = to_builtins(row.metadata())
+    body = VariableShown(**{name: getattr(row, name) for name in VariableMetadata.__struct_fields__})
     if with_items:
-        body["Items"] = context.server.keyring.keystore.decrypt(row)
+        body = replace(body, items=dict(sorted(context.server.keyring.keystore.decrypt(row).items())))
     if row.lock is not None and context.identity.rights.is_management:
-        body["Lock"] = shown_lock(row.lock)
-    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        body = replace(body, lock=shown_lock(row.lock))
+    return to_json(body)
 
 
-def shown_lock(lock: VariableLock) -> dict[str, str]:
-    """The lock's members."""
-    return {"ID": lock.id, "TTL": format_duration(lock.ttl), "LockDelay": format_duration(lock.lock_delay)}
+def shown_lock(lock: VariableLock) -> LockShown:
+    """The lock as its holder sees it."""
+    return LockShown(id=lock.id, ttl=format_duration(lock.ttl), lock_delay=format_duration(lock.lock_delay))
 
 
 def list_variables(view: View, context: Context, options: ReadOptions) -> Found:
@@ -251,8 +272,14 @@ async def _acquire(context: Context, namespace: str, path: str, given: VariableR
     result: VariableWritten = await server.propose(command)
     if result.refused or result.variable is None:
         return _conflict(context, result, namespace, path)
-    body = orjson.loads(shown(context, result.variable)) | {"Lock": shown_lock(lock)}
-    return Answer(200, orjson.dumps(body), (JSON, index_header(result.index)))
+    body = _held(orjson.loads(shown(context, result.variable)), lock)
+    return Answer(200, body, (JSON, index_header(result.index)))
+
+
+def _held(variable: dict[str, Any], lock: VariableLock) -> bytes:
+    """A variable for who holds its lock, whose members come in an order of their own here."""
+    told = to_builtins(shown_lock(lock))
+    return orjson.dumps(variable | {"Lock": {name: told[name] for name in ("ID", "TTL", "LockDelay")}})
 
 
 async def _renew(context: Context, namespace: str, path: str, given: VariableRequest) -> Answer:
@@ -264,8 +291,7 @@ async def _renew(context: Context, namespace: str, path: str, given: VariableReq
     if given.lock is None or given.lock.id != row.lock.id:
         raise Refusal(409, "attempting to modify locked variable")
     context.server.locks.renew(row)
-    body = to_builtins(row.metadata()) | {"Lock": shown_lock(row.lock)}
-    return Answer(200, orjson.dumps(body), (JSON, index_header(row.modify_index)))
+    return Answer(200, _held(to_builtins(row.metadata()), row.lock), (JSON, index_header(row.modify_index)))
 
 
 async def _release(context: Context, namespace: str, path: str, given: VariableRequest) -> Answer:

@@ -16,7 +16,7 @@ from yurt.fsm.structs.allocation import (
     Allocation,
     AllocDeploymentStatus,
 )
-from yurt.fsm.structs.base import replace
+from yurt.fsm.structs.base import replace, to_builtins
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.registration import ServiceRegistration
@@ -153,7 +153,7 @@ async def test_checks(kind: str, answer: bytes, status: str, output: str) -> Non
     async with Answering(answer) as port:
         one = await result(Check(type=kind, path="/x", interval=10**9, timeout=10**9), port)
     assert (one.status, one.output) == (status, output)
-    told = one.told("j.g[0]")
+    told = to_builtins(one.told("j.g[0]"))
     assert (told["Mode"], told["Group"], told["Task"], told["Service"]) == ("healthiness", "j.g[0]", "t", "w")
     assert told["Check"] == 'service: "w" check' and ("StatusCode" in told) == (kind == "http")
 
