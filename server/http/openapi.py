@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 description, made from the route table and the records: GET /openapi.json.
 
-Statuses are those of the wire protocol, which answers many refusals with 500 and a text.
+It is made at the first request for it. Statuses are those of the wire protocol, which answers many refusals with 500
+and a text; who asks for problem details gets true ones.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import orjson
 
 from yurt import __version__
+from yurt.server.http import problems
+from yurt.server.http.route import REFUSED, Plain
+from yurt.server.http.schemas import Schemas
 
 if TYPE_CHECKING:
     from yurt.server.http.route import Route
@@ -33,6 +36,32 @@ _ALL = {
     "region": ("string", "The region."),
     "pretty": ("boolean", "Indented JSON."),
 }
+_JSON = "application/json"
+_SCHEMAS: dict[str, Any] = {"text/plain": {"type": "string"}}  # of what is no JSON; other content is bytes
+_HEADERS: dict[str, dict[str, Any]] = {
+    "Index": {
+        "description": "The index of what was found: the `index` of the next blocking query.",
+        "required": True,
+        "schema": {"type": "integer"},
+    },
+    "WriteIndex": {"description": "The index at which it was written.", "schema": {"type": "integer"}},
+    "NextToken": {
+        "description": "Where the next page begins; not there on the last one.",
+        "schema": {"type": "string"},
+    },
+    "KnownLeader": {"description": "Whether a leader is known.", "schema": {"type": "boolean"}},
+    "LastContact": {
+        "description": "For how many milliseconds the answering server has not heard of the leader.",
+        "schema": {"type": "integer"},
+    },
+}
+_OF_QUERIES = {
+    "X-Nomad-Index": "Index",
+    "X-Nomad-NextToken": "NextToken",
+    "X-Nomad-KnownLeader": "KnownLeader",
+    "X-Nomad-LastContact": "LastContact",
+}
+_OF_WRITES = {"X-Nomad-Index": "WriteIndex"}
 
 
 def _parameters(route: Route, *, query: bool) -> list[dict[str, Any]]:
@@ -45,46 +74,70 @@ def _parameters(route: Route, *, query: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _operation(route: Route, handler: Any, *, query: bool, body: type[Any] | None) -> dict[str, Any]:
-    text = " ".join((handler.__doc__ or "").split())
+def _responses(shapes: tuple[Any, ...], headers: dict[str, str], schemas: Schemas) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for shape in shapes:
+        if shape is REFUSED:
+            continue
+        plain = shape if isinstance(shape, Plain) else None
+        one = found.setdefault(str(plain.status if plain is not None else 200), {"description": "Done."})
+        if headers:
+            one["headers"] = {name: {"$ref": f"#/components/headers/{what}"} for name, what in headers.items()}
+        if plain is None:
+            one.setdefault("content", {})[_JSON] = {"schema": schemas.answer(shape)}
+        elif plain.media_type:
+            one.setdefault("content", {})[plain.media_type] = {"schema": _SCHEMAS.get(plain.media_type, {})}
+    return found | {"default": {"$ref": "#/components/responses/Refused"}}
+
+
+def _operation(route: Route, method: str, handler: Any, schemas: Schemas) -> dict[str, Any]:
+    reads = handler is route.get or handler is route.getter
+    query = handler is route.get or (reads and method == "post")
+    headers = _OF_QUERIES if handler is route.get else {} if reads else _OF_WRITES
     operation: dict[str, Any] = {
-        "summary": text,
+        "summary": " ".join((handler.__doc__ or "").split()),
         "parameters": _parameters(route, query=query),
-        "responses": {
-            "200": {"description": "Done.", "content": {"application/json": {"schema": {}}}},
-            "default": {"description": "Refused.", "content": {"text/plain": {"schema": {"type": "string"}}}},
-        },
+        "responses": _responses(route.answers(method), headers, schemas),
         "x-capability": route.capability,
     }
-    if body is not None:
-        schema = {"$ref": f"#/components/schemas/{body.__name__}"}
-        operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+    takes_body = method in ("put", "post") or (method == "delete" and route.put is None)
+    if route.body is not None and takes_body:
+        operation["requestBody"] = {"content": {_JSON: {"schema": schemas.request(route.body)}}}
     return operation
 
 
-def _methods(route: Route) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if reader := route.get or route.getter:
-        found["get"] = _operation(route, reader, query=route.get is not None, body=None)
-        if route.reads_by_post:
-            found["post"] = _operation(route, reader, query=True, body=route.body)
-    if route.put is not None:
-        found["put"] = _operation(route, route.put, query=False, body=route.body)
-        if not route.only_put:
-            found["post"] = _operation(route, route.put, query=False, body=route.body)
-    if route.delete is not None:
-        found["delete"] = _operation(route, route.delete, query=False, body=None)
-    return found
+def _handlers(route: Route) -> dict[str, Any]:
+    """Who answers each method."""
+    reader = route.get or route.getter
+    post = reader if route.reads_by_post else None if route.only_put else route.put
+    found = {"get": reader, "post": post, "put": route.put, "delete": route.delete}
+    return {method: handler for method, handler in found.items() if handler is not None}
+
+
+def _schemas(routes: tuple[Route, ...]) -> Schemas:
+    requests = (route.body for route in routes if route.body is not None)
+    shapes = (shape for route in routes for method in _handlers(route) for shape in route.answers(method))
+    answers = (shape for shape in shapes if shape is not REFUSED and not isinstance(shape, Plain))
+    return Schemas(requests, (problems.ProblemDetails, *answers))
 
 
 @lru_cache(1)
 def description(routes: tuple[Route, ...]) -> bytes:
     """The description's JSON."""
-    bodies = sorted({route.body for route in routes if route.body is not None}, key=lambda one: one.__name__)
-    _, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
-    paths: dict[str, Any] = {}
-    for route in routes:
-        paths.setdefault(_ARGUMENT.sub(r"{\1}", route.path), {}).update(_methods(route))
+    schemas = _schemas(routes)
+    paths: dict[str, dict[str, Any]] = {
+        _ARGUMENT.sub(r"{\1}", route.path): {
+            method: _operation(route, method, handler, schemas) for method, handler in _handlers(route).items()
+        }
+        for route in routes
+    }
+    refused = {
+        "description": "Refused.",
+        "content": {
+            "text/plain": {"schema": _SCHEMAS["text/plain"]},
+            problems.MEDIA_TYPE.decode(): {"schema": schemas.answer(problems.ProblemDetails)},
+        },
+    }
     return orjson.dumps(
         {
             "openapi": "3.1.0",
@@ -96,7 +149,9 @@ def description(routes: tuple[Route, ...]) -> bytes:
             },
             "paths": paths,
             "components": {
-                "schemas": components,
+                "schemas": schemas.components,
+                "headers": _HEADERS,
+                "responses": {"Refused": refused},
                 "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Nomad-Token"}},
             },
         }

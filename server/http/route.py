@@ -36,7 +36,7 @@ class Route:
     POST is not the same as PUT. `reads_by_post`: POST is the same as GET, with a body. `wrong_method`: the status that
     other methods get. `options_error`: what is added to the text of a wrong parameter. `streams_body`: any server
     takes a write's body as it comes. `capability` is what a token needs (`server.acl.need`), `put_capability` and
-    `delete_capability` where that is another. `body` is the record of the body of a write.
+    `delete_capability` where that is another. `body` is the record of the body of a write, or of what is read by POST.
 
     `answer` is what a read answers, `put_answer` and `delete_answer` what a write does: a type whose JSON it is, `Any`
     for JSON of any shape, a `Plain`, `REFUSED`, or several of these in a tuple. The description is made of them.
@@ -64,9 +64,32 @@ class Route:
     put_capability: str | None = None
     delete_capability: str | None = None
 
+    def answers(self, method: str) -> tuple[Any, ...]:
+        """The shapes of a method's answers; its name in small letters."""
+        writes = {"put": self.put_answer, "delete": self.delete_answer}
+        if not self.reads_by_post:
+            writes["post"] = self.put_answer
+        given = writes.get(method, self.answer)
+        return given if isinstance(given, tuple) else (given,)
+
     def need(self, method: str) -> Need:
         """What a request of a method needs."""
         given = None
         if not self.any_method and method != "GET":
             given = self.delete_capability if method == "DELETE" else self.put_capability
         return need(self.capability if given is None else given)
+
+
+def refusing(path: str, capability: str, handler: Handler, *, local: bool = False) -> Route:
+    """An endpoint that refuses whatever is asked."""
+    return Route(
+        path,
+        capability,
+        getter=handler,
+        put=handler,
+        delete=handler,
+        local=local,
+        answer=REFUSED,
+        put_answer=REFUSED,
+        delete_answer=REFUSED,
+    )

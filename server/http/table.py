@@ -6,22 +6,20 @@ rest by the beginning. Dispatch, the generated tests and the documentation read 
 
 from __future__ import annotations
 
+from typing import Any
+
 from yurt.fsm.errors import Refusal
-from yurt.fsm.job.requests import (
-    DispatchRequest,
-    EvaluateRequest,
-    JobPlanRequest,
-    JobsParseRequest,
-    RegisterRequest,
-    RevertRequest,
-    ScaleRequest,
-    StableRequest,
-    TagRequest,
-)
+from yurt.fsm.structs.allocation import AllocationStub
+from yurt.fsm.structs.deployment import Deployment
+from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.namespace import Namespace
-from yurt.fsm.structs.node import NodePool
+from yurt.fsm.structs.node import Node, NodePool
 from yurt.fsm.structs.operator import SchedulerConfiguration
-from yurt.server.http.route import JOB_BYTES_MAX, Route
+from yurt.fsm.structs.registration import ServiceRegistration
+from yurt.fsm.structs.variable import RootKey, VariableMetadata
+from yurt.server.client.checks import CheckResult
+from yurt.server.http.answers import CountAnswer
+from yurt.server.http.route import NO_CONTENT, NOTHING, REFUSED, TEXT, Plain, Route, refusing
 from yurt.server.http.routes import (
     allocations,
     client,
@@ -29,19 +27,13 @@ from yurt.server.http.routes import (
     deployments,
     enterprise,
     events,
-    job_statuses,
-    jobs_change,
-    jobs_parse,
     jobs_read,
-    jobs_write,
     keyring,
     monitor,
     namespaces,
-    node_agent,
     nodes,
     pools,
     raft,
-    scaling,
     schedulers,
     scheduling,
     search,
@@ -51,212 +43,151 @@ from yurt.server.http.routes import (
 )
 from yurt.server.http.table_acl import ACL_FIXED, ACL_PREFIXES
 from yurt.server.http.table_client import CLIENT_ENDINGS, CLIENT_FIXED, CLIENT_PREFIXES
-
-_J, _C = "/v1/job/:id", "list-jobs"
-_R, _D = "its submit-job|register-job", "submit-job|deregister-job|purge-job"
-LIST = Route(
-    "/v1/jobs",
-    _C,
-    get=jobs_read.list_jobs,
-    put=jobs_write.register,
-    put_capability=_R,
-    body_bytes_max=JOB_BYTES_MAX,
-    body=RegisterRequest,
-)
-
+from yurt.server.http.table_jobs import JOB, JOB_SUFFIXES, JOBS_FIXED, SCALING_PREFIX, TAG
+from yurt.server.http.table_nodes import NODES_FIXED
 
 _E = enterprise.only_there
 FIXED: tuple[Route, ...] = (
-    LIST,
+    *JOBS_FIXED,
     Route(
-        "/v1/jobs/parse", "parse-job",
-        put=jobs_parse.parse, local=True, body_bytes_max=JOB_BYTES_MAX, body=JobsParseRequest,
+        "/v1/evaluations", "read-job", delete_capability="management",
+        get=scheduling.list_evaluations, answer=list[Evaluation],
+        delete=scheduling.delete_evaluations, body=scheduling.DeleteRequest, delete_answer=CountAnswer,
     ),
     Route(
-        "/v1/validate/job", "its read-job",
-        put=jobs_write.validate, local=True, body_bytes_max=JOB_BYTES_MAX, body=RegisterRequest,
+        "/v1/agent/schedulers", "agent:read", local=True,
+        getter=schedulers.schedulers, answer=schedulers.SchedulersAnswer,
     ),
     Route(
-        "/v1/evaluations", "read-job",
-        get=scheduling.list_evaluations, delete=scheduling.delete_evaluations, delete_capability="management",
-        body=scheduling.DeleteRequest,
+        "/v1/agent/schedulers/config", "agent:read", put_capability="agent:write", local=True,
+        getter=schedulers.read_configuration, answer=schedulers.SchedulersConfiguration,
+        put=schedulers.write_configuration, put_answer=schedulers.SchedulersConfiguration,
     ),
-    Route("/v1/jobs/statuses", "read-job", get=job_statuses.statuses, reads_by_post=True),
-    Route("/v1/scaling/policies", "own", get=scaling.list_policies),
-    Route("/v1/agent/schedulers", "agent:read", getter=schedulers.schedulers, local=True),
     Route(
-        "/v1/agent/schedulers/config", "agent:read", put_capability="agent:write",
-        getter=schedulers.read_configuration, put=schedulers.write_configuration, local=True,
+        "/v1/vars", "own", options_error="failed to parse parameters",
+        get=variables.list_variables, answer=list[VariableMetadata],
     ),
-    Route("/v1/vars", "own", get=variables.list_variables, options_error="failed to parse parameters"),
-    Route("/v1/operator/keyring/keys", "operator:keyring-read", get=keyring.list_keys),
-    Route("/v1/operator/keyring/rotate", "operator:keyring-rotate", put=keyring.rotate),
-    Route("/v1/evaluations/count", "read-job", get=scheduling.count_evaluations),
-    Route("/v1/allocations", "read-job", get=allocations.list_allocations),
-    Route("/v1/deployments", "read-job", get=deployments.list_deployments),
-    Route("/v1/nodes", "node:read", get=nodes.list_nodes),
-    Route("/v1/node/pools", "own", get=pools.list_node_pools, put=pools.write_node_pool, body=NodePool),
-    Route("/v1/namespaces", "own", get=namespaces.list_namespaces),
-    Route("/v1/namespace", "management", put=namespaces.write_namespace, body=Namespace),
-    Route("/v1/status/leader", "", getter=cluster.status_leader),
-    Route("/v1/status/peers", "", getter=cluster.status_peers),
-    Route("/v1/regions", "", getter=cluster.regions, local=True),
-    Route("/v1/agent/monitor", "agent:read", getter=monitor.monitor, local=True),
-    Route("/v1/agent/host", "agent:read", getter=monitor.host, local=True),
-    Route("/v1/agent/health", "", getter=cluster.agent_health, local=True),
-    Route("/v1/agent/members", "node:read", getter=cluster.agent_members, local=True),
-    Route("/v1/agent/self", "agent:read", getter=cluster.agent_self, local=True),
-    Route("/v1/metrics", "", getter=cluster.metrics, local=True),
-    Route("/v1/agent/join", "agent:write", put=raft.join, local=True),
-    Route("/v1/agent/force-leave", "agent:write", put=raft.force_leave),
-    Route("/v1/operator/raft/configuration", "management", getter=raft.raft_configuration),
-    Route("/v1/operator/raft/peer", "management", put=raft.add_peer, delete=raft.remove_peer, wrong_method=404),
-    Route("/v1/operator/raft/transfer-leadership", "management", put=raft.transfer_leadership),
+    Route("/v1/operator/keyring/keys", "operator:keyring-read", get=keyring.list_keys, answer=list[RootKey]),
+    Route(
+        "/v1/operator/keyring/rotate", "operator:keyring-rotate",
+        put=keyring.rotate, put_answer=keyring.RotateAnswer,
+    ),
+    Route(
+        "/v1/evaluations/count", "read-job",
+        get=scheduling.count_evaluations, answer=scheduling.EvaluationCount,
+    ),
+    Route("/v1/allocations", "read-job", get=allocations.list_allocations, answer=list[AllocationStub]),
+    Route("/v1/deployments", "read-job", get=deployments.list_deployments, answer=list[Deployment]),
+    Route("/v1/nodes", "node:read", get=nodes.list_nodes, answer=list[nodes.NodeStub]),
+    Route(
+        "/v1/node/pools", "own",
+        get=pools.list_node_pools, answer=list[NodePool],
+        put=pools.write_node_pool, body=NodePool, put_answer=NOTHING,
+    ),
+    Route("/v1/namespaces", "own", get=namespaces.list_namespaces, answer=list[Namespace]),
+    Route("/v1/namespace", "management", put=namespaces.write_namespace, body=Namespace, put_answer=NOTHING),
+    Route("/v1/status/leader", "", getter=cluster.status_leader, answer=str),
+    Route("/v1/status/peers", "", getter=cluster.status_peers, answer=list[str]),
+    Route("/v1/regions", "", getter=cluster.regions, local=True, answer=list[str]),
+    Route("/v1/agent/monitor", "agent:read", getter=monitor.monitor, local=True, answer=(Any, TEXT)),
+    Route("/v1/agent/host", "agent:read", getter=monitor.host, local=True, answer=monitor.Machine),
+    Route("/v1/agent/health", "", getter=cluster.agent_health, local=True, answer=dict[str, cluster.Health]),
+    Route("/v1/agent/members", "node:read", getter=cluster.agent_members, local=True, answer=cluster.MembersAnswer),
+    Route("/v1/agent/self", "agent:read", getter=cluster.agent_self, local=True, answer=dict[str, Any]),
+    Route("/v1/metrics", "", getter=cluster.metrics, local=True, answer=(dict[str, Any], TEXT)),
+    Route("/v1/agent/join", "agent:write", put=raft.join, local=True, put_answer=raft.JoinAnswer),
+    Route("/v1/agent/force-leave", "agent:write", put=raft.force_leave, put_answer=NOTHING),
+    Route("/v1/operator/raft/configuration", "management", getter=raft.raft_configuration, answer=raft.RaftAnswer),
+    Route(
+        "/v1/operator/raft/peer", "management", wrong_method=404,
+        put=raft.add_peer, put_answer=NOTHING, delete=raft.remove_peer, delete_answer=NOTHING,
+    ),
+    Route(
+        "/v1/operator/raft/transfer-leadership", "management",
+        put=raft.transfer_leadership, put_answer=raft.TransferAnswer,
+    ),
     Route(
         "/v1/operator/autopilot/configuration", "operator:read", put_capability="operator:write",
-        getter=raft.read_autopilot, put=raft.write_autopilot, wrong_method=404, only_put=True,
+        wrong_method=404, only_put=True,
+        getter=raft.read_autopilot, answer=raft.AutopilotAnswer, put=raft.write_autopilot, put_answer=bool,
     ),
     Route(
-        "/v1/operator/autopilot/health", "operator:read",
-        getter=raft.autopilot_health, leader=True, wrong_method=404,
+        "/v1/operator/autopilot/health", "operator:read", leader=True, wrong_method=404,
+        getter=raft.autopilot_health, answer=raft.HealthAnswer,
     ),
     Route(
-        "/v1/operator/snapshot", "operator:write|snapshot-save", put_capability="management",
-        getter=snapshot.save, put=snapshot.restore, streams_body=True,
+        "/v1/operator/snapshot", "operator:write|snapshot-save", put_capability="management", streams_body=True,
+        getter=snapshot.save, answer=Plain("application/x-gzip"), put=snapshot.restore, put_answer=NOTHING,
     ),
-    Route("/v1/operator/state", "operator:read", get=snapshot.state_sizes),
+    Route("/v1/operator/state", "operator:read", get=snapshot.state_sizes, answer=list[snapshot.TableSize]),
     Route(
         "/v1/operator/scheduler/configuration", "operator:read", put_capability="operator:write",
-        get=cluster.read_scheduler, put=cluster.write_scheduler, body=SchedulerConfiguration,
+        get=cluster.read_scheduler, answer=cluster.SchedulerAnswer,
+        put=cluster.write_scheduler, body=SchedulerConfiguration, put_answer=cluster.SchedulerWriteAnswer,
     ),
-    Route("/v1/operator/license", "", getter=enterprise.no_license, put=enterprise.only_there, local=True),
-    *(Route(path, "", getter=_E, put=_E, delete=_E, local=True) for path in enterprise.PATHS),
-    Route("/v1/search", "own", put=search.search, body=search.SearchRequest),
-    Route("/v1/search/fuzzy", "own", put=search.fuzzy, body=search.SearchRequest),
+    Route(
+        "/v1/operator/license", "", local=True,
+        getter=enterprise.no_license, answer=NO_CONTENT, put=enterprise.only_there, put_answer=REFUSED,
+    ),
+    *(refusing(path, "", _E, local=True) for path in enterprise.PATHS),
+    Route("/v1/search", "own", put=search.search, body=search.SearchRequest, put_answer=search.SearchAnswer),
+    Route("/v1/search/fuzzy", "own", put=search.fuzzy, body=search.SearchRequest, put_answer=search.FuzzyAnswer),
     Route("/v1/event/stream", "own", getter=events.stream, local=True),
-    # What node agents ask for; a node shows its own secret.
-    Route("/v1/agent-rpc/Node.Register", "secret", put=node_agent.register, body=node_agent.NodeRegisterRequest),
-    Route("/v1/agent-rpc/Node.UpdateStatus", "secret", put=node_agent.update_status, body=node_agent.StatusRequest),
-    Route("/v1/agent-rpc/Node.GetClientAllocs", "secret", get=node_agent.client_allocs),
-    Route("/v1/agent-rpc/Alloc.GetAllocs", "secret", put=node_agent.get_allocs, body=node_agent.AllocsRequest),
+    *NODES_FIXED,
+    Route("/v1/services", "listed read-job", get=services.list_services, answer=list[services.NamespaceServices]),
+    Route("/v1/system/gc", "management", put=cluster.collect_garbage, only_put=True, put_answer=NOTHING),
     Route(
-        "/v1/agent-rpc/Node.UpdateAlloc", "secret",
-        put=node_agent.update_alloc, body_bytes_max=JOB_BYTES_MAX, body=node_agent.UpdateRequest,
+        "/v1/system/reconcile/summaries", "management",
+        put=cluster.reconcile_summaries, only_put=True, put_answer=NOTHING,
     ),
-    Route(
-        "/v1/agent-rpc/ServiceRegistration.Upsert", "secret",
-        put=node_agent.upsert_services, body=node_agent.ServicesRequest,
-    ),
-    Route(
-        "/v1/agent-rpc/ServiceRegistration.DeleteByID", "secret",
-        put=node_agent.delete_services, body=node_agent.ServicesRequest,
-    ),
-    Route("/v1/agent-rpc/Alloc.SignIdentities", "secret", put=node_agent.sign_identities, body=node_agent.SignRequest),
-    Route("/v1/agent-rpc/ACL.Authorize", "secret", put=node_agent.authorize, body=node_agent.AuthorizeRequest),
-    Route("/v1/services", "listed read-job", get=services.list_services),
-    Route("/v1/system/gc", "management", put=cluster.collect_garbage, only_put=True),
-    Route("/v1/system/reconcile/summaries", "management", put=cluster.reconcile_summaries, only_put=True),
     *CLIENT_FIXED,
     *ACL_FIXED,
 )  # fmt: skip
-
-JOB = Route(
-    _J,
-    "read-job",
-    get=jobs_read.read_job,
-    put=jobs_write.register,
-    put_capability=_R,
-    delete=jobs_write.deregister,
-    delete_capability=_D,
-    body_bytes_max=JOB_BYTES_MAX,
-    body=RegisterRequest,
-)
-# In this order: the first ending that fits is the endpoint.
-JOB_SUFFIXES: tuple[tuple[str, Route], ...] = (
-    (
-        "/evaluate",
-        Route(f"{_J}/evaluate", "its submit-job|evaluate-job", put=jobs_write.evaluate, body=EvaluateRequest),
-    ),
-    ("/allocations", Route(f"{_J}/allocations", "read-job", get=allocations.job_allocations)),
-    ("/evaluations", Route(f"{_J}/evaluations", "read-job", get=jobs_read.job_evaluations)),
-    (
-        "/periodic/force",
-        Route(f"{_J}/periodic/force", "dispatch-job|submit-job|force-periodic-job", put=jobs_change.force_periodic),
-    ),
-    (
-        "/plan",
-        Route(
-            f"{_J}/plan",
-            "its submit-job|plan-job",
-            put=jobs_change.plan,
-            body_bytes_max=JOB_BYTES_MAX,
-            body=JobPlanRequest,
-        ),
-    ),
-    ("/summary", Route(f"{_J}/summary", "read-job", get=jobs_read.read_summary, any_method=True)),
-    ("/dispatch", Route(f"{_J}/dispatch", "its dispatch-job", put=jobs_change.dispatch, body=DispatchRequest)),
-    ("/dispatch/payload", Route(f"{_J}/dispatch/payload", "its dispatch-job", put=jobs_change.dispatch_payload)),
-    ("/versions", Route(f"{_J}/versions", "read-job", get=jobs_read.read_versions, any_method=True)),
-    ("/revert", Route(f"{_J}/revert", "its submit-job|revert-job", put=jobs_write.revert, body=RevertRequest)),
-    ("/deployments", Route(f"{_J}/deployments", "read-job", get=jobs_read.job_deployments)),
-    ("/deployment", Route(f"{_J}/deployment", "read-job", get=jobs_read.job_deployment)),
-    ("/stable", Route(f"{_J}/stable", "its submit-job|stable-job", put=jobs_write.stable, body=StableRequest)),
-    (
-        "/scale",
-        Route(
-            f"{_J}/scale",
-            "read-job|read-job-scaling",
-            put_capability="scale-job|submit-job",
-            get=jobs_read.read_scale,
-            put=jobs_change.scale,
-            body=ScaleRequest,
-        ),
-    ),
-    ("/services", Route(f"{_J}/services", "read-job", get=jobs_read.job_services)),
-    ("/submission", Route(f"{_J}/submission", "read-job", get=jobs_read.read_submission)),
-    ("/actions", Route(f"{_J}/actions", "read-job", getter=jobs_read.job_actions)),
-    ("/action", Route(f"{_J}/action", "its alloc-exec", getter=client.no_websocket, any_method=True)),
-)
-TAG = Route(
-    f"{_J}/versions/:tag/tag",
-    "submit-job|tag-job-version",
-    put=jobs_change.tag,
-    delete=jobs_change.untag,
-    body=TagRequest,
-)
 PREFIXES: tuple[tuple[str, Route], ...] = (
     (
         "/v1/namespace/",
         Route(
             "/v1/namespace/:name", "own", put_capability="management", delete_capability="management",
-            get=namespaces.read_namespace, put=namespaces.write_namespace, delete=namespaces.delete_namespace,
-            body=Namespace,
+            get=namespaces.read_namespace, answer=Namespace,
+            put=namespaces.write_namespace, body=Namespace, put_answer=NOTHING,
+            delete=namespaces.delete_namespace, delete_answer=NOTHING,
         ),
     ),
     (
         "/v1/node/pool/",
         Route(
             "/v1/node/pool/:name", "pool:read", put_capability="own", delete_capability="pool:delete",
-            get=pools.read_node_pool, put=pools.write_node_pool, delete=pools.delete_node_pool, body=NodePool,
+            get=pools.read_node_pool, answer=NodePool,
+            put=pools.write_node_pool, body=NodePool, put_answer=NOTHING,
+            delete=pools.delete_node_pool, delete_answer=NOTHING,
         ),
     ),
-    *(
-        (path, Route(path + ":name", "", getter=_E, put=_E, delete=_E, local=True))
-        for path in enterprise.PREFIXES
+    *((path, refusing(path + ":name", "", _E, local=True)) for path in enterprise.PREFIXES),
+    ("/v1/scaling/policy/", SCALING_PREFIX),
+    (
+        "/v1/evaluation/",
+        Route("/v1/evaluation/:id", "its read-job", get=scheduling.read_evaluation, answer=Evaluation),
     ),
-    ("/v1/scaling/policy/", Route("/v1/scaling/policy/:id", "own", get=scaling.read_policy)),
-    ("/v1/evaluation/", Route("/v1/evaluation/:id", "its read-job", get=scheduling.read_evaluation)),
-    ("/v1/allocation/", Route("/v1/allocation/:id", "its read-job", get=allocations.read_allocation)),
+    (
+        "/v1/allocation/",
+        Route(
+            "/v1/allocation/:id", "its read-job",
+            get=allocations.read_allocation, answer=allocations.AllocationShown,
+        ),
+    ),
     (
         "/v1/deployment/allocations/",
-        Route("/v1/deployment/allocations/:id", "its read-job", get=allocations.deployment_allocations),
+        Route(
+            "/v1/deployment/allocations/:id", "its read-job",
+            get=allocations.deployment_allocations, answer=list[AllocationStub],
+        ),
     ),
     *(
         (
             f"/v1/deployment/{verb}/",
             Route(
                 f"/v1/deployment/{verb}/:id", f"its submit-job|{right}",
-                put=handler, body=deployments.DeploymentRequest,
+                put=handler, body=deployments.DeploymentRequest, put_answer=deployments.DeploymentAnswer,
             ),
         )
         for verb, right, handler in (
@@ -267,13 +198,17 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
             ("allocation-health", "set-alloc-health-deployment", deployments.set_health),
         )
     ),
-    ("/v1/deployment/", Route("/v1/deployment/:id", "its read-job", get=deployments.read_deployment)),
-    ("/v1/node/", Route("/v1/node/:id", "node:read", get=nodes.read_node)),
+    (
+        "/v1/deployment/",
+        Route("/v1/deployment/:id", "its read-job", get=deployments.read_deployment, answer=Deployment),
+    ),
+    ("/v1/node/", Route("/v1/node/:id", "node:read", get=nodes.read_node, answer=Node)),
     (
         "/v1/service/",
         Route(
-            "/v1/service/:name", "service read-job", get=services.read_service, delete=services.delete_service,
-            delete_capability="submit-job|delete-service-registration",
+            "/v1/service/:name", "service read-job", delete_capability="submit-job|delete-service-registration",
+            get=services.read_service, answer=list[ServiceRegistration],
+            delete=services.delete_service, delete_answer=NOTHING,
         ),
     ),
     *CLIENT_PREFIXES,
@@ -283,18 +218,25 @@ PREFIXES: tuple[tuple[str, Route], ...] = (
         "/v1/var/",
         Route(
             "/v1/var/:path", "own", wrong_method=400, options_error="failed to parse parameters",
-            get=variables.read_variable, put=variables.write_variable, delete=variables.delete_variable,
-            body=variables.VariableRequest,
+            get=variables.read_variable, answer=variables.VariableShown,
+            put=variables.write_variable, body=variables.VariableRequest, put_answer=variables.VariableShown,
+            delete=variables.delete_variable, delete_answer=NO_CONTENT,
         ),
     ),
     (
         "/v1/operator/keyring/key/",
-        Route("/v1/operator/keyring/key/:id", "operator:keyring-delete", delete=keyring.delete_key),
+        Route(
+            "/v1/operator/keyring/key/:id", "operator:keyring-delete",
+            delete=keyring.delete_key, delete_answer=NOTHING,
+        ),
     ),
     ("/v1/operator/keyring/", Route("/v1/operator/keyring/:other", "operator:keyring-read", local=True)),
     (
         "/v1/agent/keyring/",
-        Route("/v1/agent/keyring/:other", "agent:write", getter=client.no_such_resource, local=True),
+        Route(
+            "/v1/agent/keyring/:other", "agent:write", local=True,
+            getter=client.no_such_resource, answer=REFUSED,
+        ),
     ),
 )  # fmt: skip
 # Endings of paths that begin like one of the above.
@@ -303,32 +245,74 @@ ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
     "/v1/evaluation/:id": (
         (
             "/allocations",
-            Route("/v1/evaluation/:id/allocations", "its read-job", get=allocations.evaluation_allocations),
+            Route(
+                "/v1/evaluation/:id/allocations", "its read-job",
+                get=allocations.evaluation_allocations, answer=list[AllocationStub],
+            ),
         ),
     ),
     "/v1/allocation/:id": (
-        ("/stop", Route("/v1/allocation/:id/stop", "its alloc-lifecycle", put=allocations.stop)),
-        ("/services", Route("/v1/allocation/:id/services", "its read-job", get=services.allocation_services)),
+        (
+            "/stop",
+            Route(
+                "/v1/allocation/:id/stop", "its alloc-lifecycle",
+                put=allocations.stop, put_answer=allocations.StopAnswer,
+            ),
+        ),
+        (
+            "/services",
+            Route(
+                "/v1/allocation/:id/services", "its read-job",
+                get=services.allocation_services, answer=list[ServiceRegistration],
+            ),
+        ),
         (
             "/checks",
-            Route("/v1/allocation/:id/checks", "its read-job", getter=client.of_allocation("checks"), local=True),
+            Route(
+                "/v1/allocation/:id/checks", "its read-job", local=True,
+                getter=client.of_allocation("checks"), answer=dict[str, CheckResult],
+            ),
         ),
     ),
     "/v1/node/pool/:name": (
-        ("/nodes", Route("/v1/node/pool/:name/nodes", "node:read", get=nodes.pool_nodes)),
-        ("/jobs", Route("/v1/node/pool/:name/jobs", "list-jobs", get=jobs_read.pool_jobs)),
+        (
+            "/nodes",
+            Route("/v1/node/pool/:name/nodes", "node:read", get=nodes.pool_nodes, answer=list[nodes.NodeStub]),
+        ),
+        (
+            "/jobs",
+            Route("/v1/node/pool/:name/jobs", "list-jobs", get=jobs_read.pool_jobs, answer=list[jobs_read.JobStub]),
+        ),
     ),
     "/v1/node/:id": (
-        ("/allocations", Route("/v1/node/:id/allocations", "node:read", get=nodes.node_allocations)),
+        (
+            "/allocations",
+            Route(
+                "/v1/node/:id/allocations", "node:read",
+                get=nodes.node_allocations, answer=list[allocations.AllocationShown],
+            ),
+        ),
         (
             "/eligibility",
-            Route("/v1/node/:id/eligibility", "node:write", put=nodes.set_eligibility, body=nodes.EligibilityRequest),
+            Route(
+                "/v1/node/:id/eligibility", "node:write",
+                put=nodes.set_eligibility, body=nodes.EligibilityRequest, put_answer=nodes.NodeWriteAnswer,
+            ),
         ),
-        ("/drain", Route("/v1/node/:id/drain", "node:write", put=nodes.drain, body=nodes.DrainRequest)),
-        ("/evaluate", Route("/v1/node/:id/evaluate", "node:write", put=nodes.evaluate)),
-        ("/purge", Route("/v1/node/:id/purge", "node:write", put=nodes.purge)),
+        (
+            "/drain",
+            Route(
+                "/v1/node/:id/drain", "node:write",
+                put=nodes.drain, body=nodes.DrainRequest, put_answer=nodes.NodeWriteAnswer,
+            ),
+        ),
+        (
+            "/evaluate",
+            Route("/v1/node/:id/evaluate", "node:write", put=nodes.evaluate, put_answer=nodes.NodeAnswer),
+        ),
+        ("/purge", Route("/v1/node/:id/purge", "node:write", put=nodes.purge, put_answer=nodes.NodeAnswer)),
     ),
-}
+}  # fmt: skip
 ROUTES: tuple[Route, ...] = (
     *FIXED,
     JOB,

@@ -2,61 +2,65 @@
 
 from __future__ import annotations
 
-from yurt.server.http.route import Route
+from typing import Any
+
+from yurt.server.client.checks import CheckResult
+from yurt.server.client.files import FileInfo
+from yurt.server.client.metadata import MetadataShown
+from yurt.server.client.usage import AllocationUsage, HostUsage
+from yurt.server.http.answers import IndexAnswer
+from yurt.server.http.route import REFUSED, TEXT, Route
 from yurt.server.http.routes import client
 
-FILES = {
-    name: "read-logs|read-fs" if name == "logs" else "read-fs"
-    for name in ("ls", "stat", "cat", "readat", "stream", "logs")
+_FS = "its read-fs"
+FILES: dict[str, tuple[str, Any]] = {
+    "ls": (_FS, list[FileInfo]),
+    "stat": (_FS, FileInfo),
+    "cat": (_FS, TEXT),
+    "readat": (_FS, TEXT),
+    "stream": (_FS, TEXT),
+    "logs": ("its read-logs|read-fs", (Any, TEXT)),
 }
 _F, _A = "/v1/client/fs", "/v1/client/allocation/:id"
+_of = client.of_allocation
 
 CLIENT_FIXED: tuple[Route, ...] = (
-    Route("/v1/client/stats", "node:read", getter=client.of_node("stats"), local=True),
+    Route("/v1/client/stats", "node:read", getter=client.of_node("stats"), local=True, answer=HostUsage),
     Route(
-        "/v1/client/metadata",
-        "node:read",
-        put_capability="node:write",
-        getter=client.of_node("metadata"),
-        reads_by_post=True,
-        local=True,
+        "/v1/client/metadata", "node:read", put_capability="node:write", reads_by_post=True, local=True,
+        getter=client.of_node("metadata"), answer=MetadataShown,
     ),
-    Route("/v1/client/gc", "node:write", getter=client.of_node("gc"), put=client.of_node("gc"), local=True),
-)
+    Route(
+        "/v1/client/gc", "node:write", local=True,
+        getter=client.of_node("gc"), answer=None, put=client.of_node("gc"), put_answer=None,
+    ),
+)  # fmt: skip
 CLIENT_PREFIXES: tuple[tuple[str, Route], ...] = (
     *(
-        (f"{_F}/{name}/", Route(f"{_F}/{name}/:id", f"its {right}", getter=client.of_allocation(name), local=True))
-        for name, right in FILES.items()
+        (f"{_F}/{name}/", Route(f"{_F}/{name}/:id", right, getter=_of(name), local=True, answer=answer))
+        for name, (right, answer) in FILES.items()
     ),
-    (f"{_F}/", Route(f"{_F}/:other", "", getter=client.no_such_method, local=True)),
-    ("/v1/client/allocation/", Route(_A, "", getter=client.no_such_resource, any_method=True, local=True)),
+    (f"{_F}/", Route(f"{_F}/:other", "", getter=client.no_such_method, local=True, answer=REFUSED)),
+    (
+        "/v1/client/allocation/",
+        Route(_A, "", getter=client.no_such_resource, any_method=True, local=True, answer=REFUSED),
+    ),
 )
-CLIENT_ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
-    _A: (
-        ("/exec", Route(f"{_A}/exec", "its alloc-exec", getter=client.no_websocket, any_method=True, local=True)),
-        ("/checks", Route(f"{_A}/checks", "its read-job", getter=client.of_allocation("checks"), local=True)),
-        ("/stats", Route(f"{_A}/stats", "its read-job", getter=client.of_allocation("stats"), local=True)),
-        (
-            "/pause",
-            Route(
-                f"{_A}/pause",
-                "its submit-job|pause-allocation",
-                getter=client.of_allocation("pause"),
-                put=client.of_allocation("pause"),
-                local=True,
-            ),
-        ),
-        ("/restart", Route(f"{_A}/restart", "its alloc-lifecycle", put=client.of_allocation("restart"), local=True)),
-        ("/signal", Route(f"{_A}/signal", "its alloc-lifecycle", put=client.of_allocation("signal"), local=True)),
-        (
-            "/gc",
-            Route(
-                f"{_A}/gc",
-                "its submit-job|gc-allocation",
-                getter=client.of_allocation("gc"),
-                put=client.of_allocation("gc"),
-                local=True,
-            ),
-        ),
+_ENDINGS = (
+    Route(f"{_A}/exec", "its alloc-exec", getter=client.no_websocket, any_method=True, local=True, answer=REFUSED),
+    Route(f"{_A}/checks", "its read-job", getter=_of("checks"), local=True, answer=dict[str, CheckResult]),
+    Route(f"{_A}/stats", "its read-job", getter=_of("stats"), local=True, answer=AllocationUsage),
+    Route(
+        f"{_A}/pause", "its submit-job|pause-allocation", local=True,
+        getter=_of("pause"), answer=REFUSED, put=_of("pause"), put_answer=REFUSED,
     ),
+    Route(f"{_A}/restart", "its alloc-lifecycle", put=_of("restart"), local=True, put_answer=IndexAnswer),
+    Route(f"{_A}/signal", "its alloc-lifecycle", put=_of("signal"), local=True, put_answer=IndexAnswer),
+    Route(
+        f"{_A}/gc", "its submit-job|gc-allocation", local=True,
+        getter=_of("gc"), answer=None, put=_of("gc"), put_answer=None,
+    ),
+)  # fmt: skip
+CLIENT_ENDINGS: dict[str, tuple[tuple[str, Route], ...]] = {
+    _A: tuple((route.path.removeprefix(_A), route) for route in _ENDINGS),
 }

@@ -184,7 +184,9 @@ def _jobs(every: Everything, names: dict[str, str]) -> None:
     fails = {"RestartPolicy": {"Attempts": 0, "Mode": "fail", "Interval": 10**10}, "ReschedulePolicy": again}
     every.do("PUT", "/v1/jobs", {"Job": job("failing", failing, group=fails)})
     every.do("PUT", "/v1/jobs", {"Job": job("nowhere", Constraints=NOWHERE)})
-    every.do("PUT", "/v1/jobs?namespace=apps", {"Job": job("apart", Namespace="apps", NodePool="fast")})
+    every.do(
+        "PUT", "/v1/jobs?namespace=apps", {"Job": job("apart", Namespace="apps", NodePool="fast", Datacenters=["dc2"])}
+    )
     every.do("PUT", "/v1/jobs", {"Job": job("huge", task(Resources={"CPU": 10**7, "MemoryMB": 10}))})
     every.do("PUT", "/v1/jobs", {"Job": job("all", Type="system")})
     cron = {"Spec": "0 0 1 1 *", "SpecType": "cron", "Enabled": True}
@@ -226,7 +228,8 @@ def _allocation(every: Everything, names: dict[str, str]) -> None:
     def live(rows: Any) -> Any:
         return [one for one in rows if (one["ClientStatus"], one["DesiredStatus"]) == ("running", "run")]
 
-    stopped = live(every.wait("/v1/job/web/allocations", live))[0]["ID"]
+    every.do("PUT", "/v1/jobs", {"Job": job("plain", Update={"MaxParallel": 0})})
+    stopped = live(every.wait("/v1/job/plain/allocations", live))[0]["ID"]
     every.do("PUT", f"/v1/allocation/{stopped}/stop")
     every.wait(f"/v1/allocation/{stopped}", lambda one: one["ClientStatus"] == "complete" and one.get("NextAllocation"))
     chosen = live(every.wait("/v1/job/web/allocations", live))[0]
@@ -253,28 +256,29 @@ def _variables(every: Everything) -> None:
 def _foreign_node(every: Everything, names: dict[str, str]) -> None:
     """A node that this test speaks for."""
     own, secret = str(uuid.uuid4()), str(uuid.uuid4())
-    resources = {"Cpu": {"CpuShares": 100}, "Memory": {"MemoryMB": 100}, "Disk": {"DiskMB": 100}}
     volumes = {"data": {"Name": "data", "Path": "/x"}}
-    node = {
-        "ID": own, "SecretID": secret, "Name": "foreign", "Datacenter": "dc2", "NodePool": "fast", "Status": "ready",
-        "HostVolumes": volumes, "NodeResources": resources, "Meta": {"a": "b"}, "Attributes": {"x": "y"},
-        "Drivers": {"mock_driver": {"Detected": True, "Healthy": True}},
+    node = every.do("GET", f"/v1/node/{names['node']}") | {
+        "ID": own, "SecretID": secret, "Name": "foreign", "Datacenter": "dc2", "NodePool": "fast", "HTTPAddr": "",
+        "HostVolumes": volumes, "Meta": {"a": "b"}, "Status": "initializing",
     }  # fmt: skip
     rpc, who = "/v1/agent-rpc/", {"NodeID": own}
     every.do("PUT", f"{rpc}Node.Register", {"Node": node}, secret="", Authorization=f"Bearer {every.secret}")
     every.do("PUT", f"{rpc}Node.UpdateStatus", {**who, "Status": "ready"}, secret=secret)
-    path = "/v1/job/apart/allocations?namespace=apps"
-    apart = every.do("GET", f"{rpc}Node.GetClientAllocs?node_id={own}", secret=secret)["Allocs"]
-    every.do("PUT", f"{rpc}Alloc.GetAllocs", {**who, "AllocIDs": list(apart)}, secret=secret)
-    every.do("PUT", f"{rpc}Node.UpdateAlloc", {**who, "Alloc": []}, secret=secret)
-    registration = {"ID": "s", "ServiceName": "s", "Namespace": "apps", "AllocID": next(iter(apart), "")}
+    (placed,) = every.wait("/v1/job/apart/allocations?namespace=apps", lambda rows: rows)
+    every.do("GET", f"{rpc}Node.GetClientAllocs?node_id={own}", secret=secret)
+    every.do("PUT", f"{rpc}Alloc.GetAllocs", {**who, "AllocIDs": [placed["ID"]]}, secret=secret)
+    states = {"t": {"State": "running", "StartedAt": "2026-01-01T00:00:00Z", "Events": [{"Type": "Started"}]}}
+    update = {"ID": placed["ID"], "ClientStatus": "running", "TaskStates": states}
+    every.do("PUT", f"{rpc}Node.UpdateAlloc", {**who, "Alloc": [update]}, secret=secret)
+    registration = {"ID": "s", "ServiceName": "s", "Namespace": "apps", "AllocID": placed["ID"]}
     every.do("PUT", f"{rpc}ServiceRegistration.Upsert", {**who, "Services": [registration]}, secret=secret)
+    every.do("GET", f"/v1/allocation/{placed['ID']}/services")
     every.do("PUT", f"{rpc}ServiceRegistration.DeleteByID", {**who, "IDs": ["s"]}, secret=secret)
-    asked = {**who, "Token": every.secret, "Kind": "node", "AnyOf": ["read"]}
-    every.do("PUT", f"{rpc}ACL.Authorize", asked, secret=secret)
-    for one in every.peek(path):
-        sign = {**who, "AllocID": one["ID"], "Task": "t", "Names": ["default"]}
-        every.do("PUT", f"{rpc}Alloc.SignIdentities", sign, secret=secret)
+    every.do(
+        "PUT", f"{rpc}ACL.Authorize", {**who, "Token": every.secret, "Kind": "node", "AnyOf": ["read"]}, secret=secret
+    )
+    sign = {**who, "AllocID": placed["ID"], "Task": "t", "Names": ["default"]}
+    every.do("PUT", f"{rpc}Alloc.SignIdentities", sign, secret=secret)
     every.do("PUT", f"/v1/node/{own}/drain", {"NodeID": own, "DrainSpec": {"Deadline": 10**12}, "Meta": {"why": "x"}})
     every.do("GET", f"/v1/node/{own}")
     every.do("PUT", f"/v1/node/{own}/drain", {"NodeID": own, "MarkEligible": True})
