@@ -95,7 +95,7 @@ class Stack:
     def _score_all(self) -> None:
         working, group, job = self.working, self.group, self.job
         self._seen = len(working.touched)
-        asked = np.array(self._sizes, np.float64)
+        asked = np.array(self._sizes, np.float64).reshape(-1, self._total.shape[1])
         after = working.used[self.rows] + asked
         over = after > self._total
         self.exhausted: Ints = np.where(over.any(axis=1), over.argmax(axis=1) + 1, 0)

@@ -15,6 +15,7 @@ from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job, JobSummary, TaskGroupSummary
 from yurt.fsm.structs.policies import UpdateStrategy
+from yurt.fsm.structs.resources import Resources
 from yurt.fsm.structs.task import Task
 from yurt.scheduler import place
 from yurt.scheduler.cluster import Cluster
@@ -75,6 +76,13 @@ def test_what_a_registration_leads_to(
     assert bool(ended.failed_tg_allocs) == blocked == bool(ended.blocked_eval)
     assert [one.id for one in outcome.created] == ([ended.blocked_eval] if blocked else [])
     assert (outcome.deployment is not None) == deployment
+
+
+def test_whole_cores_where_no_node_is() -> None:
+    job = a_job()
+    task = Task(name="t", driver="d", resources=Resources(cores=2))
+    outcome = decide(replace(job, task_groups=(replace(job.task_groups[0], tasks=(task,)),)), an_evaluation())
+    assert outcome.evaluation.status == "complete" and outcome.evaluation.blocked_eval
 
 
 def test_the_evaluation_that_waits() -> None:
