@@ -190,9 +190,11 @@ def test_the_description_of_the_api_sends_requests(server: ServerProcess, page: 
     page.get_by_label("Filter endpoints").fill("get /v1/job/{")
     entry = page.locator("details", has_text="/v1/job/{id}").first
     entry.locator("summary").click()
+    entry.get_by_text("Answer: 200 application/json Job").click()
+    expect(entry.get_by_label("Example of the answer")).to_contain_text('"TaskGroups"')
     entry.get_by_label("id", exact=True).fill("billing")
     entry.get_by_role("button", name="Send").click()
-    expect(entry.locator("pre")).to_contain_text('"ID": "billing"')
+    expect(entry.get_by_label("Answer", exact=True)).to_contain_text('"ID": "billing"')
     expect(entry).to_contain_text("curl -X GET")
     assert barriers(page) == []
 

@@ -21,6 +21,20 @@ function example(schema, all, depth = 0) {
   return { string: "", integer: 0, number: 0, boolean: false }[schema.type] ?? null;
 }
 
+// What the answer of an operation is like: its type, and an example of its JSON.
+function shape(operation, all) {
+  const [status, response] = Object.entries(operation.responses).find(([key]) => key !== "default") || [];
+  if (!response) return h("p", { class: "dim" }, "Always refused.");
+  const kinds = Object.keys(response.content || {});
+  const schema = response.content?.["application/json"]?.schema;
+  const item = schema?.items || schema?.additionalProperties;
+  const name = (schema?.$ref || schema?.anyOf?.[0]?.$ref || item?.$ref || "").split("/").pop();
+  const head = [`Answer: ${status} ${kinds.join(" or ") || "without a body"}`, name && [" ", h("code", {}, schema.items ? `${name}[]` : name)]];
+  if (!schema || !Object.keys(schema).length) return h("p", {}, head, schema && ", of any shape");
+  const made = schema?.items ? [example(schema.items, all)] : schema?.additionalProperties ? { "…": example(schema.additionalProperties, all) } : example(schema, all);
+  return h("details", {}, h("summary", {}, head), h("pre", { class: "block", tabindex: "0", "aria-label": "Example of the answer" }, JSON.stringify(made, null, 2)));
+}
+
 function form(path, method, operation, all) {
   const inputs = (operation.parameters || []).map((one) => {
     const id = `${method}${path}${one.name}`;
@@ -53,7 +67,7 @@ function form(path, method, operation, all) {
       show(answer, h("p", {}, badge(String(found.status), found.ok ? "good" : "bad"), " ", found.headers.get("X-Nomad-Index") ? `index ${found.headers.get("X-Nomad-Index")}` : ""), h("pre", { class: "block", tabindex: "0", "aria-label": "Answer" }, shown.slice(0, 100000) || "(nothing)"));
     } catch (error) { show(answer, h("div", { class: "notice bad" }, error.message)); }
   };
-  return h("form", { onsubmit: send }, h("div", { class: "grid" }, inputs.map(([one, input, id]) => h("div", { class: "field" }, h("label", { for: id }, one.name), input, one.description && h("span", { class: "dim" }, one.description)))),
+  return h("form", { onsubmit: send }, shape(operation, all), h("div", { class: "grid" }, inputs.map(([one, input, id]) => h("div", { class: "field" }, h("label", { for: id }, one.name), input, one.description && h("span", { class: "dim" }, one.description)))),
     body, h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Send")), h("p", {}, curl), answer);
 }
 
