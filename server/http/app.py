@@ -21,7 +21,6 @@ from yurt.server.http import assets, problems, websocket
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.exchange import read_body, send_file
-from yurt.server.http.openapi import description
 from yurt.server.http.route import BODY_BYTES_MAX, JOB_BYTES_MAX
 from yurt.server.http.streams import send_stream
 from yurt.server.http.table import ROUTES, find
@@ -39,6 +38,8 @@ async def _to_ui(request: Request) -> Response:
 
 
 async def _describe(_request: Request) -> Response:
+    from yurt.server.http.openapi import description  # few servers are asked for it: their start is not held up
+
     found = await asyncio.to_thread(description, ROUTES)  # the first time it takes some 80 ms
     return Response(found, media_type="application/json", headers={"Vary": "Accept-Encoding"})
 

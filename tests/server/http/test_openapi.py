@@ -14,10 +14,17 @@ def test_every_route_is_described_and_every_reference_leads_somewhere() -> None:
     found = json.loads(description(ROUTES))
     assert {re.sub(r":(\w+)", r"{\1}", route.path) for route in ROUTES} == set(found["paths"])
     text = json.dumps(found)
-    for name in set(re.findall(r"#/components/schemas/(\w+)", text)):
-        assert name in found["components"]["schemas"]
+    references = set(re.findall(r'"#/components/(\w+)/([^"]+)"', text))
+    assert {kind for kind, _ in references} == {"schemas", "headers", "responses"}
+    for kind, name in references:
+        assert name in found["components"][kind]
+    for name, schema in found["components"]["schemas"].items():
+        assert re.fullmatch(r"\w+", name), "two records have one name"
+        assert set(schema.get("required", ())) <= set(schema["properties"])
     job = found["components"]["schemas"]["Job"]["properties"]
     assert {"ID", "TaskGroups", "JobModifyIndex"} <= set(job)
+    whole, given = (found["components"]["schemas"][name]["required"] for name in ("Job", "JobInput"))
+    assert set(job) - set(whole) == {"SubmittedBy"} and given == [], "answers are whole, requests need not be"
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
             assert operation["summary"], f"{method} {path} says nothing"
