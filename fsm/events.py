@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, pairwise
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ from yurt.fsm import commands_variables as v
 from yurt.fsm.store import schema
 from yurt.fsm.store.changes import Change
 from yurt.fsm.structs.base import replace, to_json
+
+_FREE_NUMBERS = 1 << 40  # left out where a ring begins anew: for what is taken back, and no reader's of before
 
 EVALUATION_UPDATED, JOB_REGISTERED = "EvaluationUpdated", "JobRegistered"
 
@@ -153,24 +156,29 @@ class Entry:
 
     @property
     def events(self) -> list[Event]:
-        """The events, made once."""
+        """The events, made once; another thread may ask at the same time."""
+        changes = self._changes  # before the look at what was made: they go only after it
         if self._events is None:
-            self._events = [Event(self.kind, self.index, change) for change in self._changes]
+            self._events = [Event(self.kind, self.index, change) for change in changes]
             self._changes = []
         return self._events
 
 
 class EventRing:
-    """The newest entries of one server, each with a number.
+    """The newest commands that told something, as entries with a number each.
 
-    `gone` is the newest index of which something is not held: whoever has seen that one misses nothing.
+    `size` counts commands of the log, and a command is held whole or not at all: servers that lived through the same
+    hold the same. `gone` is the newest index that is not held any more: whoever has seen that one misses nothing.
     """
 
     def __init__(self, size: int) -> None:
-        self._entries: deque[Entry] = deque(maxlen=max(1, size))
+        self._size = max(1, size)
+        self._entries: deque[Entry] = deque()
+        self._commands = 0  # that the entries are of
         self._added = 0
         self._listeners: dict[Callable[[], None], None] = {}
         self.gone = 0
+        self._is_whole = True  # all is held that it has room for
         self.closed = False
 
     def add(self, command: c.Command, index: int, changes: list[Change]) -> None:
@@ -179,33 +187,60 @@ class EventRing:
         if kind is None:
             return
         told = [one for one in changes if _is_told(one)]
+        if not told:
+            return
         jobs = [one for one in told if one.table is schema.JOBS]
         # A written job and its evaluation are told one after the other, everything else at once.
         parts = [jobs, [one for one in told if one.table is not schema.JOBS]] if kind.startswith("Job") else [told]
         for part in filter(None, parts):
-            if len(self._entries) == self._entries.maxlen:
-                self.gone = self._entries[0].index
             self._entries.append(Entry(kind, index, part))
             self._added += 1
-        if told:
-            self._wake()
+        self._commands += 1
+        if self._commands > self._size:
+            self._drop_oldest()
+        self._wake()
+
+    def _drop_oldest(self) -> None:
+        self.gone = self._entries[0].index
+        while self._entries and self._entries[0].index == self.gone:
+            self._entries.popleft()
+        self._commands -= 1
+        self._is_whole = True
 
     def begin_at(self, index: int) -> None:
         """The state is another one, of that index: what led to it is not known. Readers have to begin anew."""
         self._entries.clear()
-        self._added += 1
-        self.gone = index
+        self._commands = 0
+        self._added += _FREE_NUMBERS
+        self.gone, self._is_whole = index, False
         self._wake()
 
     def held(self) -> list[Entry]:
         """The entries, the oldest first."""
         return list(self._entries)
 
-    def refill(self, entries: Iterable[Entry], gone: int) -> None:
-        """Take back what led to the state that the ring began at; nothing was added since."""
-        self._entries.extend(entries)
-        self._added += len(self._entries)
-        self.gone = gone
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds what a ring of its size holds that saw all commands; else something may be taken back."""
+        return self._is_whole
+
+    def refill(self, entries: Iterable[Entry], gone: int, upto: int) -> bool:
+        """Take back all that was told after index `gone` up to `upto`; False, and no change, if it does not fit.
+
+        It fits if what is held begins after `upto` and is not whole, and the entries lie between the two, in order.
+        Without room for all of it its newest commands are taken. Readers go on where they are.
+        """
+        commands = [list(parts) for _, parts in groupby(entries, key=lambda one: one.index)]
+        bounds = [gone, *(parts[0].index for parts in commands), upto + 1]
+        if self._is_whole or upto != self.gone or gone >= upto or any(low >= high for low, high in pairwise(bounds)):
+            return False
+        first = max(0, len(commands) - (self._size - self._commands))
+        self.gone = commands[first - 1][0].index if first else gone
+        self._is_whole = first > 0 or gone == 0
+        for parts in reversed(commands[first:]):
+            self._entries.extendleft(reversed(parts))
+            self._commands += 1
+        return True
 
     def _wake(self) -> None:
         for listener in list(self._listeners):

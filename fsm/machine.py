@@ -63,6 +63,7 @@ class Loaded:
 Outcome = Applied | Refused | Broken
 CommitCallback = Callable[[int, list[Change]], None]
 AppliedCallback = Callable[[commands.Command, int, list[Change]], None]
+ReplacedCallback = Callable[[int, bool], None]
 
 
 class Machine:
@@ -77,7 +78,7 @@ class Machine:
         self.store = Store(self._on_listener_error)
         self._callbacks: list[CommitCallback] = []
         self._applied: list[AppliedCallback] = []
-        self._replaced: list[Callable[[int], None]] = []
+        self._replaced: list[ReplacedCallback] = []
         birth = self.store.begin(BIRTH_INDEX)
         default = Namespace(name="default", description="Default shared namespace", create_index=1, modify_index=1)
         birth.put(NAMESPACES, replace(default, hash=default.content_hash()))
@@ -102,8 +103,11 @@ class Machine:
         """Call `callback(command, index, changes)` after each command that changed something, before `on_commit`."""
         self._applied.append(callback)
 
-    def on_replaced(self, callback: Callable[[int], None]) -> None:
-        """Call `callback(index)` after the whole state was replaced by a loaded one."""
+    def on_replaced(self, callback: ReplacedCallback) -> None:
+        """Call `callback(index, restored)` after the whole state was replaced by a loaded one.
+
+        `restored`: an operator brought it; else it is what the log's commands led to.
+        """
         self._replaced.append(callback)
 
     def apply(self, payload: bytes) -> Outcome:
@@ -159,19 +163,19 @@ class Machine:
 
     def swap(self, loaded: Loaded) -> None:
         """Take a loaded state in place of the present one."""
-        self._replace(loaded.state, loaded.orders)
+        self._replace(loaded.state, loaded.orders, restored=False)
 
     def swap_above(self, loaded: Loaded) -> Outcome:
         """Take a loaded state as the next command's work: its index, and every table's, is above all that was seen."""
         index = max(self.index, loaded.state.index) + 1
         tables = {name: TableState(one.rows, one.indexes, index) for name, one in loaded.state.tables.items()}
-        self._replace(State(index, tables), loaded.orders)
+        self._replace(State(index, tables), loaded.orders, restored=True)
         return Applied(index, commands.Done(index=index))
 
-    def _replace(self, state: State, orders: LiveOrders) -> None:
+    def _replace(self, state: State, orders: LiveOrders, *, restored: bool) -> None:
         self.store.replace(state, orders)
         for callback in self._replaced:
-            callback(state.index)
+            callback(state.index, restored)
 
     def restore(self, chunks: Iterator[bytes]) -> None:
         """Replace the state by a snapshot's; raises `BadSnapshot` and then keeps the old state."""

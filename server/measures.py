@@ -55,7 +55,7 @@ class _JobStatuses:
         machine.on_commit(self._committed)
         machine.on_replaced(self._recount)
 
-    def _recount(self, _index: int) -> None:
+    def _recount(self, _index: int, _restored: bool) -> None:
         self._counts = Counter(job.status for job in self._machine.view().scan(JOBS))
 
     def _committed(self, _index: int, changes: list[Change]) -> None:

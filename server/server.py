@@ -25,6 +25,7 @@ from yurt.server.background import Background
 from yurt.server.backup import Backup
 from yurt.server.config.agent import AgentConfig, size_bytes
 from yurt.server.event_file import EventFile
+from yurt.server.event_history import EventHistory
 from yurt.server.heartbeats import HeartbeatTimers
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
@@ -86,6 +87,7 @@ class Server:
         machine.on_applied(self.events.add)
         machine.on_replaced(self._state_replaced)
         self.event_file: EventFile | None = None  # of the agent that this is a part of
+        self.event_history = EventHistory(self)
         self.heartbeats = HeartbeatTimers(self, random.Random(self._chance.random()))
         self.reports = Reports(self)
         self.keyring: Keyring  # of the agent that this is a part of
@@ -105,12 +107,15 @@ class Server:
         self.autopilot.start()
         self.backup.start()
         self.keyring.start()
+        self._has_begun = True
+        self.event_history.start()
 
     def stop(self) -> None:
         """End what would wait for ever, and what looks after the cluster."""
         self.autopilot.stop()
         self.keyring.stop()
         self.locks.stop()
+        self.event_history.stop()
         self.events.close()
         self.heartbeats.stop()
 
@@ -122,14 +127,20 @@ class Server:
         if self.tracing is not None:
             self.tracing.stop()
 
-    def _state_replaced(self, index: int) -> None:
+    def _state_replaced(self, index: int, restored: bool) -> None:
+        """What led to the new state may be found on the own disk or on others; what led to a restored one did not."""
         self.events.begin_at(index)
-        if self.event_file is not None and not self._has_begun:  # the state of the own disk, not one of a leader
+        if restored:
+            self.event_history.leave()
+            return
+        if (
+            self.event_file is not None and not self._has_begun
+        ):  # the own disk's state, not a leader's: the loop is free
             self.event_file.refill(index)
-        self._has_begun = True
+        self.event_history.look()
 
     def save_events(self) -> None:
-        """Write the newest events beside the snapshot that was written just now."""
+        """Write the newest events beside the newest snapshot."""
         if self.event_file is not None:
             self.event_file.save(self.machine.index)
 

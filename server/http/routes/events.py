@@ -31,7 +31,12 @@ async def stream(context: Context) -> Answer:
     wanted = topics_of(context.raw_query)
     check_topics(context, wanted)
     ring = context.server.events
-    after = _after(context, ring)
+    after = _after(context)
+    if after is not None and after < ring.gone:
+        await context.server.event_history.settled()
+    if after is not None and after < ring.gone:
+        text = f"events after index {after} are not all held here: ask for after={ring.gone} or a newer index, "
+        raise Refusal(410, text + "and read the state anew for what you missed; nothing was sent")
     if after is not None:
         lines = _lines(context, wanted, ring.number_following(after), after)
     else:
@@ -51,21 +56,17 @@ def _begin(context: Context, ring: EventRing) -> int:
         raise Refusal(400, f"Unable to parse index: {text}") from None
 
 
-def _after(context: Context, ring: EventRing) -> int | None:
-    """The index of `after`, None without it; raises Refusal(400), or Refusal(410) if events after it are gone."""
+def _after(context: Context) -> int | None:
+    """The index of `after`, None without it; raises Refusal(400)."""
     value = context.query.get("after")
     if value is None:
         return None
     if "index" in context.query:
         raise Refusal(400, "index and after cannot be given together")
     try:
-        index = parse_uint(value)
+        return parse_uint(value)
     except ValueError as error:
         raise Refusal(400, f"Unable to parse after: {error}") from None
-    if index < ring.gone:
-        text = f"events after index {index} are not all held here: ask for after={ring.gone} or a newer index, "
-        raise Refusal(410, text + "and read the state anew for what you missed; nothing was sent")
-    return index
 
 
 def topics_of(raw_query: bytes) -> Wanted:
