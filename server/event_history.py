@@ -70,10 +70,11 @@ class EventHistory:
         self._runs = False
         self.leave()
 
-    async def settled(self) -> None:
-        """Wait until it is known what comes back, but not for long."""
+    async def settled(self) -> bool:
+        """Wait until it is known what comes back, but not for long; whether it is known."""
         if self._task is not None:
             await asyncio.wait((self._task,), timeout=WAIT_SECONDS_MAX)
+        return self._runs and (self._task is None or self._task.done())
 
     # --- asking
 

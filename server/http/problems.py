@@ -33,7 +33,7 @@ PROBLEMS = (
     Problem("outcome-unknown", 504, "The write may or may not be stored", r"outcome is unknown"),
     Problem("storage-full", 507, "There is no room for the log", r"no space left|audit log cannot be written"),
     Problem("upgrading", 503, "The cluster is being upgraded", r"cluster is being upgraded"),
-    Problem("not-ready", 503, "The server is not ready for this yet", r"no root key is ready"),
+    Problem("not-ready", 503, "The server is not ready for this yet", r"no root key is ready|being asked of others"),
     Problem("token-unknown", 403, "The token is not known", r"ACL token not found|secret is that of another token"),
     Problem("permission-denied", 403, "The token may not do this", r"Permission denied"),
     Problem("disabled", 403, "This is switched off", r"\bdisabled\b|is not enabled"),

@@ -32,12 +32,8 @@ async def stream(context: Context) -> Answer:
     check_topics(context, wanted)
     ring = context.server.events
     after = _after(context)
-    if after is not None and after < ring.gone:
-        await context.server.event_history.settled()
-    if after is not None and after < ring.gone:
-        text = f"events after index {after} are not all held here: ask for after={ring.gone} or a newer index, "
-        raise Refusal(410, text + "and read the state anew for what you missed; nothing was sent")
     if after is not None:
+        await _check_held(context, after)
         lines = _lines(context, wanted, ring.number_following(after), after)
     else:
         lines = _lines(context, wanted, _begin(context, ring), None)
@@ -67,6 +63,16 @@ def _after(context: Context) -> int | None:
         return parse_uint(value)
     except ValueError as error:
         raise Refusal(400, f"Unable to parse after: {error}") from None
+
+
+async def _check_held(context: Context, after: int) -> None:
+    """Raises Refusal(410) if events after an index are gone, and Refusal(503) if that is not known yet."""
+    ring: EventRing = context.server.events
+    if after < ring.gone and not await context.server.event_history.settled() and after < ring.gone:
+        raise Refusal(503, f"events after index {after} are being asked of others: try again")
+    if after < ring.gone:
+        text = f"events after index {after} are not all held here: ask for after={ring.gone} or a newer index, "
+        raise Refusal(410, text + "and read the state anew for what you missed; nothing was sent")
 
 
 def topics_of(raw_query: bytes) -> Wanted:
