@@ -133,9 +133,7 @@ class Server:
         if restored:
             self.event_history.leave()
             return
-        if (
-            self.event_file is not None and not self._has_begun
-        ):  # the own disk's state, not a leader's: the loop is free
+        if self.event_file is not None and not self._has_begun:  # the own disk's state: nothing waits for the loop yet
             self.event_file.refill(index)
         self.event_history.look()
 
