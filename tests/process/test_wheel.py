@@ -63,3 +63,15 @@ def test_the_wheel_alone_runs_the_example(tmp_path: Path) -> None:
     told = run(python, "-m", "pytest", "-q", cwd=tmp_path / "example")
     assert "3 passed" in told
     print(f"the example took {time.monotonic() - started:.1f} s")
+    experiment = (
+        tmp_path / "venv/bin/yurt",
+        "experiment",
+        "run",
+        "leader-kill",
+        "-short",
+        "-out",
+        tmp_path / "experiment",
+    )
+    assert "clean" in run(*experiment, cwd=tmp_path)
+    report = (tmp_path / "experiment/report.html").read_text()
+    assert "pip install" in report and "yurt[experiments]" in report, "without matplotlib it says how to get plots"
