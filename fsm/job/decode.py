@@ -22,6 +22,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.strict import EXTRA, strict_body
 
 DEPTH_MAX = 128
+TOO_DEEP = "json: exceeded max depth"
 INT64 = (-(2**63), 2**63 - 1)
 
 Decoder = Callable[[Any], Any]
@@ -63,7 +64,7 @@ def _folded_body(body: bytes, request: type[Any]) -> dict[str, Any]:
     except _Mismatch as mismatch:
         raise Refusal(400, mismatch.text()) from None
     except RecursionError:
-        raise Refusal(400, "json: exceeded max depth") from None
+        raise Refusal(400, TOO_DEEP) from None
     return folded
 
 
@@ -76,7 +77,7 @@ def load_json(body: bytes) -> Any:
     try:
         return _without_lone_surrogates(body, _PREFIX.raw_decode(body.decode("utf-8", "replace").lstrip())[0])
     except RecursionError:
-        raise Refusal(400, "json: exceeded max depth") from None
+        raise Refusal(400, TOO_DEEP) from None
     except json.JSONDecodeError as error:
         rest = error.doc[error.pos : error.pos + 1]
         if not rest or error.msg.startswith("Unterminated"):
@@ -141,7 +142,7 @@ def opaque(value: Any, depth: int = 0) -> Any:
     if kind is str or kind is bool or value is None:
         return value
     if depth > DEPTH_MAX:
-        raise Refusal(400, "json: exceeded max depth")
+        raise Refusal(400, TOO_DEEP)
     if kind is dict:
         return {key: opaque(one, depth + 1) for key, one in value.items()}
     if kind is list:

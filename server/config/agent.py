@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from yurt.fsm.job.decode import DEPTH_MAX
 from yurt.fsm.lang.duration import parse_duration
 from yurt.fsm.structs.operator import PreemptionConfig, SchedulerConfiguration
 from yurt.server.address import join_address, with_port
@@ -142,6 +143,7 @@ class Limits(Block, frozen=True):
     http_headers_max: int = 100
     http_target_bytes_max: int = 8 << 10
     http_body_bytes_max: int = 16 << 20  # of jobs; most other bodies have lower bounds of their own
+    http_json_depth_max: int = DEPTH_MAX  # of bodies; no more than that: what reads them recurses
     http_blocking_queries_max: int = 10_000
     http_blocking_queries_max_per_client: int = 0  # 0: as many as it may have connections
     http_rate_limit: float = 0.0  # requests a second of one address; 0: any

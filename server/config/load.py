@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from yurt.fsm.errors import YurtError
+from yurt.fsm.job.decode import DEPTH_MAX
 from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.hcl.diagnostics import HclError
 from yurt.server.hcl.document import load_document
@@ -97,6 +98,9 @@ def check(config: AgentConfig) -> None:
         raise ConfigError("Region contains invalid characters")
     if not 1 <= server.raft_multiplier <= 10:
         raise ConfigError(f"raft_multiplier cannot be {server.raft_multiplier}. Must be between 1 and 10")
+    if not 1 <= config.limits.http_json_depth_max <= DEPTH_MAX:
+        depth = config.limits.http_json_depth_max
+        raise ConfigError(f"http_json_depth_max cannot be {depth}. Must be between 1 and {DEPTH_MAX}")
     if server.server_join.retry_join and server.retry_join:
         raise ConfigError("server_join and retry_join cannot both be defined; prefer setting the server_join block")
     if (config.tls.rpc or config.tls.verify_https_client) and not config.tls.ca_file:

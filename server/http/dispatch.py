@@ -9,8 +9,10 @@ from functools import lru_cache
 
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import NO_REGION
+from yurt.fsm.job.decode import TOO_DEEP
 from yurt.server.audit import REFUSAL
 from yurt.server.http.context import Answer, Context, read_options, text
+from yurt.server.http.depth import is_deeper
 from yurt.server.http.forward import forward
 from yurt.server.http.rates import EXEMPT, Rates, TooOften, client_of
 from yurt.server.http.reads import Reads
@@ -58,6 +60,7 @@ class Dispatcher:
     def __init__(self, server: Server, reads: Reads) -> None:
         self.server, self.reads = server, reads
         limits = server.config.limits
+        self._depth_max = limits.http_json_depth_max
         self._client_rates = _rates(limits.http_rate_limit, limits.http_rate_limit_burst)
         self._token_rates = _rates(limits.http_token_rate_limit, limits.http_token_rate_limit_burst)
 
@@ -100,6 +103,7 @@ class Dispatcher:
             context.route = route.path
             if self._client_rates is not None:
                 self._take_of_client(self._client_rates, context)
+            self._check_depth(context)
             return await self._routed(context, route)
         except Refusal as refusal:
             return text(refusal.status, refusal.text)
@@ -125,6 +129,11 @@ class Dispatcher:
         """Count a request of a client; not twice if it was handed over, nor what keeps nodes and the server alive."""
         if context.address and not context.forwarded and not context.path.startswith(EXEMPT):
             rates.take(client_of(context.address), f"your address {context.address}")
+
+    def _check_depth(self, context: Context) -> None:
+        """Raises Refusal(400) for a body that is nested too deep; what was handed over was looked at already."""
+        if not context.forwarded and not context.path.startswith(EXEMPT) and is_deeper(context.body, self._depth_max):
+            raise Refusal(400, TOO_DEEP)
 
     async def _routed(self, context: Context, route: Route) -> Answer:
         method = context.method

@@ -168,7 +168,7 @@ async def agent_members(context: Context) -> Answer:
 
 def _limits(limits: Limits) -> dict[str, Any]:
     """The limits under names in the wire's style; durations as they were configured."""
-    upper = {"http": "HTTP", "https": "HTTPS", "rpc": "RPC"}
+    upper = {"http": "HTTP", "https": "HTTPS", "json": "JSON", "rpc": "RPC"}
     return {
         "".join(upper.get(word) or word.capitalize() for word in name.split("_")): value
         for name, value in msgspec.structs.asdict(limits).items()

@@ -62,6 +62,11 @@ def test_directories_are_read_in_order_and_later_files_win(tmp_path: Path) -> No
         ('data_dir = "x"\nserver { enabled = true }', "data-dir must be given as an absolute path: got x"),
         ('data_dir = "/x"\nregion = "a b"\nserver { enabled = true }', "Region contains invalid characters"),
         ('data_dir = "/x"\nserver {\nenabled = true\nraft_multiplier = 11\n}', "Must be between 1 and 10"),
+        ('data_dir = "/x"\nlimits { http_json_depth_max = 0 }\nserver { enabled = true }', "Must be between 1 and 128"),
+        (
+            'data_dir = "/x"\nlimits { http_json_depth_max = 129 }\nserver { enabled = true }',
+            "http_json_depth_max cannot be 129. Must be between 1 and 128",
+        ),
         ('data_dir = "/x"\nlog_level = "LOUD"\nserver { enabled = true }', "Invalid log level: LOUD"),
         ('data_dir = "/x"\nlog_rotate_bytes = -1\nserver { enabled = true }', "cannot be negative"),
         ('data_dir = "/x"\nlog_rotate_duration = "soon"\nserver { enabled = true }', "Invalid log_rotate_duration"),
