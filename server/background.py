@@ -16,6 +16,7 @@ from yurt.fsm.errors import Refusal
 
 T = TypeVar("T")
 PIECES_MAX = 32
+LARGE_BODY_BYTES = 64 * 1024  # admitted within some 4 ms
 
 
 class Background:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import NO_REGION
 from yurt.fsm.job.decode import TOO_DEEP
 from yurt.server.audit import REFUSAL
+from yurt.server.background import LARGE_BODY_BYTES
 from yurt.server.http.context import Answer, Context, read_options, text
 from yurt.server.http.depth import is_deeper
 from yurt.server.http.forward import forward
@@ -103,7 +104,8 @@ class Dispatcher:
             context.route = route.path
             if self._client_rates is not None:
                 self._take_of_client(self._client_rates, context)
-            self._check_depth(context)
+            if not context.forwarded and not context.path.startswith(EXEMPT):
+                await self._check_depth(context.body)
             return await self._routed(context, route)
         except Refusal as refusal:
             return text(refusal.status, refusal.text)
@@ -130,9 +132,13 @@ class Dispatcher:
         if context.address and not context.forwarded and not context.path.startswith(EXEMPT):
             rates.take(client_of(context.address), f"your address {context.address}")
 
-    def _check_depth(self, context: Context) -> None:
+    async def _check_depth(self, body: bytes) -> None:
         """Raises Refusal(400) for a body that is nested too deep; what was handed over was looked at already."""
-        if not context.forwarded and not context.path.startswith(EXEMPT) and is_deeper(context.body, self._depth_max):
+        if len(body) >= LARGE_BODY_BYTES:
+            deeper = await self.server.background.run(partial(is_deeper, body, self._depth_max))
+        else:
+            deeper = is_deeper(body, self._depth_max)
+        if deeper:
             raise Refusal(400, TOO_DEEP)
 
     async def _routed(self, context: Context, route: Route) -> Answer:

@@ -29,12 +29,12 @@ from yurt.fsm.store.schema import JOBS, SCHEDULER_CONFIG
 from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.server.acl.authority import denied
+from yurt.server.background import LARGE_BODY_BYTES
 from yurt.server.http.answers import IndexAnswer, answered
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN
 
 REGISTRATION_DISABLED = "Job registration, dispatch, and scale are disabled by the scheduler configuration"
-LARGE_BODY_BYTES = 64 * 1024  # admitted within some 4 ms
 
 
 class JobWriteAnswer(Record, frozen=True):
