@@ -70,6 +70,7 @@ def test_only_who_asks_resumes(tmp_path: Path) -> None:
     with single(tmp_path, server={"enabled": True, "bootstrap_expect": 1, "event_buffer_size": 4}) as server:
         for number in range(5):
             assert server.request("PUT", "/v1/jobs", small_job(f"web-{number}"))[0] == 200
+        wait_for(lambda: {one["Status"] for one in server.request("GET", "/v1/jobs")[1]} == {"dead"}, 20, "quiet")
         end = last_index(server)
         status, text = server.request("GET", "/v1/event/stream?after=1")
         assert status == 410 and "ask for after=" in text

@@ -82,6 +82,10 @@ class Machine(Host):
             self._gone()
             self.disk.crash(self.world.chance)
 
+    def power_is_cut(self) -> None:
+        """Between two calls of the disk, as its `crash_at` says."""
+        self.kill()
+
     def end(self) -> None:
         """Make sure that it is gone."""
         if self._is_up:
