@@ -10,12 +10,13 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.duties import DutyLife
+from tests.simulation.product import ProductLife
 from tests.simulation.scenario import Life
 
 TOLD_EVERY = 500
 
 
-def why_failed(life: Life | DutyLife) -> str:
+def why_failed(life: Life | DutyLife | ProductLife) -> str:
     """Live it; "" if nothing was wrong."""
     try:
         life.live()
@@ -47,16 +48,26 @@ def one_of_duties(seed: int) -> tuple[int, Counter[str], str]:
     return seed, found, error
 
 
+def one_of_the_product(seed: int) -> tuple[int, Counter[str], str]:
+    """The same for whole clusters, asked over their API."""
+    life = ProductLife(seed)
+    error = why_failed(life)
+    found = Counter(life.counts)
+    found["operations checked"] += len(life.history)
+    return seed, found, error
+
+
 def main() -> int:
     """Exit code 1 if a seed fails."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Live through seeds A to B - 1.")
     parser.add_argument("--seeds", required=True, metavar="A..B")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--duties", action="store_true", help="with the scheduler, the leader's duties and nodes")
+    parser.add_argument("--product", action="store_true", help="whole clusters, asked over their API")
     given = parser.parse_args()
     first, last = (int(number) for number in given.seeds.split(".."))
     logging.disable(logging.WARNING)
-    work = one_of_duties if given.duties else one
+    work = one_of_duties if given.duties else one_of_the_product if given.product else one
     counts: Counter[str] = Counter()
     failed: list[int] = []
     started = time.monotonic()

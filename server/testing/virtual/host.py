@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ class Host:
         self.paused_until = 0.0
         self.incarnation = 0
         self.loop: asyncio.AbstractEventLoop | None = None  # of the process, if it needs one
-        self._held: list[Callable[[], None]] = []  # what came while it stood still
+        self._held: deque[Callable[[], None]] = deque()  # what came while it stood still
 
     def __repr__(self) -> str:
         return self.name
@@ -47,29 +48,36 @@ class Host:
         self.paused_until = math.inf
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Let it go on, with what came meanwhile, in its order."""
         self.paused_until = 0.0
-        held, self._held = self._held, []
-        for callback in held:
-            self.world.later(0.0, callback)
+        if self._held:
+            self.world.later(0.0, self._catch_up)
+
+    def _catch_up(self) -> None:
+        while self._held and not self.is_paused:
+            self._held.popleft()()
 
     def mine(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """The callback for this incarnation only, and not while it is paused."""
+        """The callback for this incarnation only, and not while it is paused; nothing overtakes what waits."""
         incarnation = self.incarnation
 
-        def run() -> None:
+        def now() -> None:
             if self.incarnation != incarnation:
-                return
-            if self.paused_until == math.inf:
-                self._held.append(run)
-                return
-            if self.is_paused:
-                self.world.later(self.paused_until - self.world.time, run)
                 return
             try:
                 self.do(callback)
             except Crash:
                 self.power_is_cut()
+
+        def run() -> None:
+            if self.incarnation != incarnation:
+                return
+            if self._held or self.paused_until == math.inf:
+                self._held.append(now)
+            elif self.is_paused:
+                self.world.later(self.paused_until - self.world.time, run)
+            else:
+                now()
 
         return run
 

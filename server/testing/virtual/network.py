@@ -35,6 +35,7 @@ class VirtualNetwork:
 
     def cut(self, pairs: set[tuple[str, str]], *, silently: bool = True) -> None:
         """Nothing of a pair's (from, to) gets through; silently, or by closing what is open."""
+        self.join()  # earlier cuts end
         self._cut, self._is_silent = set(pairs), silently
         for pair in () if silently else sorted(pairs):
             for a, b in (pair, pair[::-1]):
