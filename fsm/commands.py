@@ -28,13 +28,24 @@ from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfigura
 from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, AllocationStop, Placement
 
 COMMAND_VERSION = 5
+LATE_SINCE = AUTHORS_SINCE = 5  # `evaluates_late` of plans, and authors
 
 
 class UnknownCommand(YurtError):
     """The log holds a command that this version does not know: the server must be upgraded before it goes on."""
 
 
-class RegisterJob(Command, frozen=True, kw_only=True):
+class AuthoredCommand(Command, frozen=True, kw_only=True):
+    """A command that says who asked for it, if that is recorded."""
+
+    by: Author | None = None
+
+    def needs(self) -> int:
+        """Authors came with version 5."""
+        return self.since if self.by is None else max(self.since, AUTHORS_SINCE)
+
+
+class RegisterJob(AuthoredCommand, frozen=True, kw_only=True):
     """Store an admitted job as a new job or version, with its evaluation (spec jobs-api §3.2).
 
     `eval_id` is used unless the job is a parent; `scaling_policy_ids` has a fresh UUID a group, used for new policies.
@@ -50,10 +61,9 @@ class RegisterJob(Command, frozen=True, kw_only=True):
     eval_priority: int = 0
     scaling_policy_ids: tuple[str, ...] = ()
     versions_kept: int = 6
-    by: Author | None = None
 
 
-class DeregisterJob(Command, frozen=True, kw_only=True):
+class DeregisterJob(AuthoredCommand, frozen=True, kw_only=True):
     """Stop or purge a job (spec jobs-api §3.5)."""
 
     namespace: str
@@ -63,7 +73,6 @@ class DeregisterJob(Command, frozen=True, kw_only=True):
     eval_id: str = ""
     eval_priority: int = 0
     versions_kept: int = 6
-    by: Author | None = None
 
 
 class DeregisterFamily(DeregisterJob, frozen=True, kw_only=True, tag=True):
@@ -72,7 +81,7 @@ class DeregisterFamily(DeregisterJob, frozen=True, kw_only=True, tag=True):
     since: ClassVar[int] = 5
 
 
-class RevertJob(Command, frozen=True, kw_only=True):
+class RevertJob(AuthoredCommand, frozen=True, kw_only=True):
     """Make the content of an older version, given by number or tag, the newest version (spec jobs-api §3.11)."""
 
     namespace: str
@@ -82,7 +91,6 @@ class RevertJob(Command, frozen=True, kw_only=True):
     enforce_prior_version: int | None = None
     eval_id: str = ""
     versions_kept: int = 6
-    by: Author | None = None
 
 
 class SetJobStability(Command, frozen=True, kw_only=True):
@@ -114,7 +122,7 @@ class UntagJobVersion(Command, frozen=True, kw_only=True):
     versions_kept: int = 6
 
 
-class ScaleJob(Command, frozen=True, kw_only=True):
+class ScaleJob(AuthoredCommand, frozen=True, kw_only=True):
     """Set a group's count, or only note an event (spec jobs-api §3.16, deviation 13)."""
 
     namespace: str
@@ -128,10 +136,9 @@ class ScaleJob(Command, frozen=True, kw_only=True):
     eval_id: str = ""
     count_max: int = 0
     versions_kept: int = 6
-    by: Author | None = None
 
 
-class DispatchJob(Command, frozen=True, kw_only=True):
+class DispatchJob(AuthoredCommand, frozen=True, kw_only=True):
     """Make a child of a parameterized job (spec jobs-api §3.10)."""
 
     namespace: str
@@ -142,7 +149,6 @@ class DispatchJob(Command, frozen=True, kw_only=True):
     priority: int = 0
     idempotency_token: str = ""
     eval_id: str = ""
-    by: Author | None = None
 
 
 class LaunchPeriodicJob(Command, frozen=True, kw_only=True):
@@ -186,6 +192,11 @@ class ApplyPlan(Command, frozen=True, kw_only=True):
     changed: tuple[AllocationChange, ...] = ()
     placed: tuple[Placement, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    evaluates_late: bool = False  # jobs with placements on nodes that went down meanwhile are evaluated
+
+    def needs(self) -> int:
+        """`evaluates_late` came with version 5."""
+        return LATE_SINCE if self.evaluates_late else self.since
 
 
 class DeploymentUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,7 +349,7 @@ _decoder: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyComma
 
 def encode(command: Command) -> bytes:
     """The bytes that the log keeps: the vocabulary's version that knows the command, then the command."""
-    return bytes((command.since,)) + _encoder.encode(command)
+    return bytes((command.needs(),)) + _encoder.encode(command)
 
 
 def decode(payload: bytes) -> AnyCommand:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from contextlib import nullcontext
 from functools import partial
 
-from yurt.fsm.commands import ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
+from yurt.fsm.commands import LATE_SINCE, ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
@@ -42,7 +42,8 @@ from yurt.server.waiting import Waiting
 
 log = logging.getLogger("leader")
 
-SLICE = 32  # evaluations worked on in one turn of the loop
+SLICE = 32  # evaluations looked at in one turn of the loop
+SLICE_NS = 20_000_000  # after which no other is begun in it
 INFLIGHT_MAX = 8
 PLANS_AT_ONCE = 3  # of a child's: while one is synced another is looked at, and requests get their turn
 
@@ -176,7 +177,9 @@ class Leader:
         heavy: list[Evaluation] = []
         room = PLACEMENTS_PER_CHILD
         now_ns = self._server.now_ns()
-        while len(taken) < SLICE and (evaluation := broker.dequeue(self._now())) is not None:
+        looked, until = 0, self._stopwatch() + SLICE_NS
+        while looked < SLICE and self._stopwatch() < until and (evaluation := broker.dequeue(self._now())) is not None:
+            looked += 1
             view = self._server.view()
             current = view.get(EVALUATIONS, evaluation.id)
             if current is None or current.is_terminal:
@@ -195,7 +198,7 @@ class Leader:
         if taken:
             command = UpdateEvaluations(now_ns=now_ns, evaluations=tuple(taken))
             self._spawn([command], [one.id for one in taken])
-        if len(taken) == SLICE:
+        if looked == SLICE or self._stopwatch() >= until:
             self._schedule()
         self._fail_delivered(broker)
         self._set_timer(broker)
@@ -212,7 +215,7 @@ class Leader:
         elif outcome.is_plain:
             return [outcome.evaluation]
         else:
-            self._spawn(outcome.commands(now_ns), [evaluation.id], _placed(outcome))
+            self._spawn(outcome.commands(now_ns), [evaluation.id], [one.allocation for one in outcome.placed])
         return []
 
     def _begin_child(self, broker: Broker, heavy: list[Evaluation], now_ns: int) -> None:
@@ -350,6 +353,8 @@ class Leader:
                     rejected = rejected or fitting is not command
                     if rejected:
                         fitting = unfinished(fitting)
+                    if fitting.placed and self._server.version_known_by_all() >= LATE_SINCE:
+                        fitting = replace(fitting, evaluates_late=True)
                 await self._server.propose(fitting)
         except YurtError as error:
             log.debug("a decision was not committed", extra={"reason": str(error)})
@@ -392,7 +397,3 @@ class Leader:
         text = "canceled after more recent eval was processed"
         canceled = [replace(one, status=CANCELED, status_description=text) for one in evaluations]
         self._track(self._ends.store(canceled, self._is_current(self._broker)))
-
-
-def _placed(outcome: Outcome) -> list[Allocation]:
-    return [one.allocation for one in outcome.placed]

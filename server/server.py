@@ -160,10 +160,10 @@ class Server:
         Raises Refusal (nothing changed, or not every server knows the command yet), NotLeader, Overloaded and
         StorageFull (surely not written), OutcomeUnknown.
         """
-        if command.since > 1 and command.since > (known := self.version_known_by_all()):
+        if (needed := command.needs()) > 1 and needed > (known := self.version_known_by_all()):
             raise Refusal(
                 500,
-                f"the cluster is being upgraded: this needs command version {command.since}, and a "
+                f"the cluster is being upgraded: this needs command version {needed}, and a "
                 f"server knows only {known}. Nothing was changed",
             )
         if self.tracing is None:

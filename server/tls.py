@@ -7,6 +7,7 @@ every connection shows a certificate that the authority of that moment has signe
 from __future__ import annotations
 
 import hashlib
+import logging
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ import msgspec
 from yurt.fsm.errors import YurtError
 from yurt.server.config.agent import AgentConfig, Tls
 
+log = logging.getLogger("agent")
+
+DECIDED_AT_START = ("http", "rpc", "verify_server_hostname", "verify_https_client", "tls_min_version")
 VERSIONS = {"tls12": ssl.TLSVersion.TLSv1_2, "tls13": ssl.TLSVersion.TLSv1_3}
 
 
@@ -66,8 +70,7 @@ class TlsFiles:
     """The TLS of an agent; `http` and `peers` are for its listeners, None where TLS is off. Raises `BadTls`."""
 
     def __init__(self, tls: Tls) -> None:
-        self._now = Material(tls)
-        outer = Material(tls)
+        self._now = outer = Material(tls)
         self.http = _switching(outer.http, lambda: self._now.http)
         self.peers = _switching(outer.peers, lambda: self._now.peers)
 
@@ -86,10 +89,14 @@ class TlsFiles:
     def reload(self, tls: Tls) -> bool:
         """Read all files; answer whether the authority is another one. Raises `BadTls`, and nothing has changed.
 
-        Whether there is TLS at all was decided at the start: `http` and `rpc` of the new configuration do not count.
+        Only files are read anew. Where there is TLS, who must show a certificate and which names count was decided at
+        the start, by everything that looks at certificates: such members of the new configuration do not count.
         """
         old = self._now
-        self._now = Material(msgspec.structs.replace(tls, http=old.tls.http, rpc=old.tls.rpc))
+        kept = {name: getattr(old.tls, name) for name in DECIDED_AT_START}
+        if changed := [name for name in DECIDED_AT_START if getattr(tls, name) != kept[name]]:
+            log.warning("these take effect at the next start only", extra={"tls": ", ".join(changed)})
+        self._now = Material(msgspec.structs.replace(tls, **kept))
         return self._now.authority != old.authority
 
 

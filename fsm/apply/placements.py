@@ -42,7 +42,7 @@ def apply_allocations(txn: Transaction, command: ApplyPlan) -> dict[JobKey, None
     for placement in command.placed:
         writer.place(placement)
     writer.tally.store(txn)
-    for key, node in writer.too_late.items():
+    for key, node in writer.too_late.items() if command.evaluates_late else ():
         evaluate_job_of_node(txn, key, node, f"{command.eval_id}/{txn.index}", command.now_ns)
     return writer.jobs
 

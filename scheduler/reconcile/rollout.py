@@ -199,7 +199,8 @@ class _Roll:
         existing = len(counted) + len(standing.held) + len(standing.migrate)
         rescheduled = [self._replacement(one, reschedule=True) for one in sorted(standing.at_once, key=by_index)]
         lost: list[Wanted] = []
-        for one in sorted(standing.lost, key=lambda one: (one.name in self._promoted_names(), by_index(one))):
+        promoted = self._promoted_names()
+        for one in sorted(standing.lost, key=lambda one: (one.name in promoted, by_index(one))):
             if existing < count:
                 existing += 1
                 lost.append(self._replacement(one))

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from yurt.fsm.commands import AUTHORS_SINCE
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.duration import parse_duration
 from yurt.fsm.lang.strconv import parse_bool, parse_int, parse_uint
@@ -76,7 +77,6 @@ def parse_query(raw: bytes) -> dict[str, str]:
 
 
 NOTHING = Need("nothing")
-AUTHORS_SINCE = 5  # version of the log's vocabulary
 
 
 class Context:

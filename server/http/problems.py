@@ -80,6 +80,8 @@ _INTERNAL = Problem("internal", 500, "The server failed", "")
 _REQUEST = Problem("refused", 400, "The request was refused", "")
 _PATTERNS = tuple((problem, re.compile(problem.pattern)) for problem in PROBLEMS)
 _KEPT = frozenset({b"retry-after", b"x-nomad-index", b"x-nomad-knownleader", b"x-nomad-lastcontact"})
+_LIST = re.compile(r"\d errors? occurred:")  # the rest quotes what users wrote, and is looked at for nothing else
+_INVALID = next(one for one in PROBLEMS if one.word == "invalid")
 WORDS = tuple(dict.fromkeys(one.word for one in (*PROBLEMS, *_BY_STATUS.values(), _INTERNAL, _REQUEST)))
 
 
@@ -103,6 +105,8 @@ def problem_of(status: int, text: str) -> Problem:
     """What an error is, by the status and text that the wire protocol has for it."""
     if status in (405, 410, 412, 429):
         return _BY_STATUS[status]
+    if _LIST.search(text):
+        return _INVALID
     for problem, pattern in _PATTERNS:
         if pattern.search(text):
             return problem

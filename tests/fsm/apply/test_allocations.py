@@ -19,6 +19,7 @@ from yurt.fsm.structs.allocation import (
     RescheduleTracker,
     TaskState,
 )
+from yurt.fsm.structs.author import Author
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.group import TaskGroup
@@ -50,6 +51,30 @@ def test_a_placement_gets_its_job_indexes_and_times(world: World) -> None:
     assert row.create_time == row.modify_time == world.now
     assert world.jobs().status == "running"
     assert world.group() == TaskGroupSummary(starting=1)
+
+
+@pytest.mark.parametrize(("evaluates_late", "version"), [(False, 1), (True, 5)])
+def test_what_was_placed_too_late_is_evaluated_where_every_server_does_so(
+    world: World, evaluates_late: bool, version: int
+) -> None:
+    """A plan of before, in the log or of an older leader, must lead to what it led to then."""
+    world.status("down")
+    before = {one.id for one in world.machine.view().scan(EVALUATIONS)}
+    row = Allocation(id="a1", namespace="default", job_id="web", task_group="g", node_id="n1", client_status="pending")
+    placed = (Placement(allocation=row, job_version=0),)
+    command = c.ApplyPlan(eval_id="plan", placed=placed, evaluates_late=evaluates_late)
+    assert c.encode(command)[0] == version, "a server that does not know it must not take it"
+    world.do(command)
+    new = [one for one in world.machine.view().scan(EVALUATIONS) if one.id not in before]
+    assert [one.job_id for one in new] == (["web"] if evaluates_late else [])
+
+
+def test_commands_with_an_author_are_of_the_version_that_knows_authors() -> None:
+    for kind in (c.DeregisterJob, c.ScaleJob, c.RevertJob):
+        given = {"namespace": "default", "job_id": "web", **({"group": "g"} if kind is c.ScaleJob else {})}
+        plain, authored = (kind(**given, **more) for more in ({}, {"by": Author(name="ann")}))
+        assert (c.encode(plain)[0], c.encode(authored)[0]) == (1, c.AUTHORS_SINCE)
+        assert c.decode(c.encode(authored)) == authored
 
 
 def test_nothing_is_placed_for_a_stopped_or_purged_job(world: World) -> None:

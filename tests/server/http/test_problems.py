@@ -46,6 +46,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "extras.md"
         (413, "Request body is too large", "too-large", 413),
         (500, "1 error occurred:\n\t* Missing job task groups\n\n", "invalid", 422),
         (400, "policy 0 invalid: 1 error occurred", "invalid", 422),
+        (500, "1 error occurred:\n\t* Task group disabled validation failed: region \"x\" does not exist\n", "invalid", 422),
         (400, "unexpected EOF", "bad-request", 400),
         (405, "Invalid method", "method-not-allowed", 405),
         (429, "too many writes are waiting; nothing was written: retry later", "too-many-requests", 429),
