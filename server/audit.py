@@ -43,6 +43,7 @@ class AuditLog:
             files_max=sink.rotate_max_files,
         )
         self._metrics = metrics
+        metrics.count("yurt.audit.lost", by=0)  # alerts see only counters rise that were there
         self._lines: queue.Queue[bytes | None] = queue.Queue(LINES_MAX)
         self._is_failing = False
         self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)

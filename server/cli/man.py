@@ -38,7 +38,7 @@ def page(words: tuple[str, ...], command: click.Command) -> str:
     if options := [one.get_help_record(context) for one in command.get_params(context)]:
         lines.append(".SH OPTIONS")
         for record in filter(None, options):
-            lines += [".TP", f".B {_plain(record[0]).replace('--', '-')}", _plain(record[1])]
+            lines += [".TP", f".B {_plain(record[0].replace('--', '-'))}", _plain(record[1])]
     if isinstance(command, click.Group):
         lines.append(".SH COMMANDS")
         for name in command.list_commands(context):

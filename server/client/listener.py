@@ -101,7 +101,8 @@ class NodeApp:
             return text(200, '{"client":{"message":"ok","ok":true}}')
         if context.path == "/v1/agent/self":
             return json_answer(orjson.dumps(self._self()))
-        own = context.path.startswith(OWN) or (context.path in OF_AGENT and "server_id" not in context.query)
+        asked = context.query.get("node_id", "") in ("", self._agent.node.id) and "server_id" not in context.query
+        own = context.path.startswith(OWN) or (context.path in OF_AGENT and asked)
         found = find(context.path) if own else None
         if found is not None:
             route, context.arguments = found

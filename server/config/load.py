@@ -11,11 +11,17 @@ import orjson
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.job.decode import DEPTH_MAX
-from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.config.agent import AgentConfig, Limits, nanoseconds
 from yurt.server.hcl.diagnostics import HclError
 from yurt.server.hcl.document import load_document
 
 _REGION = re.compile(r"[a-zA-Z0-9._-]+\Z")
+
+
+LIMITS_WITHOUT_0 = {
+    "http_head_bytes_max", "http_headers_max", "http_target_bytes_max", "http_body_bytes_max",
+    "http_blocking_queries_max",
+}  # fmt: skip
 
 
 class ConfigError(YurtError):
@@ -83,6 +89,14 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _check_limits(limits: Limits) -> None:
+    """No limit is below 0; 0 stands for any number where a client could do nothing with none."""
+    for name, value in msgspec.structs.asdict(limits).items():
+        least = 1 if name in LIMITS_WITHOUT_0 else 0
+        if isinstance(value, int | float) and value < least:
+            raise ConfigError(f"{name} cannot be {value}. Must be {least} or more")
+
+
 def check(config: AgentConfig) -> None:
     """Refuse what cannot start (spec cluster §16)."""
     server = config.server
@@ -98,6 +112,7 @@ def check(config: AgentConfig) -> None:
         raise ConfigError("Region contains invalid characters")
     if not 1 <= server.raft_multiplier <= 10:
         raise ConfigError(f"raft_multiplier cannot be {server.raft_multiplier}. Must be between 1 and 10")
+    _check_limits(config.limits)
     if not 1 <= config.limits.http_json_depth_max <= DEPTH_MAX:
         depth = config.limits.http_json_depth_max
         raise ConfigError(f"http_json_depth_max cannot be {depth}. Must be between 1 and {DEPTH_MAX}")

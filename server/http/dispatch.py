@@ -206,8 +206,9 @@ class Dispatcher:
                     context.handed_over = False
                     return await self._run(context, route, handler)
                 if engine.leader is not None and not engine.is_leader_role and not context.forwarded:
-                    context.handed_over = True
-                    return await forward(context, engine.leader.id)
+                    answer = await forward(context, engine.leader.id)
+                    context.handed_over = True  # whoever answered has noted it
+                    return answer
             except (NotLeader, NotSent):
                 pass  # surely not written: go on looking for the leader
             if context.forwarded:

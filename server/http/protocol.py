@@ -10,6 +10,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from yurt.server.http.rates import client_of
+
 HEAD_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
 TARGET_BYTES_MAX = 8 << 10
@@ -44,6 +46,7 @@ class Connections:
 
     def begin(self, address: str) -> bytes | None:
         """Count one more; the answer that refuses it, if it is one too many."""
+        address = client_of(address)
         self.total += 1
         self.by_address[address] += 1
         if self.total_max and self.total > self.total_max:
@@ -54,6 +57,7 @@ class Connections:
 
     def end(self, address: str) -> None:
         """One less."""
+        address = client_of(address)
         self.total -= 1
         self.by_address[address] -= 1
         if self.by_address[address] <= 0:
@@ -67,7 +71,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head_bytes = self._header_count = self._paced_bytes = 0
+        self._head_bytes = self._header_count = self._paced_bytes = self._unsent = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._address = ""
@@ -100,7 +104,18 @@ class LimitedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read: it is waited for, but not for ever."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(self.bounds.write_seconds, self._too_slow)
+        self._wait_for_reader()
+
+    def _wait_for_reader(self) -> None:
+        """A whole answer may lie there: who takes some of it in each span of time is not too slow."""
+        self._unsent = self.transport.get_write_buffer_size()
+        self._stalled = self.loop.call_later(self.bounds.write_seconds, self._look_at_reader)
+
+    def _look_at_reader(self) -> None:
+        if not self.transport.is_closing() and self.transport.get_write_buffer_size() < self._unsent:
+            self._wait_for_reader()
+        else:
+            self._too_slow()
 
     def resume_writing(self) -> None:
         """The client reads again."""

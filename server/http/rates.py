@@ -56,6 +56,8 @@ def client_of(address: str) -> str:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if found.version == 4:
+    if isinstance(found, ipaddress.IPv4Address):
         return address
+    if found.ipv4_mapped is not None:  # of a listener for both
+        return str(found.ipv4_mapped)
     return str(ipaddress.ip_network((found, 64), strict=False))

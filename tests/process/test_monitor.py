@@ -91,9 +91,12 @@ def test_another_server_and_a_node(tmp_path: Path) -> None:
 
 def test_the_machine_without_its_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_TOKEN", "hunter2")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")
+    monkeypatch.setenv("DATABASE_URL", "postgres://u:hunter2@h/d")
     monkeypatch.setenv("PLAIN", "shown")
     with single(tmp_path) as server:
         machine = server.request("GET", "/v1/agent/host")[1]
         assert machine["Environment"]["PLAIN"] == "shown"
         assert machine["Environment"]["SOME_API_TOKEN"] == "<redacted>"
+        assert "hunter2" not in str(machine)
         assert {"OS", "Network", "ResolvConf", "Hosts", "Environment", "Disk"} == set(machine)

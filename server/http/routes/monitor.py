@@ -22,11 +22,13 @@ from yurt.server.http.proxy import PROXIED, Target, proxied, target_of
 from yurt.server.http.routes.client import reachable
 from yurt.server.http.routes.lookup import check_uuid
 from yurt.server.logs import LEVELS, LogTail
-from yurt.server.tls import node_roles
+from yurt.server.tls import server_roles
 
 HEARTBEAT_SECONDS = 10.0
 FILE_BYTES_MAX = 64 << 10
-_SECRET = re.compile(r"TOKEN|SECRET|KEY|PASS|LICENSE|CREDENTIAL|AUTH", re.IGNORECASE)
+_SECRET = re.compile(
+    r"TOKEN|SECRET|KEY|PASS|LICENSE|CREDENTIAL|AUTH|HEADER|COOKIE|PROXY|DSN|UR[IL]|CONNECTION", re.IGNORECASE
+)  # of names; the last ones hold passwords among other things
 
 
 class Interface(Record, frozen=True):
@@ -112,7 +114,7 @@ def _server(context: Context, wanted: str) -> Target | None:
     for hello in server.transport.hellos.values():
         if wanted in (hello.server_id, hello.name, f"{hello.name}.{hello.region}"):
             tls = server.tls_to_nodes() if server.config.tls.http else None
-            return Target(f"server {hello.name}", hello.http_address, tls, roles=node_roles(server.config))
+            return Target(f"server {hello.name}", hello.http_address, tls, roles=server_roles(server.config))
     raise Refusal(400, f"unknown Nomad server {wanted}")
 
 

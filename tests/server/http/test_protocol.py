@@ -40,6 +40,10 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.body", "body": b"x" * (1 << 16), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
         return
+    if scope["path"] == "/whole":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]})
+        await send({"type": "http.response.body", "body": bytes(LARGE)})
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(HANDLING_SECONDS)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(str(size)))]})
@@ -250,6 +254,27 @@ def test_who_takes_an_answer_slowly_gets_all_of_it(connect: Connect) -> None:
         assert part, "it is cut off"
         taken += len(part)
         time.sleep(SECONDS / 10)
+
+
+def test_who_takes_an_answer_that_was_written_at_once_slowly_gets_all_of_it(connect: Connect) -> None:
+    """Nothing is resumed as long as it lies there: what counts is whether some of it goes."""
+    connection = connect()
+    connection.sendall(request("/whole"))
+    taken, ended = 0, time.monotonic() + 4 * SECONDS
+    while taken < LARGE:
+        part = connection.recv(1 << 20)
+        assert part, "it is cut off"
+        taken += len(part)
+        if time.monotonic() < ended:
+            time.sleep(SECONDS / 10)  # the pace of a slow line, for longer than the limit
+
+
+def test_one_network_is_one_client() -> None:
+    bounds = Connections(per_client_max=2)
+    assert bounds.begin("2001:db8::1") is None and bounds.begin("2001:db8::2") is None
+    assert b" 429 " in (bounds.begin("2001:db8::3") or b"")
+    assert bounds.begin("::ffff:10.0.0.1") is None and bounds.begin("10.0.0.1") is None
+    assert bounds.begin("::ffff:10.0.0.2") is None, "of a listener for both, each has its own"
 
 
 def test_all_addresses_together_have_a_bound_too() -> None:

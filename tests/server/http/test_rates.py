@@ -77,6 +77,7 @@ def test_memory_is_bounded_whoever_asks() -> None:
         ("10.0.0.1", "10.0.0.1"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
         ("", ""),
         ("nonsense", "nonsense"),
     ],

@@ -111,3 +111,14 @@ def test_without_the_web_page_nothing_leads_to_it(tmp_path: Path) -> None:
             answer = connection.getresponse()
             assert (answer.status, answer.read()) == (404, b"")
             connection.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/ui/jobs/web.v2@default", 200), ("/ui/views/no.js", 404), ("/ui/x.css", 404)]
+)
+def test_a_view_of_a_job_with_a_dot_in_its_name_is_the_page(server: ServerProcess, path: str, status: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    assert answer.status == status and (b"<html" in answer.read()) == (status == 200)
+    connection.close()
