@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
@@ -42,6 +42,7 @@ from yurt.server.tls import TlsFiles
 log = logging.getLogger("agent")
 
 SWITCH_SECONDS = 0.0005  # the disk thread gets the interpreter back soon after a sync (docs/decisions/0004)
+CLOSE_SECONDS = 5.0
 COLLECT_EVERY = 50_000  # allocations between two young collections; full ones are left to the freeze after loading
 
 
@@ -88,6 +89,12 @@ def _directory(config: AgentConfig) -> Iterator[str]:
     else:
         with tempfile.TemporaryDirectory(prefix="yurt-dev-") as path:
             yield path
+
+
+async def _in_time(close: Callable[[], None]) -> None:
+    """Close what may wait for others: the log is closed already, nobody waits for this server any more."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.to_thread(close), CLOSE_SECONDS)
 
 
 class _Agent:
@@ -156,7 +163,6 @@ class _Agent:
         if self.failure is None:
             await hand_over(server)
         await http.stop()
-        server.close()
         parts.leader.stop()
         parts.periodic.stop()
         engine.stop()
@@ -165,6 +171,7 @@ class _Agent:
             engine.runtime.run_disk(engine.storage.journal.finish, lambda _result, _error: None)
         await asyncio.get_running_loop().run_in_executor(None, engine.runtime.close)
         engine.storage.journal.close()
+        await _in_time(server.close)
         if self.failure is not None:
             return 1
         log.info("agent stopped")

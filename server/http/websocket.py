@@ -22,10 +22,11 @@ from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.fsm.structs.node import Node
 from yurt.fsm.structs.task import Action
 from yurt.server.acl.need import Need
+from yurt.server.audit import REFUSAL
 from yurt.server.client.execute import Session
 from yurt.server.client.task_runner import NotRunning
 from yurt.server.http.context import Answer, Context
-from yurt.server.http.proxy import CONNECT_SECONDS, target_of
+from yurt.server.http.proxy import CONNECT_SECONDS, Target, target_of
 from yurt.server.http.routes.client import node_of
 from yurt.server.http.table import find
 from yurt.server.raft.certificates import refusal
@@ -100,16 +101,22 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
         return
     handler, context.need, context.arguments = found
     context.route = scope["path"]
+    audit, is_noted = server.audit, False
     await socket.accept()
     try:
         await _handshake(context, socket)
         await server.authorize(context)
-        if server.audit is not None:
-            server.audit.record(context, Answer(101))
+        if audit is not None:
+            if audit.refuses:
+                raise Refusal(500, REFUSAL)
+            audit.record(context, Answer(101))
+            is_noted = True
         await handler(context, socket)  # its end is the connection's, without a close frame
     except Gone:
         pass
     except Refusal as refusal:
+        if audit is not None and not is_noted:
+            audit.record(context, Answer(refusal.status))
         await socket.close(OF_CLIENT if refusal.status < 500 else OF_SERVER, refusal.text)
     except YurtError as error:
         await socket.close(OF_SERVER, str(error))
@@ -263,6 +270,21 @@ async def _run(
     await session.run(socket.text, socket.send)
 
 
+def _checked(target: Target) -> type[ClientConnection]:
+    """Connections on which nothing is sent, no token above all, unless the other side has the target's role."""
+
+    class Checked(ClientConnection):
+        async def handshake(self, *args: Any, **kwargs: Any) -> None:
+            if target.tls is not None and target.roles:
+                certificate = self.transport.get_extra_info("peercert")
+                if reason := refusal(certificate, *target.roles):
+                    self.transport.abort()
+                    raise OSError(reason)
+            await super().handshake(*args, **kwargs)
+
+    return Checked
+
+
 async def _relay(context: Context, socket: Socket, node: Node, path: str) -> None:
     """Hand the frames over to the node, both ways."""
     target = target_of(context, node)
@@ -275,14 +297,11 @@ async def _relay(context: Context, socket: Socket, node: Node, path: str) -> Non
         upstream = await connect(
             f"{'wss' if target.tls else 'ws'}://{target.address}{path}?{query}",
             additional_headers=headers, ssl=target.tls, open_timeout=CONNECT_SECONDS, compression=None, proxy=None,
+            create_connection=_checked(target),
         )  # fmt: skip
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
         raise Refusal(500, f"{target.name} does not answer at {target.address}: {error}") from error
     async with upstream:
-        if target.tls is not None and target.roles:
-            certificate = upstream.transport.get_extra_info("peercert")
-            if reason := refusal(certificate, *target.roles):
-                raise Refusal(500, f"{target.name} at {target.address} is not what it should be: {reason}")
         back = asyncio.ensure_future(_back(upstream, socket))
         forth = asyncio.ensure_future(_forth(upstream, socket))
         await asyncio.wait((back, forth), return_when=asyncio.FIRST_COMPLETED)

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.process.servers import ServerProcess, cluster, leader_of, single, small_job, wait_for
 from yurt.server.config.load import ConfigError, load
@@ -82,6 +84,31 @@ def test_a_log_that_cannot_be_written(tmp_path: Path, guarantee: str, expected: 
             assert "nothing was done" in str(answer)
         status, jobs = server.request("GET", "/v1/jobs")
         assert status == 200 and len(jobs) == (expected == 200), "reads go on"
+
+
+def why_closed(server: ServerProcess, **headers: str) -> str:
+    """What a WebSocket for a command in an allocation that is not there is closed with."""
+    path = "/v1/client/allocation/00000000-0000-4000-8000-000000000000/exec?task=t&command=%5B%22true%22%5D"
+    with connect(f"ws://127.0.0.1:{server.http_port}{path}", additional_headers=headers, proxy=None) as socket:
+        try:
+            while True:
+                socket.recv(timeout=10)
+        except ConnectionClosed as closed:
+            return closed.rcvd.reason if closed.rcvd is not None else ""
+
+
+def test_websockets_keep_to_it_too(tmp_path: Path) -> None:
+    with single(tmp_path / "full", audit=audit("/dev/full", "enforced")) as server:
+        server.request("GET", "/v1/jobs")
+        wait_for(lambda: "the audit log cannot be written" in server.log(), 10, "the complaint")
+        assert why_closed(server).startswith("the audit log cannot be written")
+    file = tmp_path / "audit.log"
+    with single(tmp_path / "refused", audit=audit(str(file), "enforced"), acl={"enabled": True}) as server:
+        headers = {"X-Nomad-Token": "4b1b8d2e-0000-4000-8000-000000000000"}
+        assert why_closed(server, **headers) in ("Permission denied", "ACL token not found")
+        wait_for(lambda: any("/exec" in one["request"]["path"] for one in lines(file)), 10, "its line")
+        found = [one for one in lines(file) if "/exec" in one["request"]["path"]]
+        assert {one["result"]["status"] for one in found} == {403}
 
 
 @pytest.mark.parametrize(
