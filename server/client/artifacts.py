@@ -96,11 +96,25 @@ def _archive_kind(name: str, wanted: str) -> str:
     return next((one for one in _ARCHIVES if ending.endswith(one)), "")
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to http(s) only; headers, which may hold a password, are for where the artifact was said to be."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+            raise ValueError(f"it leads to {newurl}, which is not fetched here")
+        made = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if made is not None and (made.type, made.host) != (req.type, req.host):
+            made.headers = {}
+        return made
+
+
 def _download(url: str, headers: Mapping[str, str], file: IO[bytes], checksum: str) -> None:
     digest = _digest(checksum)
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 (the scheme was checked)
     got = 0
-    with urllib.request.urlopen(request, timeout=READ_SECONDS) as answer:  # noqa: S310 (the same)  # nosec B310
+    with urllib.request.build_opener(_Redirects).open(request, timeout=READ_SECONDS) as answer:
         while part := answer.read(PART_BYTES):
             got += len(part)
             if got > BYTES_MAX:

@@ -100,7 +100,8 @@ def confine(isolation: dict[str, Any], become: Callable[[], NoReturn], release: 
     build_root(isolation["root"], isolation["shown"], isolation["shared"])
     task = os.fork()
     if task == 0:
-        _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            os._exit(126)  # nothing runs that could gain rights
         become()
     release()
     for number in FORWARDED:
@@ -129,11 +130,11 @@ def enter(pid: int, user: dict[str, Any], command: list[str]) -> NoReturn:
     os.close(root)
     child = os.fork()
     if child == 0:
-        os.setgroups(user["groups"])
-        os.setgid(user["gid"])
-        os.setuid(user["uid"])
-        _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         try:
+            os.setgroups(user["groups"])
+            os.setgid(user["gid"])
+            os.setuid(user["uid"])
+            _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl no_new_privs")
             os.execvp(command[0], command)  # noqa: S606 (this is what it is for)
         except OSError as error:
             os.write(2, f"{command[0]}: {error.strerror}\n".encode())

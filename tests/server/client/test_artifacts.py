@@ -7,6 +7,7 @@ import http.server
 import io
 import tarfile
 import threading
+import urllib.parse
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Serves FILES; shows the headers at /headers."""
 
     def do_GET(self) -> None:
+        if self.path.startswith("/to?u="):
+            self.send_response(302)
+            self.send_header("Location", urllib.parse.unquote(self.path.removeprefix("/to?u=")))
+            self.end_headers()
+            return
         body = self.headers.get("X-Key", "").encode() if self.path == "/headers" else FILES.get(self.path)
         self.send_response(200 if body is not None else 404)
         self.send_header("Content-Length", str(len(body or b"")))
@@ -104,6 +110,23 @@ def test_archives_are_unpacked(tmp_path: Path, url: str, name: str) -> None:
 def test_headers_are_sent(tmp_path: Path, url: str) -> None:
     get(tmp_path / "t", f"{url}/headers", getter_headers={"X-Key": "secret"})
     assert (tmp_path / "t/local/headers").read_bytes() == b"secret"
+
+
+def test_headers_stay_where_they_belong_and_nothing_but_http_is_followed(tmp_path: Path, url: str) -> None:
+    headers = {"X-Key": "secret"}
+    get(tmp_path / "a", f"{url}/to?u=/headers", getter_headers=headers, relative_dest="local/f", getter_mode="file")
+    assert (tmp_path / "a/local/f").read_bytes() == b"secret", "the same server"
+    other = url.replace("127.0.0.1", "localhost")
+    get(
+        tmp_path / "b",
+        f"{url}/to?u={other}/headers",
+        getter_headers=headers,
+        relative_dest="local/f",
+        getter_mode="file",
+    )
+    assert (tmp_path / "b/local/f").read_bytes() == b"", "another one"
+    with pytest.raises(ArtifactError, match="leads to ftp"):
+        get(tmp_path / "c", f"{url}/to?u=ftp://127.0.0.1/x")
 
 
 @pytest.mark.parametrize("kind", ["sha256", "sha1", "md5", "sha512", ""])
