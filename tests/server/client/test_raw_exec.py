@@ -309,6 +309,8 @@ async def test_all_tasks_restart_from_the_first_hook_on() -> None:
     async with asyncio.timeout(20):
         while not order.exists() or order.read_text() != "hook\nmain\n":
             await asyncio.sleep(0.02)
+        while runner.runners["main"].state.state != "running":  # the process may write before its start is known
+            await asyncio.sleep(0.02)
         await runner.restart("", every=True)
         while order.read_text() != "hook\nmain\n" * 2:
             await asyncio.sleep(0.02)
