@@ -42,7 +42,10 @@ def make_authority(
     organization: str,
     permitted: Sequence[str] = (),
 ) -> Issued:
-    """An authority that signs itself; `permitted` are the only domains it may sign for, if any are given."""
+    """An authority that signs itself; `permitted` are the only domains it may sign for, if any are given.
+
+    Raises `BadCertificate` for a domain that is not ASCII.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(common_name, organization)
     builder = (
@@ -51,7 +54,7 @@ def make_authority(
         .add_extension(_usage(signs_certificates=True), critical=True)
     )
     if permitted:
-        constraints = x509.NameConstraints([x509.DNSName(one) for one in permitted], None)
+        constraints = x509.NameConstraints([_dns_name(one) for one in permitted], None)
         builder = builder.add_extension(constraints, critical=True)
     return _signed(builder, key, key)
 
@@ -69,7 +72,7 @@ def make_certificate(
 ) -> Issued:
     """A certificate of the authority for a role, `localhost` and 127.0.0.1, and for more names and IP addresses.
 
-    Raises `BadCertificate` if the authority's files do not do or an address is none.
+    Raises `BadCertificate` if the authority's files do not do or a name or an address is none.
     """
     issuer, issuer_key = _authority(authority)
     if now + timedelta(days=days) > issuer.not_valid_after_utc:
@@ -84,7 +87,7 @@ def make_certificate(
         numbers = [ipaddress.ip_address(one) for one in dict.fromkeys(("127.0.0.1", *addresses))]
     except ValueError as error:
         raise BadCertificate(str(error)) from None
-    alternatives = [*map(x509.DNSName, names), *map(x509.IPAddress, numbers)]
+    alternatives = [*map(_dns_name, names), *map(x509.IPAddress, numbers)]
     purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
     if role != CLI:
         purposes.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
@@ -97,6 +100,13 @@ def make_certificate(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     return _signed(builder, key, issuer_key)
+
+
+def _dns_name(text: str) -> x509.DNSName:
+    try:
+        return x509.DNSName(text)
+    except ValueError:
+        raise BadCertificate(f"{text} is no name for a certificate: write it in ASCII, as xn--…") from None
 
 
 def describe(pem: bytes) -> dict[str, object]:

@@ -54,13 +54,16 @@ def ca_create(
     if additional_domain and not name_constraint:
         fail("Error: -additional-domain needs -name-constraint; without it the authority signs for every domain")
     permitted = (domain, "localhost", *additional_domain) if name_constraint else ()
-    made = make_authority(
-        datetime.now(UTC),
-        days=days,
-        common_name=common_name or f"Yurt Agent CA {os.urandom(8).hex()}",
-        organization=organization,
-        permitted=permitted,
-    )
+    try:
+        made = make_authority(
+            datetime.now(UTC),
+            days=days,
+            common_name=common_name or f"Yurt Agent CA {os.urandom(8).hex()}",
+            organization=organization,
+            permitted=permitted,
+        )
+    except BadCertificate as error:
+        fail(f"Error: {error}")
     _store(made, f"{domain}-agent-ca", "CA Certificate")
 
 

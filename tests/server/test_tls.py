@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.process.test_tls import Files
+from yurt.server.cli.main import main
 from yurt.server.config.agent import Tls
 from yurt.server.tls import BadTls, TlsFiles
 
@@ -45,3 +46,19 @@ def test_files_that_cannot_be_used_change_nothing(tmp_path: Path) -> None:
     assert TlsFiles(msgspec.convert(made.tls(age=1, http=True), Tls)).reload(
         msgspec.structs.replace(msgspec.convert(made.tls(age=1, http=True), Tls), ca_file=other)
     )
+
+
+def test_a_name_that_is_not_ascii_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        "ca create -name-constraint -additional-domain zoë.example",
+        "cert create -server -additional-dnsname zoë.example",
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["tls", *words.split()])
+        assert ended.value.code == 1 and "zoë.example is no name for a certificate" in capsys.readouterr().err
+        assert not list(tmp_path.glob("*server*"))
+        if words.startswith("ca"):
+            main(["tls", "ca", "create"])
