@@ -63,8 +63,8 @@ def _gather(folder: Traversable, prefix: str, found: dict[str, Asset]) -> None:
 async def serve(request: Request) -> Response:
     """GET /ui/…: a file, or the page itself for a path of a view."""
     path = request.path_params["path"] or INDEX
-    is_file = path.startswith("views/") or f".{path.rpartition('.')[2]}" in _KINDS  # else a view's, of a job perhaps
-    return answer(request, assets().get(path) or (None if is_file else assets()[INDEX]))
+    is_view = "." not in path.rpartition("/")[2] or path.startswith("jobs/")  # names of jobs may have dots
+    return answer(request, assets().get(path) or (assets()[INDEX] if is_view else None))
 
 
 async def describe(request: Request) -> Response:
