@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         made.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its loop is open as long as it is: other tests have their own
 def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
