@@ -1,30 +1,21 @@
-"""Experiments on virtual time: the simulator of the checkout's tests does what the scenario says.
-
-The simulator is part of the tests, not of the package (docs/decisions/0008): it is looked for beside the package's
-sources, and an installed package says that it has none.
-"""
+"""Experiments on virtual time: the package's simulator (`server/testing/simulation`) carries out the scenario."""
 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from yurt.deploy.experiments.records import EXPERIMENT, write_json
 from yurt.deploy.experiments.run import LeftOut, Options, empty_directory
 from yurt.deploy.experiments.scenario import DICE
 
+SIMULATOR = "yurt.server.testing.simulation.experiment"
+
 
 def simulator() -> Any:
-    """The module that runs simulated experiments; raises `LeftOut` without a checkout."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / "tests/simulation/experiment.py").exists():
-        raise LeftOut("the simulator is not here: -simulated needs a checkout of the sources")
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    return importlib.import_module("tests.simulation.experiment")
+    """Return the module that runs simulated experiments; imported when asked for, as it brings the whole server."""
+    return importlib.import_module(SIMULATOR)
 
 
 def simulate(options: Options, _say: Callable[[str], None]) -> bool:

@@ -74,7 +74,7 @@ def list_experiments(as_json: bool) -> None:
 @click.option(
     "--upgrade-to", default="", metavar="DIR", help="Directory with the next version's package, for upgrades."
 )
-@click.option("--simulated", is_flag=True, help="On virtual time, from the seed alone (in a checkout).")
+@click.option("--simulated", is_flag=True, help="On virtual time, from the seed alone.")
 @as_json
 def run(names: tuple[str, ...], out: Path | None, simulated: bool, as_json: bool, **given: Any) -> None:
     """Run scenarios by name, or `all`, one after the other, each into a directory of its own.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.simulation.scenario import Life
+from yurt.server.testing.simulation.scenario import Life
 
 if __name__ == "__main__":
     life = Life(int(sys.argv[1]), size=int(sys.argv[2]) if len(sys.argv) > 2 else 0)

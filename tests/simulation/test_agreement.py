@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.simulation.cluster import Cluster
-from tests.simulation.world import Server
 from yurt.server.raft.agreement import Diverged
+from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.world import Server
 
 
 def test_a_server_with_another_state_stops() -> None:

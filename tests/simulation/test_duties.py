@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.duties import DutyLife, run
 from tests.simulation.hash_seeds import outputs_by_hash_seed
 from yurt.scheduler.duties import broker
 from yurt.server import heartbeats, leader, rollouts, waiting
+from yurt.server.testing.simulation.duties import DutyLife, run
 
 HUNTED_MAX = 60
 # A clock that jumps, a deployment that waits for too many, a canary with a name in use, room that came between leaders,
@@ -50,7 +50,7 @@ def test_a_planted_bug_is_found(plant: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_same_seed_is_the_same_life_whatever_the_hash_seed() -> None:
     program = (
-        "from tests.simulation.duties import run; life = run(5); print(*life.cluster.world.trace, sep=chr(10)); "
+        "from yurt.server.testing.simulation.duties import run; life = run(5); print(*life.cluster.world.trace, sep=chr(10)); "
         "print(life.cluster.commits, [len(one.machine.contents()) for one in life.cluster.running])"
     )
     assert len(outputs_by_hash_seed(program)) == 1

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.experiment import Experiment
 from tests.simulation.hunt import sown
 from tests.simulation.plants import PLANTS
 from tests.simulation.plants.plant import Plant
-from tests.simulation.scenario import Life
 from yurt.deploy.experiments.records import EXPERIMENT, FAULTS, HISTORY, FaultLog
 from yurt.deploy.experiments.run import Options
 from yurt.deploy.experiments.scenario import all_scenarios
 from yurt.deploy.experiments.verdict import judge
+from yurt.server.testing.simulation.experiment import Experiment
+from yurt.server.testing.simulation.scenario import Life
 from yurt.testing import Recorder
 
 HUNTED = 40

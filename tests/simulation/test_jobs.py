@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation import jobs
-from tests.simulation.jobs import Placed
-from tests.simulation.scenario import Life
 from yurt.fsm.machine import Applied, Refused
+from yurt.server.testing.simulation import jobs
+from yurt.server.testing.simulation.jobs import Placed
+from yurt.server.testing.simulation.scenario import Life
 
 
 def test_writes_are_accepted_and_refused_as_the_model_says() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.duties import DutyLife, SimulatedNode
-from tests.simulation.faults import crash
 from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, NODES
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.evaluation import BLOCKED
+from yurt.server.testing.simulation.duties import DutyLife, SimulatedNode
+from yurt.server.testing.simulation.faults import crash
 
 VANISHING, LEFT = 1000, 10
 JOBS, COUNT = 5, 200

@@ -6,7 +6,6 @@ import pytest
 
 from tests.server.raft.servers import leader_of, quiet_cluster, write
 from tests.server.raft.test_journal_crash import test_every_crash_leaves_what_is_durable as every_crash
-from tests.simulation.cluster import Cluster
 from tests.simulation.hunt import finds, sown
 from tests.simulation.plants import PLANTS
 from tests.simulation.plants.plant import Plant
@@ -14,6 +13,7 @@ from tests.simulation.plants.replication import LATE_ANSWERS
 from tests.simulation.plants.storage import CUTS
 from yurt.server.raft.errors import Corrupt
 from yurt.server.raft.messages import AppendAnswer, encode
+from yurt.server.testing.simulation.cluster import Cluster
 
 HUNTED = 40
 

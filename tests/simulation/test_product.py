@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from tests.simulation.hash_seeds import outputs_by_hash_seed
-from tests.simulation.product import FAULTS, ProductLife
 from yurt.fsm.errors import YurtError
 from yurt.server.http import dispatch
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
 from yurt.server.server import Server
+from yurt.server.testing.simulation.product import FAULTS, ProductLife
 from yurt.server.testing.virtual.disk import SimulatedFile
 
 HUNTED = 40
@@ -88,7 +88,7 @@ def test_a_planted_bug_is_found(plant: Callable[[pytest.MonkeyPatch], None], mon
 
 def test_the_same_seed_is_the_same_life_whatever_the_hash_seed() -> None:
     program = (
-        "from tests.simulation.product import ProductLife; life = ProductLife(61).live(); "
+        "from yurt.server.testing.simulation.product import ProductLife; life = ProductLife(61).live(); "
         "print(*life.history, life.cluster.clock.now(), sep=chr(10))"
     )
     assert len(outputs_by_hash_seed(program)) == 1

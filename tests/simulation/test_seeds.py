@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.faults import KINDS
 from tests.simulation.hash_seeds import outputs_by_hash_seed
-from tests.simulation.operators import WORK
-from tests.simulation.scenario import run
+from yurt.server.testing.simulation.faults import KINDS
+from yurt.server.testing.simulation.operators import WORK
+from yurt.server.testing.simulation.scenario import run
 
 
 @pytest.mark.parametrize("seed", range(16))
@@ -26,7 +26,9 @@ def test_a_kind_of_work_alone(kind: str) -> None:
 
 
 def test_the_same_seed_is_the_same_life_whatever_the_hash_seed() -> None:
-    program = "from tests.simulation.scenario import run; print(*run(13).cluster.world.trace, sep=chr(10))"
+    program = (
+        "from yurt.server.testing.simulation.scenario import run; print(*run(13).cluster.world.trace, sep=chr(10))"
+    )
     assert len(outputs_by_hash_seed(program)) == 1
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.scenario import Life
 from yurt.server.raft.installing import Installing
+from yurt.server.testing.simulation.scenario import Life
 
 FAULTS = ("crash", "rot", "full disk", "cut link", "snapshot", "crash while writing")
 BUSY = {"snapshot_entries": 20, "between_writes": 0.006, "pause": 0.3, "calm_disk_seconds": 0.002}

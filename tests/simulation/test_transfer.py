@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.cluster import Cluster
+from yurt.server.testing.simulation.cluster import Cluster
 
 
 @pytest.mark.parametrize("seed", range(8))

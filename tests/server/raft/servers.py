@@ -6,14 +6,14 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulation.cluster import Cluster
-from tests.simulation.world import Recorder, Server
 from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.frame import Peer
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
+from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.world import Recorder, Server
 from yurt.server.testing.virtual.disk import SimulatedDisk
 from yurt.server.testing.virtual.world import Event
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, run_for, run_until, write
-from tests.simulation.cluster import Cluster
-from tests.simulation.invariants import Invariants
-from tests.simulation.world import Recorder, Server
 from yurt.server.raft.applying import pack_batch
 from yurt.server.raft.configuration import CHANGE, pack_change
 from yurt.server.raft.disk import RealDisk
 from yurt.server.raft.errors import Corrupt, DirectoryRefused
 from yurt.server.raft.recover import carry_out, check_servers, plan, read_peers, recover_if_asked
+from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.invariants import Invariants
+from yurt.server.testing.simulation.world import Recorder, Server
 from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 
 

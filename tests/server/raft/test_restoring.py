@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, run_until, write
-from tests.simulation.cluster import Cluster
-from tests.simulation.world import Server
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown, Overloaded, StorageFull
 from yurt.server.raft.installing import Installing
+from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.world import Server
 
 STATE = [b"kept-%d" % number for number in range(40)]
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from tests.server.raft.servers import leader_of, quiet_cluster, run_for, run_until, write
-from tests.simulation.cluster import Cluster
 from yurt.server.raft.configuration import pack_change
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.errors import Corrupt
 from yurt.server.raft.snapshots import SnapshotStore
+from yurt.server.testing.simulation.cluster import Cluster
 
 
 def alone(**config: float) -> tuple[Cluster, Engine]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, run_for, run_until, write
-from tests.simulation.cluster import Cluster
-from tests.simulation.world import Server
 from yurt.server.raft.errors import StorageFull
+from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.world import Server
 
 
 def ask(leader: Server, command: bytes) -> list[tuple[Any, Exception | None]]:

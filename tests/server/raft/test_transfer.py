@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, reopened, run_for, run_until, write
-from tests.simulation.cluster import Cluster
-from tests.simulation.world import Server
 from yurt.server.raft import messages
 from yurt.server.raft.errors import Corrupt
 from yurt.server.raft.messages import GO_ON, INSTALLED, SnapshotAnswer, SnapshotBegin, SnapshotChunk
 from yurt.server.raft.snapshots import SnapshotReceiver
+from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.world import Server
 from yurt.server.testing.virtual.disk import Crash
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation.scenario import Life
+from yurt.server.testing.simulation.scenario import Life
 
 Patch = Callable[[Any, str, Any], None]
 

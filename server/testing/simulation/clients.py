@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.jobs import CasClients, Placed
 from yurt.server.raft.errors import NotLeader, Overloaded, StorageFull
 from yurt.server.testing.history import FAIL, OK, READ, UNKNOWN, WRITE, Event
+from yurt.server.testing.simulation.jobs import CasClients, Placed
 
 if TYPE_CHECKING:
-    from tests.simulation.cluster import Cluster
+    from yurt.server.testing.simulation.cluster import Cluster
 
 SURELY_NOT = (NotLeader, Overloaded, StorageFull)
 REGISTER = "newest command"  # what histories are about: written by every command, shown by every read

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.simulation.clients import Clients
-from tests.simulation.invariants import Invariants
-from tests.simulation.jobs import JobStore
-from tests.simulation.network import Network
-from tests.simulation.world import RATE_BOUND, Historian, Recorder, Server
 from yurt.fsm.errors import YurtError
 from yurt.server.raft.engine import Engine
+from yurt.server.testing.simulation.clients import Clients
+from yurt.server.testing.simulation.invariants import Invariants
+from yurt.server.testing.simulation.jobs import JobStore
+from yurt.server.testing.simulation.network import Network
+from yurt.server.testing.simulation.world import RATE_BOUND, Historian, Recorder, Server
 from yurt.server.testing.virtual.host import DISK_SECONDS
 from yurt.server.testing.virtual.world import World
 
@@ -79,7 +79,7 @@ class Cluster:
         if server.is_failing and isinstance(error, OSError | YurtError):
             self.world.note(f"{server} ends: {error}")
             server.crash()
-            self.world.later(0.3, lambda: server.engine is None and server.start())
+            self.world.later(0.3, server.start_if_down)
             return
         is_promise = isinstance(error, AssertionError | YurtError)
         if not is_promise:

@@ -18,7 +18,7 @@ from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 from yurt.server.testing.virtual.host import Host, HostRuntime
 
 if TYPE_CHECKING:
-    from tests.simulation.cluster import Cluster
+    from yurt.server.testing.simulation.cluster import Cluster
 
 RATE_BOUND = 0.1  # clocks run at 0.9 to 1.1 of the true rate: what leases are made for
 
@@ -134,7 +134,12 @@ class Server(Host):
         if self.cluster.plain:
             raise Crash
         self.crash()
-        self.world.later(0.3, lambda: self.engine is None and self.start())
+        self.world.later(0.3, self.start_if_down)
+
+    def start_if_down(self) -> None:
+        """Start the process unless it runs."""
+        if self.engine is None:
+            self.start()
 
     def crash(self) -> None:
         """Lose power: what was not synced survives in any combination."""

@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulation.cluster import SERVERS_MAX, Cluster
-from tests.simulation.world import Server
 from yurt.server.raft.engine import Engine
+from yurt.server.testing.simulation.cluster import SERVERS_MAX, Cluster
+from yurt.server.testing.simulation.world import Server
 
 
 def _nobody_waits(_result: Any, _error: Exception | None) -> None:

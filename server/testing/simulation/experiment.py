@@ -1,6 +1,6 @@
-"""Experiments on virtual time: the scenarios of `yurt experiment` on simulated servers, with the same history and files.
+"""Run the scenarios of `yurt experiment` on simulated servers, with the same history and files.
 
-`yurt experiment run SCENARIO --simulated` comes here when it is run in a checkout.
+`yurt experiment run SCENARIO -simulated` runs this module.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 
-from tests.simulation.scenario import Life
 from yurt.deploy.experiments.records import FAULTS, HISTORY, FaultLog
 from yurt.deploy.experiments.scenario import DICE, DISK, KILL, LINKS, PAUSE, STOP, Hands, Steps
+from yurt.server.testing.simulation.scenario import Life
 from yurt.server.testing.virtual.host import DISK_SECONDS
 from yurt.testing import Recorder
 

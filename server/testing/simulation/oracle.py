@@ -1,4 +1,4 @@
-"""What a message claims must be on the disk of who sends it (spec raft-engine §4): looked up on the simulated disk itself.
+"""Check on the simulated disk that each message claims only what its sender has made durable (raft-engine §4).
 
 Reading a disk back takes time, so a share of the messages is looked at, drawn from a stream of chance of its own.
 """
@@ -15,8 +15,8 @@ from yurt.server.raft.journal import Journal
 from yurt.server.testing.virtual.disk import SimulatedDisk
 
 if TYPE_CHECKING:
-    from tests.simulation.cluster import Cluster
-    from tests.simulation.world import Server
+    from yurt.server.testing.simulation.cluster import Cluster
+    from yurt.server.testing.simulation.world import Server
 
 SHARE = 0.04  # of the messages; of the commits
 

@@ -9,12 +9,12 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from tests.simulation.world import Historian
 from yurt.fsm import commands
 from yurt.fsm.machine import Applied, Loaded, Machine, Refused
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.task import Task
+from yurt.server.testing.simulation.world import Historian
 
 JOBS = 4
 
@@ -79,7 +79,7 @@ def _piece(body: memoryview) -> tuple[bytes, memoryview]:
 
 
 class CasClients:
-    """What clients know of the jobs: the newest index that an answer named; often it is old, then the write is refused."""
+    """Check-and-set clients: each remembers the newest index it was told; it is often old, and the write is refused."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.simulation.oracle import Oracle
+from yurt.server.testing.simulation.oracle import Oracle
 
 if TYPE_CHECKING:
-    from tests.simulation.cluster import Cluster
-    from tests.simulation.world import Server
+    from yurt.server.testing.simulation.cluster import Cluster
+    from yurt.server.testing.simulation.world import Server
 
 
 class Network:

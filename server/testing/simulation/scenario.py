@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.simulation import jobs
-from tests.simulation.cluster import Cluster
-from tests.simulation.faults import KINDS
-from tests.simulation.operators import WORK
 from yurt.fsm.errors import YurtError
 from yurt.server.testing.checker import check
+from yurt.server.testing.simulation import jobs
+from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.faults import KINDS
+from yurt.server.testing.simulation.operators import WORK
 
 SIZES = (1, 2, 3, 3, 3, 4, 5, 5)
 FAULT_SECONDS = 7.0
@@ -52,7 +52,7 @@ class Life:
         self.look: Callable[[], None] = lambda: None  # called after every step of the faulty time
 
     def live(self) -> Life:
-        """Raises AssertionError, with the trace's end, for a promise that was broken; anything else is a harness's bug."""
+        """Raise AssertionError, with the end of the trace, if a promise is broken; any other error is the harness's."""
         cluster = self.cluster
         try:
             self._suffer()

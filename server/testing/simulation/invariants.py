@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from yurt.server.raft.configuration import Placed, servers_in
 
 if TYPE_CHECKING:
-    from tests.simulation.cluster import Cluster
-    from tests.simulation.world import Server
     from yurt.server.raft.engine import Engine
+    from yurt.server.testing.simulation.cluster import Cluster
+    from yurt.server.testing.simulation.world import Server
 
 LOGS_EVERY = 0.2
 
@@ -94,7 +94,7 @@ class Invariants:
         self._applied[server.name] = (id(applied), len(applied))
 
     def check_logs(self) -> None:
-        """Entries of equal index and term are equal, and so is all before them; the newest configuration is in force."""
+        """Check log matching, and that each server uses the newest configuration in its log."""
         running = self._cluster.running
         logs = [server.engine.log for server in running if server.engine is not None]
         for position, log in enumerate(logs):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
-from tests.simulation.cluster import Cluster
-from tests.simulation.world import Server
 from yurt.server.raft.errors import Corrupt
+from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.world import Server
 
 Fault = Callable[[Cluster, Server], None]
 
@@ -32,7 +32,7 @@ def crash_while_writing(cluster: Cluster, server: Server) -> None:
 def _down(server: Server, seconds: float) -> None:
     if server.engine is not None:
         server.crash()
-    server.world.later(seconds, lambda: server.engine is None and server.start())
+    server.world.later(seconds, server.start_if_down)
 
 
 def split(cluster: Cluster, server: Server) -> None:
@@ -96,10 +96,12 @@ def rot(cluster: Cluster, server: Server) -> None:
     """A restart finds its newest snapshot damaged; a server that cannot go on without it gets the byte back."""
     if server.engine is not None:
         server.crash()
-    cluster.world.later(0.1, lambda: server.engine is None and _start_rotten(cluster, server))
+    cluster.world.later(0.1, lambda: _start_rotten(cluster, server))
 
 
 def _start_rotten(cluster: Cluster, server: Server) -> None:
+    if server.engine is not None:
+        return
     snapshots = [path for path in server.disk.seen if path.endswith(".snap")]
     if not snapshots:
         server.start()
