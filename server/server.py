@@ -33,6 +33,7 @@ from yurt.server.raft.reads import Callback
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.reports import Reports
 from yurt.server.tracing import Tracing
+from yurt.server.turns import Turns
 from yurt.server.zones import zone
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Server:
         self._changed: asyncio.Future[Any] | None = None
         self.backup = Backup(self)
         self.background = Background()
+        self.turns = Turns()
 
     def start(self) -> None:
         """Begin what runs as long as the server."""

@@ -23,7 +23,7 @@ PURE_STANDARD_LIBRARY = {
     "__future__", "abc", "base64", "binascii", "bisect",
     "calendar", "collections", "copy", "dataclasses", "datetime", "enum",
     "fnmatch", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "string", "struct",
-    "traceback", "types", "typing", "unicodedata", "zlib", "zoneinfo",
+    "traceback", "types", "typing", "unicodedata", "weakref", "zlib", "zoneinfo",
 }  # fmt: skip
 PURE_PACKAGES = {"msgspec", "msgpack", "orjson", "sortedcontainers", "immutables", "re2"}
 MAY_IMPORT = {

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
+from weakref import WeakSet
 
 from sortedcontainers import SortedList
 
@@ -20,13 +21,37 @@ from yurt.fsm.store.state import Rows, State
 _PIECE = 8192
 
 
+class Pin:
+    """A reader that goes on with its state while the newest one moves on: every key and place removed since.
+
+    The keys of the reader's state are among the live ones and these, so that it needs no sorting of its own.
+    """
+
+    __slots__ = ("__weakref__", "_removed")
+
+    def __init__(self) -> None:
+        self._removed: dict[tuple[str, str | None], SortedList] = {}
+
+    def note(self, table: str, order: str | None, place: Any) -> None:
+        """Keep a removed key (`order` None) or place."""
+        places = self._removed.get((table, order))
+        if places is None:
+            places = self._removed[table, order] = SortedList()
+        places.add(place)
+
+    def removed(self, table: str, order: str | None) -> SortedList | None:
+        """The removed keys or places of a table, in order; None if there are none."""
+        return self._removed.get((table, order))
+
+
 class LiveOrders:
     """For each listed table its keys in order, and its rows' places in every other order that the table declares."""
 
-    __slots__ = ("_keys", "_newest", "_places")
+    __slots__ = ("_keys", "_newest", "_pins", "_places")
 
     def __init__(self, state: State) -> None:
         self._newest = {name: table.rows for name, table in state.tables.items()}
+        self._pins: WeakSet[Pin] = WeakSet()
         self._keys = {table.name: _sorted(self._newest[table.name]) for table in TABLES if table.listed}
         self._places = {
             (table.name, order): _sorted(map(place_of, self._newest[table.name].values()))
@@ -45,6 +70,8 @@ class LiveOrders:
                     keys.add(key)
                 elif new is None:
                     keys.remove(key)
+                    for pin in self._pins:
+                        pin.note(table.name, None, key)
             for order, place_of in table.orders.items():
                 before = None if old is None else place_of(old)
                 after = None if new is None else place_of(new)
@@ -52,14 +79,26 @@ class LiveOrders:
                     places = self._places[table.name, order]
                     if before is not None:
                         places.remove(before)
+                        for pin in self._pins:
+                            pin.note(table.name, order, before)
                     if after is not None:
                         places.add(after)
 
     def of(self, table: Table[Any, Any], rows: Rows, order: str | None = None) -> SortedList | None:
         """The keys of those rows (or their places in an order), if they are the newest rows of a listed table."""
-        if self._newest[table.name] is not rows:
-            return None
+        return self.newest(table, order) if self._newest[table.name] is rows else None
+
+    def newest(self, table: Table[Any, Any], order: str | None = None) -> SortedList | None:
+        """The keys (or places in an order) of the newest rows; None for a table that is not listed."""
         return self._keys.get(table.name) if order is None else self._places[table.name, order]
+
+    def pin(self, rows: Iterable[tuple[str, Rows]]) -> Pin | None:
+        """Follow the removals from now on, for a reader of these rows by table; None if they are not the newest."""
+        if any(self._newest[name] is not own for name, own in rows):
+            return None
+        pin = Pin()
+        self._pins.add(pin)
+        return pin
 
 
 def _sorted(places: Iterable[Any]) -> SortedList:

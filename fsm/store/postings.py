@@ -6,8 +6,10 @@ A few keys are a sorted tuple, many are a persistent map, so that a value with o
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from immutables import Map
@@ -15,6 +17,7 @@ from immutables import Map
 Posting = tuple[Any, ...] | Map[Any, bool]
 
 TUPLE_KEYS_MAX = 16
+_PIECE = 256
 
 
 def changed(posting: Posting | None, membership: Mapping[Any, bool]) -> Posting | None:
@@ -53,6 +56,18 @@ def with_one(posting: Posting | None, key: Any, *, is_member: bool) -> Posting |
 def ordered(posting: Posting) -> tuple[Any, ...] | list[Any]:
     """The keys in order."""
     return sorted(posting) if isinstance(posting, Map) else posting
+
+
+def gradually(keys: Iterable[Any]) -> Iterator[Any]:
+    """The keys of a posting in order; None now and then while many are sorted, so that the caller can give way."""
+    if isinstance(keys, tuple):
+        yield from keys
+        return
+    rest, pieces = iter(keys), []
+    while piece := sorted(islice(rest, _PIECE)):
+        pieces.append(piece)
+        yield None
+    yield from pieces[0] if len(pieces) == 1 else heapq.merge(*pieces)
 
 
 def posting_of(keys: list[Any]) -> Posting:

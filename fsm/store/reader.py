@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from yurt.fsm.store.orders import LiveOrders
-from yurt.fsm.store.postings import ordered
+from yurt.fsm.store.orders import LiveOrders, Pin
+from yurt.fsm.store.postings import gradually, ordered
 from yurt.fsm.store.schema import Table
 from yurt.fsm.store.state import Index, Rows, TableState
 
@@ -23,12 +23,13 @@ _BATCH_FIRST, _BATCH_MAX = 128, 2048
 class Reader:
     """Reads of one consistent state. `index` is that of the command that led to it, or that is in work."""
 
-    __slots__ = ("_orders", "_tables", "index")
+    __slots__ = ("_orders", "_pin", "_tables", "index")
 
     def __init__(self, index: int, tables: dict[str, TableState], orders: LiveOrders | None) -> None:
         self.index = index
         self._tables = tables
         self._orders = orders
+        self._pin: Pin | None = None
 
     def _state(self, table: str) -> TableState:
         """A table by its name, with all that is written to it."""
@@ -47,6 +48,17 @@ class Reader:
             return []
         rows = state.rows
         return [rows[key] for key in ordered(keys)]
+
+    def each(self, table: Table[K, R], index: str, value: Any) -> Iterator[R | None]:
+        """The rows of `find` one by one; None now and then while many keys are sorted."""
+        state = self._state(table.name)
+        rows = state.rows
+        keys = state.indexes[index].get(value, ())
+        return (None if key is None else rows[key] for key in gradually(keys))
+
+    def sample(self, table: Table[K, R], size: int) -> list[R]:
+        """Some rows of the table, at most `size`, in no order."""
+        return list(islice(self._state(table.name).rows.values(), size))
 
     def has(self, table: Table[K, R], index: str, value: Any) -> bool:
         """Whether some row has `value` in a secondary index."""
@@ -107,18 +119,54 @@ class Reader:
         """Keys or places in growing batches: between two of them the newest state may move on."""
         size = _BATCH_FIRST
         while True:
-            live = None if self._orders is None else self._orders.of(table, rows, order)
-            if live is None:
+            batch = self._live_batch(table, rows, span, reverse, order, size)
+            if batch is None:
                 yield _sorted_in(table, rows, span, reverse, order)
                 return
-            batch = list(islice(live.irange(span.low, span.high, (span.low_in, span.high_in), reverse), size))
-            yield batch
-            if len(batch) < size:
+            places, last = batch
+            yield places
+            if last is None:
                 return
-            span = (
-                span._replace(high=batch[-1], high_in=False) if reverse else span._replace(low=batch[-1], low_in=False)
-            )
+            span = span._replace(high=last, high_in=False) if reverse else span._replace(low=last, low_in=False)
             size = min(2 * size, _BATCH_MAX)
+
+    def _live_batch(
+        self, table: Table[Any, Any], rows: Rows, span: _Span, reverse: bool, order: str | None, size: int
+    ) -> tuple[list[Any], Any] | None:
+        """The next places out of the live orders and the last one looked at, None at the end.
+
+        None in place of both if the rows are not the newest ones any more and nothing is pinned.
+        """
+        if self._orders is None:
+            return None
+        live = self._orders.of(table, rows, order)
+        pin = None
+        if live is None:
+            pin = self._pin
+            live = None if pin is None else self._orders.newest(table, order)
+            if live is None:
+                return None
+        places = list(islice(live.irange(span.low, span.high, (span.low_in, span.high_in), reverse), size))
+        last = places[-1] if len(places) == size else None
+        if pin is None:
+            return places, last
+        removed = pin.removed(table.name, order)
+        if removed:
+            if last is not None:
+                bound = span._replace(low=last, low_in=True) if reverse else span._replace(high=last, high_in=True)
+            else:
+                bound = span
+            more = removed.irange(bound.low, bound.high, (bound.low_in, bound.high_in))
+            places = sorted({*places, *more}, reverse=reverse)
+        return _present(table, rows, places, order), last
+
+
+def _present(table: Table[Any, Any], rows: Rows, places: list[Any], order: str | None) -> list[Any]:
+    """The places that the rows have: later states have keys and places of their own."""
+    if order is None:
+        return [key for key in places if key in rows]
+    place_of = table.orders[order]
+    return [place for place in places if (row := rows.get(place[-1])) is not None and place_of(row) == place]
 
 
 class _Span(NamedTuple):

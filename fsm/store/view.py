@@ -8,10 +8,20 @@ from yurt.fsm.store.reader import Reader
 class View(Reader):
     """A consistent state that costs nothing to take, never changes and stops no writer.
 
-    As long as the rows of a table are the newest ones, scans of it read the live orders; later they sort.
+    As long as the rows of a table are the newest ones, scans of it read the live orders; later they sort, unless the
+    view was pinned in time.
     """
 
     __slots__ = ()
+
+    def pin(self) -> bool:
+        """Let scans go on in the live orders while the newest state moves on, as long as this view is kept.
+
+        False, and scans will sort, if this state is not the newest any more. A pin costs every removal a little.
+        """
+        if self._pin is None and self._orders is not None:
+            self._pin = self._orders.pin((name, state.rows) for name, state in self._tables.items())
+        return self._pin is not None
 
     def detached(self) -> View:
         """The same state for another thread: it sorts for itself from the start."""

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fsm.store.model import new_store
+from tests.fsm.store.model import Write, histories, new_store
+from yurt.fsm.store import reader
 from yurt.fsm.store.reader import after_prefix
 from yurt.fsm.store.schema import EVALUATIONS, JOBS
 from yurt.fsm.store.store import Store
@@ -53,9 +55,9 @@ def test_scans(asked: dict[str, Any], found: str) -> None:
     store = filled("ab", "b", "a")
     filled("a", namespace="default2", index=2, store=store)
     filled("c", namespace="z", index=3, store=store)
-    for reader in (store.view(), store.view().detached(), store.begin(4)):
-        assert " ".join(f"{job.namespace}/{job.id}" for job in reader.scan(JOBS, **asked)) == found
-        assert " ".join("/".join(key) for key in reader.keys(JOBS, **asked)) == found
+    for state in (store.view(), store.view().detached(), store.begin(4)):
+        assert " ".join(f"{job.namespace}/{job.id}" for job in state.scan(JOBS, **asked)) == found
+        assert " ".join("/".join(key) for key in state.keys(JOBS, **asked)) == found
 
 
 texts = st.text(alphabet="ab\ud7ff\U0010ffff", max_size=4)
@@ -127,3 +129,62 @@ def test_a_view_of_untouched_tables_stays_fast() -> None:
     store.commit(transaction)
     assert store._orders.of(JOBS, view._tables[JOBS.name].rows) is not None
     assert store._orders.of(EVALUATIONS, view._tables[EVALUATIONS.name].rows) is None
+
+
+def apply(store: Store, history: list[tuple[list[Write], bool]]) -> None:
+    """Commit the writes, one command after another."""
+    for number, (writes, _) in enumerate(history, start=store.index + 1):
+        transaction = store.begin(number)
+        for verb, table, row in writes:
+            if verb == "put":
+                transaction.put(table, row)
+            elif verb == "delete":
+                transaction.delete(table, table.key(row))
+        store.commit(transaction)
+
+
+@given(histories, histories, st.booleans(), st.integers(1, 3))
+def test_a_pinned_view_reads_its_own_state_out_of_newer_orders(
+    before: list[tuple[list[Write], bool]], after: list[tuple[list[Write], bool]], reverse: bool, batch: int
+) -> None:
+    store = new_store()
+    apply(store, before)
+    view = store.view()
+    wanted = [row.id for row in view.scan(JOBS, reverse=reverse)]
+    by_creation = [row.id for row in view.scan(EVALUATIONS, order="created", reverse=reverse)]
+    assert view.pin()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "_BATCH_FIRST", batch)
+        patch.setattr(reader, "_BATCH_MAX", batch)
+        patch.setattr(reader, "_sorted_in", None)  # nothing is sorted
+        scans = view.scan(JOBS, reverse=reverse), view.scan(EVALUATIONS, order="created", reverse=reverse)
+        begun = [list(islice(scan, 1)) for scan in scans]
+        apply(store, after)
+        assert [row.id for row in [*begun[0], *scans[0]]] == wanted
+        assert [row.id for row in [*begun[1], *scans[1]]] == by_creation
+
+
+def test_only_the_newest_state_can_be_pinned_and_a_pin_ends_with_its_view() -> None:
+    store = filled("a")
+    old = store.view()
+    filled("b", index=2, store=store)
+    assert not old.pin()
+    view = store.view()
+    assert view.pin()
+    assert len(store._orders._pins) == 1
+    del view
+    assert not store._orders._pins
+
+
+@pytest.mark.parametrize("count", [0, 1, 16, 17, 600])
+def test_rows_of_a_value_come_one_by_one_as_in_a_list(count: int) -> None:
+    store = new_store()
+    transaction = store.begin(1)
+    for number in range(count):
+        transaction.put(EVALUATIONS, Evaluation(id=f"{number * 7919 % 1000:03d}", namespace="default", job_id="j"))
+    store.commit(transaction)
+    view = store.view()
+    rows = list(view.each(EVALUATIONS, "job", ("default", "j")))
+    assert [row for row in rows if row is not None] == view.find(EVALUATIONS, "job", ("default", "j"))
+    assert rows.count(None) == (0 if count <= 16 else -(-count // 256))
+    assert len(view.sample(EVALUATIONS, 5)) == min(5, count)

@@ -1,0 +1,80 @@
+"""Long passes over the state in slices: the event loop never stands still (design: The loop).
+
+A pass is a generator that gives way wherever a step ends. In each round of the loop one pass runs for a few
+milliseconds; the others wait for their turn, first come, first served. So a round is as long as one slice, however many
+passes there are, and whatever else is ready (heartbeats, short reads, writes) is served in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Steps = Generator[Any, None, T]
+
+SLICE_SECONDS = 0.002
+STEPS_A_LOOK = 8  # between two looks at the clock
+STEPS_AT_ONCE = 128  # of a pass that has not waited for a turn: a page costs no turn
+
+
+class Turns:
+    """Gives turns to passes; `clock` gives seconds."""
+
+    __slots__ = ("_clock", "_is_granting", "_waiting")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_granting = False
+
+    async def next(self) -> None:
+        """Wait for the next turn; it ends as soon as the caller waits for something else."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(turn)
+        if not self._is_granting:
+            self._is_granting = True
+            loop.call_soon(self._grant, loop)
+        await turn
+
+    def _grant(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give one turn; the next in the next round of the loop."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                break
+        self._is_granting = bool(self._waiting)
+        if self._is_granting:
+            loop.call_soon(self._grant, loop)
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Run a pass to its end, one slice a turn."""
+        ended: list[T] = []
+        while not ended:
+            await self.next()
+            self._slice(steps, ended)
+        return ended[0]
+
+    def begin(self, steps: Steps[T]) -> tuple[T] | None:
+        """Run the first steps of a pass at once: its result in a tuple, None if it must be continued by `run`."""
+        ended: list[T] = []
+        self._slice(steps, ended, STEPS_AT_ONCE)
+        return (ended[0],) if ended else None
+
+    def _slice(self, steps: Steps[T], ended: list[T], steps_max: int = 0) -> None:
+        """Run for one slice; the result is in `ended` if the pass is at its end."""
+        until = self._clock() + SLICE_SECONDS
+        count = 0
+        try:
+            while True:
+                next(steps)
+                count += 1
+                if not count % STEPS_A_LOOK and (count == steps_max or self._clock() >= until):
+                    return
+        except StopIteration as end:
+            ended.append(end.value)
