@@ -43,7 +43,8 @@ class Cluster:
         seed: int = 0,
     ) -> None:
         self._own_directory = directory is None
-        self.directory = Path(directory) if directory is not None else Path(tempfile.mkdtemp(prefix="yurt-cluster-"))
+        chosen = tempfile.mkdtemp(prefix="yurt-cluster-") if directory is None else directory
+        self.directory = Path(chosen).resolve()
         self._place: Place = _virtual(seed) if in_process else Processes(kind, faults=faults)
         self.clock, self.is_in_process = self._place.clock, in_process
         self._began = self.clock.now()

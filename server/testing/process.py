@@ -33,6 +33,7 @@ def free_ports(count: int) -> list[int]:
 
 def end_tasks(directory: Path) -> None:
     """End the tasks of node agents whose files are below a directory: they outlive their agents."""
+    directory = directory.resolve()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -45,12 +46,15 @@ def end_tasks(directory: Path) -> None:
 
 
 class AgentProcess:
-    """An agent with its directory and its ports; `config` are members of its JSON configuration."""
+    """An agent with its directory and its ports; `config` are members of its JSON configuration.
+
+    The directory is made absolute: agents refuse a relative one.
+    """
 
     module = "yurt.server.cli"  # what `python -m` runs
 
     def __init__(self, directory: Path, name: str, http_port: int, rpc_port: int, **config: Any) -> None:
-        self.directory, self.name, self.http_port, self.rpc_port = directory, name, http_port, rpc_port
+        self.directory, self.name, self.http_port, self.rpc_port = directory.resolve(), name, http_port, rpc_port
         self.config = config
         self.environment: dict[str, str] = {}  # what it is started with beside the caller's
         self.address = f"http://127.0.0.1:{http_port}"
