@@ -28,6 +28,7 @@ class Health:
 
     server: dict[str, Any]
     contact: float
+    missing_keys: tuple[str, ...]
     healthy: bool
     stable_since: str
 
@@ -63,6 +64,7 @@ class Autopilot:
 
     def start(self) -> None:
         """Look regularly."""
+        self._server.engine.may_vote = self._server.keyring.survey.may_vote
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
@@ -83,13 +85,15 @@ class Autopilot:
             contact = float("inf") if one["contact"] is None else one["contact"]
             lag = engine.log.last_index - (one["match"] or 0)
             fresh = contact * 1e9 <= configuration.last_contact_threshold
-            healthy = fresh and lag <= configuration.max_trailing_logs
+            keys = self._server.keyring.survey
+            healthy = fresh and lag <= configuration.max_trailing_logs and keys.is_whole(one["id"])
             if healthy:
                 self._stable.setdefault(one["id"], self._server.now_ns())
             else:
                 self._stable.pop(one["id"], None)
             since = self._stable.get(one["id"])
-            found.append(Health(one, contact, healthy, ZERO_TIME if since is None else to_rfc3339(since)))
+            stable_since = ZERO_TIME if since is None else to_rfc3339(since)
+            found.append(Health(one, contact, keys.of(one["id"]).missing, healthy, stable_since))
         return found
 
     async def _run(self) -> None:
@@ -97,6 +101,7 @@ class Autopilot:
             await asyncio.sleep(CHECK_SECONDS)
             if self._server.is_ready:
                 self._server.engine.stabilization = self.configuration.server_stabilization_time / 1e9
+                await self._server.keyring.survey.ask()
                 await self._clean(self.health())
             else:
                 self._stable.clear()

@@ -14,6 +14,7 @@ from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ROOT_KEYS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.variable import ACTIVE, PREPUBLISHED, RootKey
+from yurt.server.key_survey import KeyStatus, KeySurvey
 from yurt.server.keystore import Kept, Keystore, NoKey, make_key
 from yurt.server.server import Server
 
@@ -36,9 +37,12 @@ class Keyring:
         self._server, self.keystore, self._make = server, keystore, make
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._told_missing: tuple[str, ...] = ()  # in the log
+        self.survey = KeySurvey(server, self.status)
         server.transport.serve(GET, self._give)
         server.transport.serve(PUT, self._take)
         server.machine.on_commit(self._committed)
+        server.machine.on_replaced(lambda _index, _restored: self._news.set())
         server.engine.on_leadership(lambda _leads: self._news.set())
 
     def start(self) -> None:
@@ -49,6 +53,20 @@ class Keyring:
         """Do nothing more."""
         if self._task is not None:
             self._task.cancel()
+
+    def status(self) -> KeyStatus:
+        """Return which root keys of the state this server cannot use."""
+        rows = self._server.view().scan(ROOT_KEYS)
+        missing = tuple(row.key_id for row in rows if not self.keystore.has(row.key_id))
+        return KeyStatus(missing, f"root keys missing: {', '.join(missing)}" if missing else "")
+
+    def _tell_missing(self) -> None:
+        missing = self.status().missing
+        if missing and missing != self._told_missing:
+            log.warning("root keys are missing: this server is not ready", extra={"keys": ", ".join(missing)})
+        elif self._told_missing and not missing:
+            log.info("all root keys are here")
+        self._told_missing = missing
 
     # --- between servers
 
@@ -120,6 +138,7 @@ class Keyring:
     async def _run(self) -> None:
         """Fetch what is missing here; make the first key, and publish those whose time has come, while this leads."""
         while True:
+            self._news.clear()  # before the look: news that come meanwhile are looked at too
             try:
                 done = await self._look_after()
             except YurtError as error:
@@ -128,11 +147,11 @@ class Keyring:
             except OSError as error:
                 log.error("a root key cannot be kept on disk", extra={"reason": str(error)})
                 done = False
-            if done:
-                self._news.clear()
-                await self._news.wait()
-            else:
+            self._tell_missing()
+            if not done:
                 await asyncio.sleep(RETRY_SECONDS)
+                continue
+            await self._news.wait()
 
     async def _look_after(self) -> bool:
         """Whether there is nothing left to do."""

@@ -8,7 +8,7 @@ import click
 
 from yurt.server.cli.client import ApiError, Client
 from yurt.server.cli.options import api, as_json
-from yurt.server.cli.output import fail, pairs, print_json, table
+from yurt.server.cli.output import fail, missing_keys, pairs, print_json, table
 
 PATH = "/v1/operator/autopilot/configuration"
 
@@ -73,5 +73,7 @@ def health(client: Client, as_json: bool) -> None:
         ]  # fmt: skip
         header = ("Name", "Address", "Status", "LastContact", "LastIndex", "Voter", "Leader", "Healthy")
         click.echo("\n" + table(header, rows))
+        if lacking := missing_keys(found["Servers"], "Name"):
+            click.echo(lacking)
     if not found["Healthy"]:
         raise SystemExit(2)

@@ -8,7 +8,7 @@ import click
 
 from yurt.server.cli.client import Client
 from yurt.server.cli.options import api, as_json, verbose
-from yurt.server.cli.output import date, print_json, short, table
+from yurt.server.cli.output import date, missing_keys, print_json, short, table
 
 
 @click.group()
@@ -35,6 +35,8 @@ def list_(client: Client, as_json: bool, verbose: bool) -> None:
         (short(one["KeyID"], verbose), one["State"], date(one["CreateTime"]), date(one["PublishTime"])) for one in found
     ]
     click.echo(table(("Key", "State", "Create Time", "Publish Time"), rows))
+    if lacking := missing_keys(client.get("/v1/operator/keyring/servers"), "Name"):
+        click.echo(lacking)
 
 
 @keyring.command()

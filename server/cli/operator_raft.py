@@ -6,7 +6,7 @@ import click
 
 from yurt.server.cli.client import Client
 from yurt.server.cli.options import api, as_json
-from yurt.server.cli.output import fail, print_json, table
+from yurt.server.cli.output import fail, missing_keys, print_json, table
 
 
 @click.group()
@@ -36,6 +36,8 @@ def list_peers(client: Client, stale: bool, as_json: bool) -> None:
         for one in servers
     ]
     click.echo(table(("Node", "ID", "Address", "State", "Voter", "RaftProtocol"), rows))
+    if lacking := missing_keys(servers, "Node"):
+        click.echo(lacking)
 
 
 @raft.command(name="add-peer")

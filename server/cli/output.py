@@ -42,6 +42,12 @@ def pairs(rows: Sequence[tuple[str, Any]]) -> str:
     return "\n".join(f"{key.ljust(width)} = {value}" for key, value in rows)
 
 
+def missing_keys(servers: Sequence[dict[str, Any]], name: str) -> str:
+    """A paragraph that says which servers lack which root keys; empty if none does. `name`: the member of the name."""
+    rows = [(server[name], ", ".join(server["MissingKeys"])) for server in servers if server.get("MissingKeys")]
+    return f"\n{table(('Server', 'Missing Root Keys'), rows)}" if rows else ""
+
+
 def date(unix_nanoseconds: int) -> str:
     """A local time to the second, `<none>` for zero."""
     if not unix_nanoseconds:

@@ -6,6 +6,8 @@ of the leader's own term committed before it, and no other change under way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from yurt.fsm.errors import YurtError
 from yurt.server.raft.configuration import LEARNER, Servers, differs_by_one, pack_change
 from yurt.server.raft.errors import NotLeader
@@ -25,6 +27,7 @@ class Membership(Reading):
     """Who belongs to the cluster."""
 
     stabilization = 0.0  # seconds a learner must have been followed before it votes
+    may_vote: Callable[[str], bool] = staticmethod(lambda _server: True)  # of a learner that has caught up
 
     def configuration_changed(self) -> None:
         """A leader begins to feed who is new, and goes on for a while with who leaves."""
@@ -136,7 +139,8 @@ class Membership(Reading):
         progress.round_target = 0
         if now < progress.began + self.stabilization:
             return
-        if short and last - progress.match < LAG_MAX and self.is_ready and not self.has_pending_change():
+        is_near = short and last - progress.match < LAG_MAX
+        if is_near and self.is_ready and not self.has_pending_change() and self.may_vote(server):
             servers = [one[:3] if one[0] == server else list(one) for one in self.configuration]
             self.change(servers, lambda _index, _error: None)
 

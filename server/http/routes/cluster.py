@@ -97,17 +97,18 @@ async def regions(context: Context) -> Answer:
 async def agent_health(context: Context) -> Answer:
     """GET /v1/agent/health: 200 with a leader, else 500 with the same shape as text.
 
-    `type=ready` asks more: is this server's state caught up with what the leader has committed?
+    `type=ready` asks more: is this server's state caught up with what the leader has committed, and are all root keys
+    here that are in it?
     """
     server = context.server
     wanted = context.query.get("type", "")
     known = server.leader_address is not None and (server.is_ready or server.last_contact_ms() < 5000)
     found: dict[str, Health] = {}
     if wanted in ("", "server"):
-        found["server"] = Health(known, "ok" if known else "No cluster leader")
+        found["server"] = Health(known, (server.keyring.status().reason or "ok") if known else "No cluster leader")
     if wanted == "ready":
-        ready = await _is_caught_up(context)
-        found["server"] = Health(ready, "ok" if ready else "not caught up")
+        problem = (server.keyring.status().reason or "ok") if await _is_caught_up(context) else "not caught up"
+        found["server"] = Health(problem == "ok", problem)
     if wanted == "client":
         found["client"] = Health(ok=False, message="client not enabled")
     if all(one.ok for one in found.values()):

@@ -7,10 +7,10 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.strconv import parse_int
 from yurt.fsm.store.schema import ROOT_KEYS, VARIABLES
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.base import Record, replace
+from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.variable import RootKey
 from yurt.server.http.answers import answered
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header
+from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
 from yurt.server.http.pages import join
 from yurt.server.http.reads import Found
 
@@ -22,11 +22,32 @@ class RotateAnswer(Record, frozen=True):
     key: RootKey
 
 
+class KeyServer(Record, frozen=True, kw_only=True):
+    """The root keys of the state that a server cannot use, and why; none if it is whole."""
+
+    id: str
+    name: str
+    missing_keys: tuple[str, ...]
+    reason: str
+
+
 def list_keys(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/operator/keyring/keys."""
     store = context.server.machine.store
     body = join(store.encoded(ROOT_KEYS, row) for row in view.scan(ROOT_KEYS))
     return Found(body, view.table_index(ROOT_KEYS), ((ROOT_KEYS, None),))
+
+
+async def list_servers(context: Context) -> Answer:
+    """GET /v1/operator/keyring/servers: which server lacks which root keys."""
+    survey = context.server.keyring.survey
+    await survey.ask()
+    servers = [
+        KeyServer(id=row["id"], name=row["name"], missing_keys=status.missing, reason=status.reason)
+        for row in context.server.engine.servers()
+        for status in (survey.of(row["id"]),)
+    ]
+    return json_answer(to_json(servers))
 
 
 async def rotate(context: Context) -> Answer:

@@ -34,6 +34,7 @@ class RaftServer(Record, frozen=True, kw_only=True):
     node: str
     raft_protocol: str = "3"
     voter: bool
+    missing_keys: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET  # ours: root keys that it cannot use
 
 
 class RaftAnswer(Record, frozen=True, kw_only=True):
@@ -97,6 +98,7 @@ class ServerHealth(Record, frozen=True):
     stable_since: str
     version: str
     voter: bool
+    missing_keys: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET  # ours: root keys that it cannot use
 
 
 class HealthAnswer(Record, frozen=True):
@@ -111,7 +113,8 @@ class HealthAnswer(Record, frozen=True):
 
 async def raft_configuration(context: Context) -> Answer:
     """GET /v1/operator/raft/configuration."""
-    engine = context.server.engine
+    engine, keys = context.server.engine, context.server.keyring.survey
+    await keys.ask()
     servers = tuple(
         RaftServer(
             address=one["address"],
@@ -119,6 +122,7 @@ async def raft_configuration(context: Context) -> Answer:
             leader=one["leader"],
             node=f"{one['name']}.{context.server.region}",
             voter=one["voter"],
+            missing_keys=keys.of(one["id"]).missing or msgspec.UNSET,
         )
         for one in engine.servers()
     )
@@ -248,6 +252,7 @@ async def write_autopilot(context: Context) -> Answer:
 async def autopilot_health(context: Context) -> Answer:
     """GET /v1/operator/autopilot/health; 429 with the same body if a server is not healthy."""
     server = context.server
+    await server.keyring.survey.ask()
     engine, health = server.engine, server.autopilot.health()
     known = {one["id"]: one for one in server.transport.members()}
     term, servers = engine.term, []
@@ -268,6 +273,7 @@ async def autopilot_health(context: Context) -> Answer:
                 stable_since=one.stable_since,
                 version=__version__ if is_own else str(peer.get("software", "")),
                 voter=one.server["voter"],
+                missing_keys=one.missing_keys or msgspec.UNSET,
             )
         )
     voters = [one for one in health if one.server["voter"]]

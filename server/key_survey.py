@@ -1,0 +1,76 @@
+"""Which server lacks which root keys: told by each server, asked for by the leader and by whoever shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from yurt.fsm.errors import YurtError
+from yurt.server.raft.errors import NotSent
+
+if TYPE_CHECKING:
+    from yurt.server.server import Server
+
+log = logging.getLogger("keyring")
+
+STATUS = "keyring.status"
+ANSWER_SECONDS = 1.0
+_UNKNOWN_METHOD = f"unknown method {STATUS}"  # the answer of a server of a version before
+
+
+class KeyStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The root keys of a server's own state that it cannot use, and the reason in words."""
+
+    missing: tuple[str, ...] = ()
+    reason: str = ""
+
+
+NOT_ASKED = KeyStatus(reason="the server has not told yet which root keys it has")
+
+
+class KeySurvey:
+    """The newest status of every server of the configuration."""
+
+    def __init__(self, server: Server, own_status: Callable[[], KeyStatus]) -> None:
+        self._server, self._own_status = server, own_status
+        self._told: dict[str, KeyStatus] = {}  # by server ID; a server of a version before counts as whole
+        server.transport.serve(STATUS, self._answer)
+
+    async def _answer(self, _payload: bytes) -> bytes:
+        return msgspec.msgpack.encode(self._own_status())
+
+    def of(self, server_id: str) -> KeyStatus:
+        """Return the newest known status of a server."""
+        if server_id == self._server.engine.own.id:
+            return self._own_status()
+        return self._told.get(server_id, NOT_ASKED)
+
+    def is_whole(self, server_id: str) -> bool:
+        """Whether a server has said that it can use every root key of its state."""
+        return self.of(server_id) == KeyStatus()
+
+    def may_vote(self, server_id: str) -> bool:
+        """Whether a learner may become a voter: it lacks no key that this server has."""
+        status = self.of(server_id)
+        return status is not NOT_ASKED and set(status.missing) <= set(self._own_status().missing)
+
+    async def ask(self) -> None:
+        """Ask every other server of the configuration; a server that does not answer keeps its last status."""
+        own = self._server.engine.own.id
+        others = [row["id"] for row in self._server.engine.servers() if row["id"] != own]
+        self._told = {server_id: status for server_id, status in self._told.items() if server_id in others}
+        await asyncio.gather(*map(self._ask, others))
+
+    async def _ask(self, server_id: str) -> None:
+        try:
+            payload = await self._server.transport.call(server_id, STATUS, b"", timeout=ANSWER_SECONDS)
+            self._told[server_id] = msgspec.msgpack.decode(payload, type=KeyStatus)
+        except NotSent as error:
+            if str(error) == _UNKNOWN_METHOD:
+                self._told[server_id] = KeyStatus()
+        except (YurtError, msgspec.MsgspecError) as error:
+            log.debug("a server did not tell its keys", extra={"server": server_id, "reason": str(error)})

@@ -1,0 +1,54 @@
+"""Root keys of whole clusters on virtual time: which server lacks which, and what is said about it."""
+
+from __future__ import annotations
+
+import shutil
+
+from yurt.server.testing.virtual.server import VirtualServer
+from yurt.testing import Cluster
+
+ITEMS = {"password": "p"}
+
+
+def virtual(cluster: Cluster) -> list[VirtualServer]:
+    """The cluster's servers."""
+    return [server for server in cluster.servers if isinstance(server, VirtualServer)]
+
+
+def test_s22_a_lost_root_key_is_seen_in_health_and_by_every_list() -> None:
+    with Cluster(3, in_process=True, seed=1) as cluster:
+        servers = virtual(cluster)
+        assert servers[0].request("PUT", "/v1/var/a", {"Items": ITEMS})[0] == 200
+        (key,) = servers[0].request("GET", "/v1/operator/keyring/keys")[1]
+        cluster.clock.sleep(5)
+        assert cluster.leader().request("GET", "/v1/operator/autopilot/health")[1]["FailureTolerance"] == 1
+        keystores = [server.directory / "server/keystore" for server in servers]
+        kept = keystores[0].rename(keystores[0].with_name("kept"))
+        for server, keystore in zip(servers, keystores, strict=True):
+            shutil.rmtree(keystore, ignore_errors=True)
+            server.kill()
+        for server in servers:
+            server.start()
+        for server in servers:
+            server.wait_ready()
+            status, told = server.request("GET", "/v1/agent/health?type=ready")
+            assert status == 500 and key["KeyID"] in told["server"]["message"]
+        status, health = cluster.leader().request("GET", "/v1/operator/autopilot/health")
+        assert (status, health["Healthy"], health["FailureTolerance"]) == (429, False, 0)
+        assert {row["Name"]: row["MissingKeys"] for row in health["Servers"]} == {
+            f"{server.name}.global": [key["KeyID"]] for server in servers
+        }
+        peers = servers[0].request("GET", "/v1/operator/raft/configuration")[1]["Servers"]
+        assert [row["MissingKeys"] for row in peers] == [[key["KeyID"]]] * 3
+        told = servers[1].request("GET", "/v1/operator/keyring/servers")[1]
+        assert [(row["Name"], row["MissingKeys"]) for row in told] == [(one.name, [key["KeyID"]]) for one in servers]
+
+        kept.rename(keystores[0])
+        cluster.restart(servers[0])
+        cluster.clock.sleep(5)
+        status, health = cluster.leader().request("GET", "/v1/operator/autopilot/health")
+        assert (status, health["Healthy"], health["FailureTolerance"]) == (200, True, 1)
+        assert "MissingKeys" not in health["Servers"][0]
+        for server in servers:
+            assert server.request("GET", "/v1/agent/health?type=ready")[0] == 200
+            assert server.request("GET", "/v1/var/a")[1]["Items"] == ITEMS
