@@ -158,8 +158,8 @@ class Machine:
     @staticmethod
     def load(chunks: Iterator[bytes]) -> Loaded:
         """A snapshot's state, ready for `swap`; raises `BadSnapshot`. May run in another thread."""
-        state = snapshot.read(chunks)
-        return Loaded(state, LiveOrders(state))
+        state, keys = snapshot.read_with_keys(chunks)
+        return Loaded(state, LiveOrders(state, keys))
 
     def swap(self, loaded: Loaded) -> None:
         """Take a loaded state in place of the present one."""

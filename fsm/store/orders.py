@@ -6,9 +6,9 @@ ones any more it gets nothing and sorts for itself, so that no reader ever sees 
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable
-from itertools import islice
+from bisect import bisect
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 from weakref import WeakSet
 
@@ -18,7 +18,7 @@ from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import TABLES, Table
 from yurt.fsm.store.state import Rows, State
 
-_PIECE = 8192
+_PIECE, _SAMPLES = 8192, 16  # places of a piece, and how many of them are looked at to find where it ends
 
 
 class Pin:
@@ -49,10 +49,16 @@ class LiveOrders:
 
     __slots__ = ("_keys", "_newest", "_pins", "_places")
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, keys: Mapping[str, list[Any]] | None = None) -> None:
+        """Sort the rows of a state; `keys` has the tables' keys in order, if they are known."""
         self._newest = {name: table.rows for name, table in state.tables.items()}
         self._pins: WeakSet[Pin] = WeakSet()
-        self._keys = {table.name: _sorted(self._newest[table.name]) for table in TABLES if table.listed}
+        known = keys or {}
+        self._keys = {
+            table.name: SortedList(known[table.name]) if table.name in known else _sorted(self._newest[table.name])
+            for table in TABLES
+            if table.listed
+        }
         self._places = {
             (table.name, order): _sorted(map(place_of, self._newest[table.name].values()))
             for table in TABLES
@@ -102,9 +108,10 @@ class LiveOrders:
 
 
 def _sorted(places: Iterable[Any]) -> SortedList:
-    """In pieces and merged: one long sort would hold the interpreter from the other threads for its whole time."""
-    rest = iter(places)
-    pieces = []
-    while piece := sorted(islice(rest, _PIECE)):
-        pieces.append(piece)
-    return SortedList(heapq.merge(*pieces))
+    """In pieces: one long sort would hold the interpreter from the other threads for its whole time."""
+    unsorted = list(places)
+    bounds = sorted(unsorted[:: _PIECE // _SAMPLES])[_SAMPLES::_SAMPLES]
+    pieces: list[list[Any]] = [[] for _ in range(len(bounds) + 1)]
+    for place in unsorted:
+        pieces[bisect(bounds, place)].append(place)
+    return SortedList(chain.from_iterable(map(sorted, pieces)))

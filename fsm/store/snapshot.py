@@ -12,24 +12,22 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 import msgpack
 import msgspec
-from immutables import Map
 
 from yurt.fsm.errors import YurtError
-from yurt.fsm.store.postings import posting_of
+from yurt.fsm.store.loading import OutOfOrder, TableLoader
 from yurt.fsm.store.schema import BY_NAME, JOB_VERSIONS, JOBS, TABLES, Table
-from yurt.fsm.store.state import Index, State, TableState, empty_state
+from yurt.fsm.store.state import State, empty_state
 from yurt.fsm.store.view import View
 
 FORMAT = 1
 BODY_BYTES_MAX = 1 << 20
 _FRAME_BYTES_MAX = BODY_BYTES_MAX + 16
 _ROW_BYTES_MAX = 1 << 30
-_PIECE = 4096
+ROWS_AT_ONCE = 1024
 
 
 class BadSnapshot(YurtError):
@@ -85,6 +83,11 @@ def _packed(view: View, table: Table[Any, Any], row: Any) -> Any:
 
 def read(chunks: Iterable[bytes]) -> State:
     """The state that the chunks, cut anywhere, hold; raises `BadSnapshot`."""
+    return read_with_keys(chunks)[0]
+
+
+def read_with_keys(chunks: Iterable[bytes]) -> tuple[State, dict[str, list[Any]]]:
+    """As `read`; with the keys of each table's rows, in order."""
     bodies = _bodies_in(chunks)
     try:
         first = next(bodies, b"")
@@ -93,15 +96,17 @@ def read(chunks: Iterable[bytes]) -> State:
             way_out = ": upgrade this server first" if version > FORMAT else ""
             raise BadSnapshot(f"the snapshot has format {version}, this version reads format {FORMAT}{way_out}")
         header = msgspec.msgpack.decode(first, type=_Header)
-        rows = _rows_in(bodies)
+        packed_rows = _PackedRows(bodies)
         state = empty_state()
+        keys: dict[str, list[Any]] = {}
         for name, index, count in header.tables:
             if name not in BY_NAME:
                 raise BadSnapshot(f'the snapshot has a table "{name}" that this version does not know')
-            state.tables[name] = _read_table(rows, BY_NAME[name], index, count, state)
-        if next(rows, None) is not None:
+            table = _read_table(packed_rows, BY_NAME[name], count, state)
+            state.tables[name], keys[name] = table.finish(index), table.keys
+        if packed_rows.take(1):
             raise BadSnapshot("the snapshot is damaged: it holds more than its header says")
-        return State(header.index, state.tables)
+        return State(header.index, state.tables), keys
     except (msgspec.MsgspecError, msgpack.UnpackException, ValueError, TypeError) as error:
         raise BadSnapshot(f"the snapshot is damaged: {type(error).__name__}: {error}") from error
 
@@ -130,52 +135,46 @@ def _bodies_in(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise BadSnapshot("the snapshot is damaged: something follows its end")
 
 
-def _rows_in(bodies: Iterator[bytes]) -> Iterator[Any]:
-    unpacker = msgpack.Unpacker(max_buffer_size=_ROW_BYTES_MAX)
-    fed = used = 0
-    for body in bodies:
-        unpacker.feed(body)
-        fed += len(body)
-        for row in unpacker:
-            used = unpacker.tell()
-            yield row
-    if fed != used:
-        raise BadSnapshot("the snapshot is damaged: its last row is cut")
+class _PackedRows:
+    """The stream of rows, each a byte string or the key of a version, a body's worth at a time."""
+
+    def __init__(self, bodies: Iterator[bytes]) -> None:
+        self._bodies = bodies
+        self._unpacker = msgpack.Unpacker(max_buffer_size=_ROW_BYTES_MAX)
+        self._fed = self._used = self._at = 0
+        self._batch: list[Any] = []
+
+    def take(self, most: int) -> list[Any]:
+        """The next rows, at least one and at most so many; none at the end."""
+        while self._at == len(self._batch):
+            body = next(self._bodies, None)
+            if body is None:
+                if self._fed != self._used:
+                    raise BadSnapshot("the snapshot is damaged: its last row is cut")
+                return []
+            self._unpacker.feed(body)
+            self._fed += len(body)
+            self._batch, self._at = list(self._unpacker), 0
+            if self._batch:
+                self._used = self._unpacker.tell()
+        taken = self._batch[self._at : self._at + most]
+        self._at += len(taken)
+        return taken
 
 
-def _read_table(packed_rows: Iterator[Any], table: Table[Any, Any], index: int, count: int, state: State) -> TableState:
+def _read_table(packed_rows: _PackedRows, table: Table[Any, Any], count: int, state: State) -> TableLoader:
     decode = msgspec.msgpack.Decoder(table.record).decode
     versions = state.tables[JOB_VERSIONS.name].rows
-    rows: dict[Any, Any] = {}
-    last: Any = None
-    for _ in range(count):
-        packed = next(packed_rows, None)
-        row = decode(packed) if isinstance(packed, bytes) else versions.get(tuple(packed or ()))
-        if row is None:
+    loader = TableLoader(table)
+    left = count
+    while left:
+        batch = packed_rows.take(min(left, ROWS_AT_ONCE))
+        rows = [decode(row) if type(row) is bytes else versions.get(tuple(row or ())) for row in batch]
+        if not rows or None in rows:
             raise BadSnapshot(f"the snapshot is damaged: rows of {table.name} are missing")
-        key = table.key(row)
-        if last is not None and key <= last:
-            raise BadSnapshot(f"the snapshot is damaged: rows of {table.name} are out of order")
-        rows[key] = row
-        last = key
-    return TableState(
-        _map_of(rows), {name: _index_of(rows, value_of) for name, value_of in table.indexes.items()}, index
-    )
-
-
-def _index_of(rows: dict[Any, Any], value_of: Any) -> Index:
-    keys_of: dict[Any, list[Any]] = {}
-    for key, row in rows.items():
-        value = value_of(row)
-        if value is not None:
-            keys_of.setdefault(value, []).append(key)
-    return _map_of({value: posting_of(keys) for value, keys in keys_of.items()})
-
-
-def _map_of(pairs: dict[Any, Any]) -> Map[Any, Any]:
-    """A map made in pieces: one long call would hold the interpreter from the other threads for its whole time."""
-    rest = iter(pairs.items())
-    made = Map[Any, Any]().mutate()
-    while piece := list(islice(rest, _PIECE)):
-        made.update(piece)
-    return made.finish()
+        try:
+            loader.add(rows)
+        except OutOfOrder:
+            raise BadSnapshot(f"the snapshot is damaged: rows of {table.name} are out of order") from None
+        left -= len(rows)
+    return loader
