@@ -20,6 +20,7 @@ from yurt.fsm import commands_variables as v
 from yurt.fsm.store import schema
 from yurt.fsm.store.changes import Change
 from yurt.fsm.structs.base import replace, to_json
+from yurt.fsm.structs.secrets import redacted
 
 _FREE_NUMBERS = 1 << 40  # left out where a ring begins anew: for what is taken back, and no reader's of before
 
@@ -93,7 +94,7 @@ TOPICS: dict[str, Topic] = {
     schema.EVALUATIONS.name: Topic("Evaluation", _by_id, _job_and_deployment),
     schema.ALLOCATIONS.name: Topic("Allocation", _by_id, _job_and_deployment, lambda row: replace(row, job=None)),
     schema.DEPLOYMENTS.name: Topic("Deployment", _by_id, lambda row: [row.job_id]),
-    schema.NODES.name: Topic("Node", _by_id, None, lambda row: replace(row, secret_id=""), deletions=True),
+    schema.NODES.name: Topic("Node", _by_id, None, redacted, deletions=True),
     schema.NODE_POOLS.name: Topic("NodePool", lambda row: str(row.name), deletions=True),
     schema.SERVICE_REGISTRATIONS.name: Topic(
         "Service", _by_id, lambda row: [row.job_id, row.service_name], deletions=True

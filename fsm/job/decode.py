@@ -22,6 +22,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.strict import EXTRA, strict_body
 
 DEPTH_MAX = 128
+DIGITS_MAX = 400
 TOO_DEEP = "json: exceeded max depth"
 INT64 = (-(2**63), 2**63 - 1)
 
@@ -97,7 +98,14 @@ def _no_constant(name: str) -> Any:
     raise Refusal(400, f"invalid character {name[0]!r} looking for beginning of value")
 
 
-_PREFIX = json.JSONDecoder(parse_constant=_no_constant)
+def _integer_of(digits: str) -> int:
+    """An integer as it stands in JSON; one of very many digits fits nowhere, and would take long to read."""
+    if len(digits) > DIGITS_MAX:
+        raise Refusal(400, f"json: cannot unmarshal number of {len(digits)} digits: no field takes one that large")
+    return int(digits)
+
+
+_PREFIX = json.JSONDecoder(parse_constant=_no_constant, parse_int=_integer_of)
 
 
 def _string(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection as Collection_
 from functools import lru_cache
 from typing import Any
 
@@ -10,17 +11,27 @@ import msgspec
 
 from yurt.fsm.lang.filter_parser import Both, Collection, FilterError, Match, Node, Not, Parser
 from yurt.fsm.lang.regex import BadPattern, compile_pattern
-from yurt.fsm.lang.strconv import parse_bool, parse_int
+from yurt.fsm.lang.strconv import parse_bool, parse_int, parse_position
+from yurt.fsm.structs.secrets import readable_fields
 
-__all__ = ["Filter", "FilterError", "compile_filter"]
+__all__ = ["Filter", "FilterError", "Partial", "compile_filter"]
 
 Names = dict[str, Any]
 Test = Callable[[Any, Names], bool]
 _MISSING = object()
 
 
+class Partial:
+    """A record of which a reader may see some fields only, by their wire names; to a filter it has no others."""
+
+    __slots__ = ("fields", "record")
+
+    def __init__(self, record: msgspec.Struct, fields: Collection_[str]) -> None:
+        self.record, self.fields = record, fields
+
+
 class Filter:
-    """A compiled expression."""
+    """A compiled expression. It finds readable fields only: a secret one is as unknown as one that does not exist."""
 
     __slots__ = ("_test",)
 
@@ -52,10 +63,11 @@ def _compile(node: Node) -> Test:
     return _match(node)
 
 
-@lru_cache(256)
-def _fields(kind: type[Any]) -> dict[str, str]:
-    """Wire name → attribute."""
-    return {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
+def _attribute(value: msgspec.Struct | Partial, wire_name: str) -> str | None:
+    """The attribute behind a wire name; None if there is none, or none that the reader may see."""
+    if not isinstance(value, Partial):
+        return readable_fields(type(value)).get(wire_name)
+    return readable_fields(type(value.record)).get(wire_name) if wire_name in value.fields else None
 
 
 def _select(record: Any, names: Names, selector: tuple[str, ...]) -> Any:
@@ -66,22 +78,23 @@ def _select(record: Any, names: Names, selector: tuple[str, ...]) -> Any:
     path = "/" + "/".join(selector)
     for position in range(start, len(selector)):
         part = selector[position]
-        if isinstance(value, msgspec.Struct):
-            attribute = _fields(type(value)).get(part)
+        if isinstance(value, msgspec.Struct | Partial):
+            attribute = _attribute(value, part)
             if attribute is None:
                 raise FilterError(
                     f"error finding value in datum: {path} at part {position}: "
                     f'couldn\'t find key: struct field with name "{part}"'
                 )
-            value = getattr(value, attribute)
+            value = getattr(value.record if isinstance(value, Partial) else value, attribute)
         elif isinstance(value, dict):
             if part not in value:
                 return _MISSING
             value = value[part]
         elif isinstance(value, tuple | list):
-            if not part.isdigit() or int(part) >= len(value):
+            place = parse_position(part)
+            if place is None or place >= len(value):
                 raise FilterError(f"error finding value in datum: {path} at part {position}: index out of range")
-            value = value[int(part)]
+            value = value[place]
         elif value is None and position and _is_map(record, names, selector[:position]):
             return _MISSING
         else:
@@ -92,6 +105,8 @@ def _select(record: Any, names: Names, selector: tuple[str, ...]) -> Any:
 def _is_map(record: Any, names: Names, selector: tuple[str, ...], *kinds: str) -> bool:
     """Whether the selector names a map (or another of `kinds`) that is empty, which is stored as None."""
     owner = _select(record, names, selector[:-1]) if len(selector) > 1 else record
+    if isinstance(owner, Partial):
+        owner = owner.record
     if not isinstance(owner, msgspec.Struct):
         return False
     for field in msgspec.structs.fields(type(owner)):

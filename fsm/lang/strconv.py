@@ -8,6 +8,7 @@ import re
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _INTEGER = re.compile(r"[+-]?\d+\Z")
+POSITION_DIGITS_MAX = 18
 
 
 def parse_bool(text: str) -> bool:
@@ -34,6 +35,11 @@ def parse_uint(text: str) -> int:
     if text[:1] in ("+", "-"):
         raise ValueError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
     return parse_int(text, "ParseUint", 0, 2**64 - 1)
+
+
+def parse_position(text: str) -> int | None:
+    """A number that counts things, of ASCII digits alone; None for anything else, and for 10^18 and more."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= POSITION_DIGITS_MAX else None
 
 
 def format_float(value: float) -> str:

@@ -12,6 +12,7 @@ import orjson
 
 TEXT_BYTES_MAX = 1 << 20
 DEPTH_MAX = 16
+DIGITS_MAX = 400
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+|\#[^\n]*|//[^\n]*|/\*.*?\*/)
       | (?P<heredoc><<(?P<dash>-?)(?P<marker>\w+)\r?\n(?P<lines>.*?)^[ \t]*(?P=marker)[ \t]*$)
@@ -146,6 +147,8 @@ class _Reader:
         if token.kind == "string":
             return token.text
         if token.kind == "number":
+            if len(token.text) > DIGITS_MAX:
+                raise Hcl1Error(f"At {self._place(token.at)}: a number of {len(token.text)} characters is too long")
             return float(token.text) if set(token.text) & set(".eE") else int(token.text)
         if token.kind == "ident" and token.text in ("true", "false"):
             return token.text == "true"

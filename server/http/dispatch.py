@@ -104,7 +104,7 @@ class Dispatcher:
             context.route = route.path
             if self._client_rates is not None:
                 self._take_of_client(self._client_rates, context)
-            if not context.forwarded and not context.path.startswith(EXEMPT):
+            if not context.forwarded:
                 await self._check_depth(context.body)
             return await self._routed(context, route)
         except Refusal as refusal:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from yurt.server.http.context import VARY, Answer, FileAnswer
+from yurt.server.http.limits import declared_length
 from yurt.server.http.streams import send_stream
 
 Scope = MutableMapping[str, Any]
@@ -17,8 +18,7 @@ FILE_PART_BYTES = 256 << 10
 
 async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
     """The whole body; None if it is too large, as soon as that is known."""
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > limit:
+    if declared_length(headers) > limit:
         return None
     parts, size = [], 0
     while True:

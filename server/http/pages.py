@@ -24,11 +24,17 @@ def filter_of(options: ReadOptions) -> Filter | None:
 
 
 def page(
-    rows: Iterable[R], options: ReadOptions, token_of: Callable[[R], str], *, order: Callable[[str], Any] = str
+    rows: Iterable[R],
+    options: ReadOptions,
+    token_of: Callable[[R], str],
+    *,
+    order: Callable[[str], Any] = str,
+    as_seen: Callable[[R], Any] | None = None,
 ) -> tuple[list[R], str]:
     """The rows of one page and the token of the next, empty for none; raises Refusal(400).
 
-    `order`: what tokens are compared by, if not as texts.
+    `order`: what tokens are compared by, if not as texts. `as_seen`: the part of a row that the caller may see, where
+    that is not the whole row (`Partial`); the filter sees no more.
     """
     wanted = filter_of(options)
     token, size, reverse = options.next_token, options.per_page, options.reverse
@@ -39,7 +45,7 @@ def page(
             own = order(token_of(row))
             if (own > start) if reverse else (own < start):
                 continue
-        if wanted is not None and not _matches(wanted, row):
+        if wanted is not None and not _matches(wanted, row if as_seen is None else as_seen(row)):
             continue
         if size and len(found) >= max(size, 0):
             return found, token_of(row)

@@ -6,6 +6,7 @@ import msgspec
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
+from yurt.fsm.lang.strconv import parse_position
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, JOBS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import Allocation
@@ -125,7 +126,8 @@ def _flag(context: Context) -> bool:
 
 def _number(token: str) -> tuple[bool, int, str]:
     """Tokens are indexes here; what is none comes after them all."""
-    return (False, int(token), "") if token.isascii() and token.isdigit() else (True, 0, token)
+    index = parse_position(token)
+    return (True, 0, token) if index is None else (False, index, "")
 
 
 def _shown(view: View, job: Job, *, with_children: bool) -> tuple[JobStatus, int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 import orjson
 
 from yurt.fsm.errors import Refusal
+from yurt.fsm.lang.filter import Partial
 from yurt.fsm.lang.strconv import parse_uint
 from yurt.fsm.store.schema import (
     ALLOCATIONS,
@@ -28,6 +29,7 @@ from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.diff import JobDiff
 from yurt.fsm.structs.job import Job, JobSummary
 from yurt.fsm.structs.scaling import ScalingEvent
+from yurt.fsm.structs.secrets import readable_fields
 from yurt.server.acl.authority import denied
 from yurt.server.http.answers import encoded
 from yurt.server.http.context import Answer, Context, ReadOptions, json_answer, text
@@ -131,6 +133,15 @@ def stub(view: View, job: Job, *, meta: bool) -> bytes:
 _SAME = [n for n in JobStub.__struct_fields__ if n not in ("periodic", "parameterized_job", "job_summary", "meta")]
 
 
+STUB_FIELDS = frozenset(readable_fields(JobStub)) - {"Periodic", "ParameterizedJob"}  # those two are booleans there
+
+
+def as_listed(context: Context) -> Callable[[Job], Any]:
+    """What a filter sees of a job in a list: all of it for a caller that may read it, else what the list shows."""
+    may = context.identity.rights.in_namespace
+    return lambda job: job if may(job.namespace, "read-job") else Partial(job, STUB_FIELDS)
+
+
 def list_jobs(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/jobs."""
     meta = context.flag("meta")
@@ -144,7 +155,7 @@ def list_jobs(view: View, context: Context, options: ReadOptions) -> Found:
         start = _start(options, namespace)
         rows = view.scan(JOBS, prefix=(namespace, options.prefix), start=start, reverse=options.reverse)
         rows = (job for job in rows if job.namespace == namespace)
-    jobs, token = page(rows, options, lambda job: f"{job.namespace}.{job.id}")
+    jobs, token = page(rows, options, lambda job: f"{job.namespace}.{job.id}", as_seen=as_listed(context))
     index = max(view.table_index(JOBS), view.table_index(JOB_SUMMARIES))
     body = join(stub(view, job, meta=meta) for job in jobs)
     return Found(body, index, ((JOBS, None), (JOB_SUMMARIES, None)), next_token=token)
@@ -159,7 +170,7 @@ def pool_jobs(view: View, context: Context, options: ReadOptions) -> Found:
         raise denied()
     rows = (job for job in view.scan(JOBS, reverse=options.reverse) if job.node_pool == name)
     rows = (job for job in rows if context.sees(job.namespace))
-    jobs, token = page(rows, options, lambda job: f"{job.namespace}.{job.id}")
+    jobs, token = page(rows, options, lambda job: f"{job.namespace}.{job.id}", as_seen=as_listed(context))
     index = max(view.table_index(JOBS), view.table_index(JOB_SUMMARIES))
     body = join(stub(view, job, meta=meta) for job in jobs)
     return Found(body, index, ((JOBS, None), (JOB_SUMMARIES, None)), next_token=token)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from yurt.fsm.errors import Refusal
+from yurt.fsm.lang.strconv import parse_position
 from yurt.fsm.store.schema import Table
 from yurt.fsm.store.view import View
 from yurt.server.http.context import Context, ReadOptions
@@ -65,8 +66,8 @@ def page_by_creation(rows: Iterable[Any], options: ReadOptions) -> tuple[list[An
     token = options.next_token
     if token and not options.prefix and "." in token:
         index, _, identifier = token.partition(".")
-        if index.isdigit():
-            start = (int(index), identifier)
+        if (place := parse_position(index)) is not None:
+            start = (place, identifier)
             kept = (r for r in rows if (_place(r) <= start if options.reverse else _place(r) >= start))
             return page(kept, _without_token(options), token_of(options))
     return page(rows, options, token_of(options))

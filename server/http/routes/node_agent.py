@@ -18,6 +18,7 @@ from yurt.fsm.commands_nodes import (
 )
 from yurt.fsm.commands_services import DeleteServices, UpsertServices
 from yurt.fsm.errors import Refusal
+from yurt.fsm.job.decode import TOO_DEEP
 from yurt.fsm.store.schema import ALLOCATIONS, NODES, SERVICE_REGISTRATIONS
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Having
@@ -126,6 +127,8 @@ def _decoded(body: bytes, kind: type[msgspec.Struct]) -> msgspec.Struct:
         return msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError as error:
         raise Refusal(400, str(error)) from None
+    except RecursionError:
+        raise Refusal(400, TOO_DEEP) from None
 
 
 def _secret(context: Context) -> str:

@@ -22,6 +22,7 @@ from yurt.fsm.structs.node import (
     NodeResources,
     ReservedResources,
 )
+from yurt.fsm.structs.secrets import redacted
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.acl.authority import denied
 from yurt.server.http.answers import answered
@@ -122,7 +123,7 @@ class NodeAnswer(Record, frozen=True, kw_only=True):
 
 def node_json(node: Node) -> bytes:
     """The whole node, without its secret."""
-    return to_json(replace(node, secret_id=""))
+    return to_json(redacted(node))
 
 
 def _stub(node: Node) -> NodeStub:

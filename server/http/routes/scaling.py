@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+from yurt.fsm.lang.filter import Partial
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.policies import ScalingPolicy, ScalingTarget
+from yurt.fsm.structs.secrets import readable_fields
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import Context, ReadOptions
 from yurt.server.http.pages import page
@@ -25,6 +28,9 @@ class ScalingPolicyStub(Record, frozen=True):
     enabled: bool
     create_index: int
     modify_index: int
+
+
+STUB_FIELDS = frozenset(readable_fields(ScalingPolicyStub))
 
 
 def _stub(policy: ScalingPolicy) -> ScalingPolicyStub:
@@ -49,6 +55,16 @@ def _may(context: Context, namespace: str, alone: str) -> bool:
     return both or rights.in_namespace(namespace, alone)
 
 
+def _as_listed(context: Context) -> Callable[[tuple[str, ScalingPolicy]], Any]:
+    """What a filter sees of a policy in the list: all of it for a caller that may read it, else what the list shows."""
+
+    def seen(row: tuple[str, ScalingPolicy]) -> Any:
+        namespace, policy = row
+        return policy if _may(context, namespace, "read-scaling-policy") else Partial(policy, STUB_FIELDS)
+
+    return seen
+
+
 def list_policies(view: View, context: Context, options: ReadOptions) -> Found:
     """GET /v1/scaling/policies: stubs, of one `job` or one `type` if asked so."""
     namespace, job_id, kind = context.namespace, context.query.get("job", ""), context.query.get("type", "")
@@ -56,17 +72,17 @@ def list_policies(view: View, context: Context, options: ReadOptions) -> Found:
         raise denied()
     jobs = view.scan(JOBS) if namespace == "*" else view.scan(JOBS, prefix=(namespace, ""))
     chosen = (
-        policy
+        (job.namespace, policy)
         for job in jobs
         if namespace in ("*", job.namespace) and job_id in ("", job.id)
         if _may(context, job.namespace, "list-scaling-policies")
         for policy in policies_of(job)
         if kind in ("", policy.type) and policy.id.startswith(options.prefix)
     )
-    rows, token = page(sorted(chosen, key=lambda one: one.id), options, lambda one: one.id)
-    return Found(
-        to_json([_stub(one) for one in rows]), max(1, view.table_index(JOBS)), ((JOBS, None),), next_token=token
-    )
+    ordered = sorted(chosen, key=lambda row: row[1].id)
+    rows, token = page(ordered, options, lambda row: row[1].id, as_seen=_as_listed(context))
+    body = to_json([_stub(policy) for _, policy in rows])
+    return Found(body, max(1, view.table_index(JOBS)), ((JOBS, None),), next_token=token)
 
 
 def read_policy(view: View, context: Context, options: ReadOptions) -> Found:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from yurt.fsm.commands_services import DeleteServices
 from yurt.fsm.errors import Refusal
+from yurt.fsm.lang.strconv import parse_position
 from yurt.fsm.store.schema import ALLOCATIONS, SERVICE_REGISTRATIONS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_json
@@ -74,11 +75,12 @@ def read_service(view: View, context: Context, options: ReadOptions) -> Found:
 
 def _chosen(rows: list[ServiceRegistration], choose: str) -> list[ServiceRegistration]:
     """By rendezvous hashing: who goes takes only its own share along."""
-    number, bar, key = choose.partition("|")
-    if not bar or not number.isdecimal():
+    text, bar, key = choose.partition("|")
+    number = parse_position(text)
+    if not bar or number is None:
         raise Refusal(400, _FORM)
     ordered = sorted(rows, key=lambda one: hashlib.sha256(f"{key}\0{one.id}".encode()).digest())
-    return ordered[: int(number)]
+    return ordered[:number]
 
 
 async def delete_service(context: Context) -> Answer:
