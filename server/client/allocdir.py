@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 from yurt.fsm.errors import YurtError
 
 LINKS_MAX = 40
+Owner = tuple[int, int] | None  # uid and gid; None for the agent's own
 SECRETS, PRIVATE = "secrets", "private"
 
 
@@ -83,12 +85,12 @@ class Inside:
     """An open handle on something in a directory, found without ever leaving it, whoever moves things meanwhile.
 
     `parts` are the names from the root to what was found, links followed. Links are followed inside only. With `make`
-    directories that are missing are made.
+    directories that are missing are made, to belong to `owner`.
     """
 
-    def __init__(self, root: Path, path: str, *, make: bool = False) -> None:
+    def __init__(self, root: Path, path: str, *, make: bool = False, owner: Owner = None) -> None:
         """Raises `Escapes`, or OSError as `stat` would."""
-        self.root, self._makes = root, make
+        self.root, self._makes, self._owner = root, make, owner
         self.parts: list[str] = []
         self._fds = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
         try:
@@ -129,8 +131,19 @@ class Inside:
             if not self._makes:
                 raise
         with contextlib.suppress(FileExistsError):
-            os.mkdir(part, 0o755, dir_fd=self._fds[-1])
+            self._make(part, self._owner)
         return os.open(part, flags, dir_fd=self._fds[-1])
+
+    def _make(self, name: str, owner: Owner, mode: int = 0o755) -> None:
+        """Make a directory in what was found. Raises OSError."""
+        os.mkdir(name, 0o700, dir_fd=self._fds[-1])
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fds[-1])
+        try:
+            if owner is not None:
+                os.fchown(fd, *owner)
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
 
     def _relative(self, target: str) -> str:
         """A link's target as a path from here; an absolute one must lie below the root."""
@@ -164,8 +177,9 @@ class Inside:
         with os.fdopen(self.open(), "rb") as file:
             return file.read()
 
-    def write(self, name: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
-        """Put a file into the directory, in place of what has its name, which may be a link. Raises OSError."""
+    def write(self, name: str, data: bytes, mode: int, owner: Owner = None) -> None:
+        """Put a file into the directory, in place of what has its name, which may be a link; of `mode` the rights
+        alone count. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._fds[-1])
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -173,20 +187,34 @@ class Inside:
             file.write(data)
             if owner is not None:
                 os.fchown(file.fileno(), *owner)
-            os.fchmod(file.fileno(), mode)
+            os.fchmod(file.fileno(), mode & 0o777)
 
-    def take(self, source: Path) -> None:
-        """Move a file or directory of the same volume in here, in place of a file that has its name; directories merge.
+    def take(self, source: Path, owner: Owner = None) -> None:
+        """Move a file, link or directory of the same volume in here, in place of a file that has its name; directories
+        merge. All of it belongs to `owner` then, with rights and no other mode bits.
 
-        Raises OSError.
+        Raises OSError, for devices and the like too.
         """
-        if source.is_dir() and not source.is_symlink():
+        found = source.lstat()
+        owner = owner or (os.geteuid(), os.getegid())
+        if stat.S_ISDIR(found.st_mode):
             with contextlib.suppress(FileExistsError):
-                os.mkdir(source.name, 0o755, dir_fd=self._fds[-1])
+                self._make(source.name, owner, found.st_mode & 0o777)
             with Inside(self.root, "/".join((*self.parts, source.name))) as below:
-                for one in sorted(source.iterdir()):
-                    below.take(one)
+                for path in sorted(source.iterdir()):
+                    below.take(path, owner)
             return
+        if stat.S_ISLNK(found.st_mode):
+            os.chown(source, *owner, follow_symlinks=False)
+        elif stat.S_ISREG(found.st_mode):
+            fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.fchown(fd, *owner)
+                os.fchmod(fd, found.st_mode & 0o777)
+            finally:
+                os.close(fd)
+        else:
+            raise OSError(errno.EINVAL, f"{source.name} is no file")
         os.rename(source, source.name, dst_dir_fd=self._fds[-1])
 
     def entries(self) -> list[tuple[str, os.stat_result]]:

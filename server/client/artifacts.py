@@ -1,163 +1,221 @@
-"""Files that a task wants before it starts: http(s), checked, unpacked, within limits (spec node-agent §13)."""
+"""Artifacts: fetched over http(s), checked, unpacked by processes of their own, then moved into the task's directory
+(spec node-agent §13)."""
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+import contextlib
+import functools
 import os
-import tarfile
+import shutil
+import sys
 import tempfile
-import urllib.error
 import urllib.parse
-import urllib.request
-import zipfile
-from collections.abc import Mapping
-from http.client import HTTPException
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
+
+import orjson
 
 from yurt.fsm.errors import YurtError
-from yurt.server.client.allocdir import Escapes, Inside
+from yurt.server.client import getter
+from yurt.server.client.allocdir import Escapes, Inside, Owner
+from yurt.server.client.unpack import kind_of
 
-READ_SECONDS = 60.0
-BYTES_MAX = 4 << 30
-FILES_MAX = 4096
-PART_BYTES = 1 << 20
-_ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar")
-_DIGESTS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+T = TypeVar("T")
+UNPACK_SECONDS = 600.0
+DOWNLOAD_CPU_SECONDS = 600
+DOWNLOAD_MEMORY_BYTES, UNPACK_MEMORY_BYTES = 512 << 20, 256 << 20
+DOWNLOADS_MAX, UNPACKERS_MAX = 64, 4
+ANSWER_BYTES_MAX = 64 << 10
+NOBODY = 65534
+_OPTIONS = ("archive", "checksum", "filename")
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_PASSED = (*_PROXIES, "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class ArtifactError(YurtError):
     """The artifact is not there, not what it should be, or not of a kind that is fetched here."""
 
 
-def fetch(artifact: Mapping[str, Any], task: Path, allocation: Path) -> None:
-    """Fetch into the task's directory; raises `ArtifactError`. Runs in a thread.
+@dataclass(frozen=True, slots=True)
+class ArtifactLimits:
+    """Bounds of one artifact. `read_seconds` bounds the whole download, 0 for none; `bytes` what comes over the network
+    and what is unpacked of it."""
 
-    All is made ready in a directory of the allocation that tasks cannot enter, then moved to where it belongs: tasks
-    that run meanwhile lead nothing astray.
-    """
-    source = str(artifact["getter_source"])
+    read_seconds: float = 1800.0
+    bytes: int = 4 << 30
+    unpacked_bytes: int = 4 << 30
+    files: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One artifact as it is fetched: `kind` is the ending to unpack by, empty to leave it as it is."""
+
+    source: str
+    url: str
+    checksum: str
+    name: str
+    kind: str
+    destination: str
+    headers: Mapping[str, str]
+
+
+class Artifacts:
+    """Fetches artifacts for all tasks of a node. Each download and each unpacking is a process with a deadline; they
+    end when whoever waits for them is cancelled, and never occupy the loop's executor."""
+
+    def __init__(self, limits: ArtifactLimits | None = None) -> None:
+        self.limits = limits or ArtifactLimits()
+        self._downloads, self._unpackers = asyncio.Semaphore(DOWNLOADS_MAX), asyncio.Semaphore(UNPACKERS_MAX)
+        self._movers: ThreadPoolExecutor | None = None
+
+    async def fetch(self, artifact: Mapping[str, Any], task: Path, allocation: Path, owner: Owner = None) -> None:
+        """Fetch one artifact into `task`'s directory, to belong to `owner`; raises `ArtifactError`.
+
+        All is made ready in a directory of the allocation that tasks cannot enter, then moved to where it belongs:
+        tasks that run meanwhile lead nothing astray.
+        """
+        source = str(artifact["getter_source"])
+        try:
+            plan = _planned(source, artifact)
+            staging = Path(tempfile.mkdtemp(dir=allocation, prefix=".staging-"))
+            try:
+                ready = await self._made_ready(plan, staging)
+                await self._moved(functools.partial(_place, ready, task, plan.destination, owner))
+            finally:
+                await self._moved(functools.partial(shutil.rmtree, staging, ignore_errors=True))
+        except (OSError, Escapes, ValueError) as error:
+            raise ArtifactError(f'failed to download artifact "{source}": {getter.reason(source, error)}') from error
+
+    async def _made_ready(self, plan: _Plan, staging: Path) -> Path:
+        """Download, unpack if need be; return the directory that holds what is to be moved."""
+        limits, ready = self.limits, staging / "ready"
+        ready.mkdir()
+        with _opened(staging / "download", os.O_RDWR | os.O_CREAT | os.O_EXCL) as file:
+            request = {
+                "source": plan.source, "url": plan.url, "headers": plan.headers, "checksum": plan.checksum,
+                "bytes": limits.bytes, "memory": DOWNLOAD_MEMORY_BYTES, "seconds": DOWNLOAD_CPU_SECONDS, "file": file,
+            }  # fmt: skip
+            async with self._downloads:
+                await _run("download", request, limits.read_seconds or None, (file,))
+            if plan.kind:
+                if os.geteuid() == 0:
+                    os.chown(ready, NOBODY, NOBODY)
+                await self._unpack(plan, file, ready)
+                return ready
+            os.fchmod(file, 0o755)
+        (staging / "download").rename(ready / plan.name)
+        return ready
+
+    async def _unpack(self, plan: _Plan, file: int, ready: Path) -> None:
+        limits = self.limits
+        with _opened(ready, os.O_RDONLY | os.O_DIRECTORY) as root:
+            request = {
+                "source": plan.source, "name": plan.name, "kind": plan.kind, "file": file, "root": root,
+                "bytes": limits.unpacked_bytes, "entries": limits.files, "memory": UNPACK_MEMORY_BYTES,
+                "seconds": int(UNPACK_SECONDS),
+            }  # fmt: skip
+            async with self._unpackers:
+                await _run("unpack", request, UNPACK_SECONDS, (file, root))
+
+    async def _moved(self, work: functools.partial[T]) -> T:
+        """Run file work on this object's own thread, one after another and never left half done."""
+        if self._movers is None:
+            self._movers = ThreadPoolExecutor(1, thread_name_prefix="artifacts")
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._movers, work))
+
+
+def _planned(source: str, artifact: Mapping[str, Any]) -> _Plan:
+    """Read the artifact's description; raises ValueError for a source that is not fetched here."""
     options = dict(artifact["getter_options"] or {})
-    try:
-        with tempfile.TemporaryDirectory(dir=allocation, prefix=".staging-") as staging:
-            _fetch(source, options, artifact, task, Path(staging))
-    except (OSError, Escapes, HTTPException, ValueError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise ArtifactError(f'failed to download artifact "{source}": {_reason(source, error)}') from error
-
-
-def _reason(source: str, error: Exception) -> str:
-    reason = (
-        error.reason
-        if isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError)
-        else error
-    )
-    if isinstance(error, urllib.error.HTTPError):
-        return f"bad response code: {error.code}"
-    if isinstance(reason, ConnectionRefusedError):
-        address = urllib.parse.urlsplit(source).netloc
-        return f'failed to download artifact: Get "{source}": dial tcp {address}: connect: connection refused'
-    return str(reason)
-
-
-def _fetch(source: str, options: dict[str, str], artifact: Mapping[str, Any], task: Path, staging: Path) -> None:
     parts = urllib.parse.urlsplit(source)
-    if parts.scheme not in ("http", "https") or "::" in source:
+    if parts.scheme not in getter.HTTP or "::" in source:
         raise ValueError("only http and https are fetched by this agent")
     query = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
-    for name in ("archive", "checksum", "filename"):
-        options.update({key: value for key, value in query if key == name})
-    kept = [(key, value) for key, value in query if key not in ("archive", "checksum", "filename")]
+    options.update({key: value for key, value in query if key in _OPTIONS})
+    kept = [(key, value) for key, value in query if key not in _OPTIONS]
     url = urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(kept)))
     destination = str(artifact["relative_dest"] or "local/")
     is_file = artifact["getter_mode"] == "file"
-    name = Path(options.get("filename") or parts.path).name or "artifact"
+    name = _file_name(options.get("filename") or parts.path)
     kind = "" if is_file else _archive_kind(name, options.get("archive", ""))
     if is_file:
         destination, name = os.path.split(destination.rstrip("/"))
-    ready = staging / "ready"
-    ready.mkdir()
-    with open(staging / "download", "w+b") as file:
-        _download(url, artifact["getter_headers"] or {}, file, options.get("checksum", ""))
-        file.seek(0)
-        if kind:
-            _unpack(file, kind, ready)
-    if not kind:
-        (staging / "download").rename(ready / name)
-        (ready / name).chmod(0o755)
-    with Inside(task, destination, make=True) as target:
-        for one in sorted(ready.iterdir()):
-            target.take(one)
+        name = _file_name(name)
+    headers = {str(key): str(value) for key, value in (artifact["getter_headers"] or {}).items()}
+    return _Plan(source, url, options.get("checksum", ""), name, kind, destination, headers)
+
+
+def _file_name(path: str) -> str:
+    """The last part of a path, which is a name and nothing else."""
+    name = Path(path).name
+    if "\0" in name or name == "..":
+        raise ValueError(f"{name!r} is no name of a file")
+    return name or "artifact"
 
 
 def _archive_kind(name: str, wanted: str) -> str:
     if wanted in ("false", "0"):
         return ""
-    ending = f".{wanted}" if wanted else name.lower()
-    return next((one for one in _ARCHIVES if ending.endswith(one)), "")
+    return kind_of(f".{wanted}" if wanted and wanted not in ("true", "1") else name)
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to http(s) only; headers, which may hold a password, are for where the artifact was said to be."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
-            raise ValueError(f"it leads to {newurl}, which is not fetched here")
-        made = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if made is not None and (made.type, made.host) != (req.type, req.host):
-            made.headers = {}
-        return made
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
-def _download(url: str, headers: Mapping[str, str], file: IO[bytes], checksum: str) -> None:
-    digest = _digest(checksum)
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 (the scheme was checked)
-    got = 0
-    with urllib.request.build_opener(_Redirects).open(request, timeout=READ_SECONDS) as answer:
-        while part := answer.read(PART_BYTES):
-            got += len(part)
-            if got > BYTES_MAX:
-                raise ValueError(f"it has more than {BYTES_MAX} bytes")
-            if digest is not None:
-                digest[0].update(part)
-            file.write(part)
-    if digest is not None and digest[0].hexdigest() != digest[1]:
-        raise ValueError(f"Checksums did not match. Expected: {digest[1]} Got: {digest[0].hexdigest()}")
+async def _run(what: str, request: dict[str, Any], seconds: float | None, fds: tuple[int, ...]) -> None:
+    """Run `getter.py`; kill it at the deadline and when this is cancelled. Raises ValueError, OSError."""
+    env = {name: value for name in _PASSED if (value := os.environ.get(name)) is not None}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", getter.__file__, what, stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env=env, pass_fds=fds,
+    )  # fmt: skip
+    whole = orjson.dumps({**request, "uid": NOBODY, "gid": NOBODY})
+    try:
+        async with asyncio.timeout(seconds):
+            output = await _told(process, whole)
+    except TimeoutError:
+        raise ValueError(f"it was not {_DONE[what]} within {seconds:g} seconds") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    try:
+        answer = orjson.loads(output)
+    except ValueError:
+        raise ValueError(f"the process that should have {_DONE[what]} it ended with {process.returncode}") from None
+    if "error" in answer:
+        raise ValueError(str(answer["error"]))
 
 
-def _digest(checksum: str) -> tuple[Any, str] | None:
-    if not checksum:
-        return None
-    kind, _, wanted = checksum.rpartition(":")
-    if not kind:
-        kind = next((name for name, length in _DIGESTS.items() if length == len(wanted)), "")
-    if kind not in _DIGESTS:
-        raise ValueError(f"unsupported checksum type: {kind}")
-    return hashlib.new(kind, usedforsecurity=False), wanted.lower()
+async def _told(process: asyncio.subprocess.Process, request: bytes) -> bytes:
+    """Hand over the request; return all that the process says, which is not much. Raises ValueError."""
+    assert process.stdin is not None and process.stdout is not None
+    with contextlib.suppress(ConnectionError):
+        process.stdin.write(request)
+        process.stdin.write_eof()
+    try:
+        await process.stdout.readexactly(ANSWER_BYTES_MAX)
+    except asyncio.IncompleteReadError as ended:
+        return ended.partial
+    raise ValueError("the answer of the process that gets it is too long")
 
 
-def _unpack(file: IO[bytes], kind: str, target: Path) -> None:
-    """Nothing leaves the target, links and devices do not come in, and there is an end to size and number."""
-    if kind == ".zip":
-        with zipfile.ZipFile(file) as archive:
-            entries = archive.infolist()
-            _check(len(entries), sum(one.file_size for one in entries))
-            for one in entries:
-                archive.extract(one, target)  # drops absolute paths and `..`
-                if (mode := one.external_attr >> 16 & 0o777) and not one.is_dir():
-                    (target / one.filename).chmod(mode)
-        return
-    if not hasattr(tarfile, "data_filter"):
-        raise ValueError("this Python has no safe way to unpack tar archives (3.11.4 has)")
-    with tarfile.open(fileobj=file, mode="r:*") as tar:
-        number = size = 0
-        for member in tar:
-            number, size = number + 1, size + member.size
-            _check(number, size)
-            tar.extract(member, target, filter="data")
+_DONE = {"download": "fetched", "unpack": "unpacked"}
 
 
-def _check(number: int, size: int) -> None:
-    if number > FILES_MAX or size > BYTES_MAX:
-        raise ValueError(f"the archive has more than {FILES_MAX} files or {BYTES_MAX} bytes")
+def _place(ready: Path, task: Path, destination: str, owner: Owner) -> None:
+    """Move what is ready to where it belongs. Raises OSError, `Escapes`."""
+    with Inside(task, destination, make=True, owner=owner) as target:
+        for path in sorted(ready.iterdir()):
+            target.take(path, owner)

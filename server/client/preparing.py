@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from yurt.fsm.structs.resources import LogConfig
 from yurt.fsm.structs.task import Task, Template
 from yurt.server.client import task_events as events
 from yurt.server.client.allocdir import AllocDir, Escapes, Inside, TaskDir
-from yurt.server.client.artifacts import ArtifactError, fetch
+from yurt.server.client.artifacts import ArtifactError
 from yurt.server.client.drivers.base import DriverError, Logs, TaskStart
 from yurt.server.client.drivers.raw_exec import identity_of
 from yurt.server.client.environment import Environment, clean, environment
@@ -152,9 +151,8 @@ class Preparation:
         env = self.environment(made)
         for artifact in self._task.artifacts:
             try:
-                await asyncio.to_thread(
-                    fetch, env.within(msgspec.structs.asdict(artifact)), made.path, self._directory.path
-                )
+                wanted = env.within(msgspec.structs.asdict(artifact))
+                await self._surroundings.artifacts.fetch(wanted, made.path, self._directory.path, self._owner())
             except ArtifactError as error:
                 raise HookError(events.failed_artifact(str(error)), recoverable=True) from error
         self._has_artifacts = True

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from yurt.server.client.agent import NodeAgent
+from yurt.server.client.artifacts import ArtifactLimits, Artifacts
 from yurt.server.client.cgroups import Cgroups
 from yurt.server.client.collector import Limits
 from yurt.server.client.drivers.base import Driver
@@ -26,7 +27,8 @@ from yurt.server.client.identity import load_identity
 from yurt.server.client.listener import NodeApp
 from yurt.server.client.servers import Operations, RemoteServers, Send
 from yurt.server.client.surroundings import Surroundings
-from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.config.agent import AgentConfig, nanoseconds, size_bytes
+from yurt.server.config.client import Artifact
 from yurt.server.http.context import Context
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.proxy import Target
@@ -36,6 +38,8 @@ from yurt.server.server import Server
 from yurt.server.tls import TlsFiles, server_roles
 
 log = logging.getLogger("client")
+
+UNBOUNDED = 1 << 62
 
 
 def drivers(config: AgentConfig) -> dict[str, Driver]:
@@ -101,6 +105,7 @@ def make_agent(
         ends_with_agent=config.dev,
         remote_exec=not client.disable_remote_exec,
         now_ns=now_ns,
+        artifacts=Artifacts(artifact_limits(client.artifact)),
         limits=Limits(
             interval_seconds=nanoseconds(client.gc_interval) / 1e9,
             parallel=client.gc_parallel_destroys,
@@ -111,6 +116,16 @@ def make_agent(
     )
     operations = Operations(send, identity, client.introduction_token)
     return NodeAgent(surroundings, operations, chance=chance, learn=learn, dev=config.dev)
+
+
+def artifact_limits(given: Artifact) -> ArtifactLimits:
+    """The bounds of artifacts; 0 stands for none."""
+    return ArtifactLimits(
+        read_seconds=nanoseconds(given.http_read_timeout) / 1e9,
+        bytes=size_bytes(given.http_max_size) or UNBOUNDED,
+        unpacked_bytes=size_bytes(given.decompression_size_limit) or UNBOUNDED,
+        files=given.decompression_file_count_limit or UNBOUNDED,
+    )
 
 
 def agent_beside(server: Server, dispatcher: Dispatcher, data_dir: str, chance: random.Random) -> NodeAgent:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yurt.fsm.structs.node import Node
+from yurt.server.client.artifacts import Artifacts
 from yurt.server.client.collector import Limits
 from yurt.server.client.drivers.base import Driver
 from yurt.server.client.registrar import Registrar
@@ -38,3 +39,4 @@ class Surroundings:
     operations: Operations | None = None  # what is asked of the servers
     contact: asyncio.Event = field(default_factory=asyncio.Event)  # a server was reached since the agent's start
     limits: Limits = field(default_factory=Limits)
+    artifacts: Artifacts = field(default_factory=Artifacts)

@@ -32,6 +32,23 @@ class Reserved(Block, frozen=True):
     reserved_ports: str = ""
 
 
+class Artifact(Block, frozen=True):
+    """Bounds of artifacts; 0 stands for none. The first bounds the whole download. Keys of other sources are unused."""
+
+    http_read_timeout: Duration = "30m"
+    http_max_size: str = "4GB"
+    decompression_size_limit: str = "4GB"
+    decompression_file_count_limit: int = 4096
+    gcs_timeout: Duration = "30m"
+    git_timeout: Duration = "30m"
+    hg_timeout: Duration = "30m"
+    s3_timeout: Duration = "30m"
+    disable_artifact_inspection: bool = False
+    disable_filesystem_isolation: bool = False
+    filesystem_isolation_extra_paths: list[str] = []
+    set_environment_variables: str = ""
+
+
 class Client(Block, frozen=True):
     """The client block. `servers` are HOST[:PORT] of the servers' HTTP API.
 
@@ -75,7 +92,7 @@ class Client(Block, frozen=True):
     no_host_uuid: bool = True
     disable_remote_exec: bool = False
     template: Any = None
-    artifact: Any = None
+    artifact: Artifact = Artifact()
     host_volume: dict[str, Any] = {}
     host_network: dict[str, Any] = {}
     bind_wildcard_default_host_network: bool = True

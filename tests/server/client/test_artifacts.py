@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import http.server
 import io
+import os
 import tarfile
 import threading
+import time
 import urllib.parse
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from yurt.server.client.artifacts import ArtifactError, fetch
+from yurt.server.client.artifacts import ArtifactError, ArtifactLimits, Artifacts
 
 
 def tar_of(*entries: tuple[str, bytes | None]) -> bytes:
@@ -51,6 +56,9 @@ FILES = {
 }
 
 
+SLOW = threading.Event()  # a client waits for /slow
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves FILES; shows the headers at /headers."""
 
@@ -59,6 +67,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", urllib.parse.unquote(self.path.removeprefix("/to?u=")))
             self.end_headers()
+            return
+        if self.path == "/slow":
+            SLOW.set()
+            with contextlib.suppress(OSError):
+                while True:  # a header that does not end
+                    self.wfile.write(b"H")
+                    time.sleep(0.05)
             return
         body = self.headers.get("X-Key", "").encode() if self.path == "/headers" else FILES.get(self.path)
         self.send_response(200 if body is not None else 404)
@@ -82,14 +97,12 @@ def url() -> Iterator[str]:
 
 def get(task: Path, source: str, **fields: Any) -> None:
     task.mkdir(exist_ok=True)
-    fetch(
-        {
-            "getter_source": source, "getter_options": None, "getter_headers": None, "getter_mode": "any",
-            "relative_dest": "local/", **fields,
-        },
-        task,
-        task.parent,
-    )  # fmt: skip
+    artifact = {
+        "getter_source": source, "getter_options": None, "getter_headers": None, "getter_mode": "any",
+        "relative_dest": "local/", **fields,
+    }  # fmt: skip
+    asyncio.run(Artifacts().fetch(artifact, task, task.parent))
+    assert not list(task.parent.glob(".staging-*")), "nothing is left behind"
 
 
 def test_a_file_and_where_it_goes(tmp_path: Path, url: str) -> None:
@@ -151,7 +164,8 @@ def test_checksums(tmp_path: Path, url: str, kind: str) -> None:
         ("http://127.0.0.1:9/x", {}, "connection refused"), ("{url}/broken.zip", {}, "zip"),
         ("{url}/plain.txt", {"relative_dest": "../../x"}, "escapes"),
         ("{url}/plain.txt", {"getter_options": {"checksum": "crc:12"}}, "unsupported checksum type"),
-        ("{url}/climbs.tar.gz", {}, "outside"), ("{url}/link.tar.gz", {}, ""),
+        ("{url}/climbs.tar.gz", {}, "outside"),
+        ("{url}/absolute.tar.gz", {}, "absolute name"), ("{url}/link.tar.gz", {}, ""),
     ],
 )  # fmt: skip
 def test_what_is_refused(tmp_path: Path, url: str, source: str, fields: dict[str, Any], text: str) -> None:
@@ -159,11 +173,6 @@ def test_what_is_refused(tmp_path: Path, url: str, source: str, fields: dict[str
         get(tmp_path / "t", source.format(url=url), **fields)
     assert text in str(caught.value)
     assert not (tmp_path / "climbed").exists() and not (tmp_path / "x").exists()
-
-
-def test_absolute_names_stay_inside(tmp_path: Path, url: str) -> None:
-    get(tmp_path / "t", f"{url}/absolute.tar.gz")
-    assert (tmp_path / "t/local/tmp/yurt-absolute").exists() and not Path("/tmp/yurt-absolute").exists()
 
 
 def test_a_link_of_the_task_is_not_written_through(tmp_path: Path, url: str) -> None:
@@ -176,3 +185,62 @@ def test_a_link_of_the_task_is_not_written_through(tmp_path: Path, url: str) -> 
     (task / "out").symlink_to(tmp_path)
     with pytest.raises(ArtifactError, match="escapes"):
         get(task, f"{url}/plain.txt", relative_dest="out/")
+
+
+def children() -> set[str]:
+    """The processes that fetch for this one."""
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+            parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+            if b"getter.py" in arguments and parent == str(os.getpid()):
+                found.add(pid)
+    return found
+
+
+def wanted(source: str) -> dict[str, Any]:
+    return {
+        "getter_source": source, "getter_options": None, "getter_headers": None, "getter_mode": "any",
+        "relative_dest": "local/",
+    }  # fmt: skip
+
+
+def test_s9_a_slow_server_is_given_up_at_the_deadline_of_the_whole(tmp_path: Path, url: str) -> None:
+    (tmp_path / "t").mkdir()
+    artifacts = Artifacts(ArtifactLimits(read_seconds=1.5))
+    with pytest.raises(ArtifactError, match=r"not fetched within 1\.5 seconds"):
+        asyncio.run(artifacts.fetch(wanted(f"{url}/slow"), tmp_path / "t", tmp_path))
+    assert not children() and not list(tmp_path.glob(".staging-*"))
+
+
+def test_s9_a_download_ends_with_whoever_waits_for_it_and_holds_no_thread_of_the_loop(tmp_path: Path, url: str) -> None:
+    async def life() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        SLOW.clear()
+        fetching = loop.create_task(Artifacts().fetch(wanted(f"{url}/slow"), tmp_path / "t", tmp_path))
+        async with asyncio.timeout(20):
+            while not SLOW.is_set():
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(lambda: "free") == "free" and children()
+            fetching.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await fetching
+        assert not children()
+
+    (tmp_path / "t").mkdir()
+    asyncio.run(life())
+    assert not list(tmp_path.glob(".staging-*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_files_belong_to_the_tasks_user(tmp_path: Path, url: str) -> None:
+    (tmp_path / "t").mkdir()
+    for name in ("good.tar.gz", "plain.txt"):
+        asyncio.run(
+            Artifacts().fetch({**wanted(f"{url}/{name}"), "relative_dest": "x/y"}, tmp_path / "t", tmp_path, (1, 2))
+        )
+    found = {str(path.relative_to(tmp_path / "t")): path.stat() for path in (tmp_path / "t").rglob("*")}
+    assert set(found) == {"x", "x/y", "x/y/dir", "x/y/dir/a", "x/y/b", "x/y/plain.txt"}
+    assert {(one.st_uid, one.st_gid) for one in found.values()} == {(1, 2)}
