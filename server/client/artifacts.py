@@ -30,7 +30,7 @@ DOWNLOAD_CPU_SECONDS = 600
 DOWNLOAD_MEMORY_BYTES, UNPACK_MEMORY_BYTES = 512 << 20, 256 << 20
 DOWNLOADS_MAX, UNPACKERS_MAX = 64, 4
 ANSWER_BYTES_MAX = 64 << 10
-NOBODY = 65534
+NOBODY, EXECUTABLE = 65534, 0o755
 _OPTIONS = ("archive", "checksum", "filename")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _PASSED = (*_PROXIES, "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -107,7 +107,7 @@ class Artifacts:
                     os.chown(ready, NOBODY, NOBODY)
                 await self._unpack(plan, file, ready)
                 return ready
-            os.fchmod(file, 0o755)
+            os.fchmod(file, EXECUTABLE)
         (staging / "download").rename(ready / plan.name)
         return ready
 
