@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+from functools import lru_cache
+
 
 def join_address(host: str, port: int) -> str:
     """The text of a host and a port."""
@@ -21,3 +24,25 @@ def with_port(given: str, port: int) -> str:
     if given.startswith("["):
         return given if "]:" in given else f"{given}:{port}"
     return given if given.count(":") == 1 else join_address(given, port)
+
+
+@lru_cache(1024)
+def client_of(address: str) -> str:
+    """Who an address belongs to: itself, but of IPv6 the network of 64 bits that one client has."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    if found.ipv4_mapped is not None:  # of a listener for both
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on `host`."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"

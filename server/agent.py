@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from yurt.server.joining import Joining
 from yurt.server.logfile import RotatingFile
 from yurt.server.logs import start_logging
 from yurt.server.metrics import Metrics
+from yurt.server.peer_methods import PEER_METHODS
 from yurt.server.raft.apart import Forked
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.datadir import DataDirectory
@@ -35,7 +37,7 @@ from yurt.server.raft.frame import Peer
 from yurt.server.raft.recover import recover_if_asked
 from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.state import EngineConfig
-from yurt.server.raft.transport import PeerTransport
+from yurt.server.raft.transport import PeerTransport, bounds_for
 from yurt.server.reload import Reread, reload_at_hangup
 from yurt.server.tls import TlsFiles
 
@@ -123,7 +125,7 @@ class _Agent:
         self._heed_signals()
         config = self.config
         sockets = [bind(host, config.ports.http) for host in config.bind("http")]
-        transport = await self._listen()
+        transport = self._listen()
         self.disk.make_directory(self.raft_path)
         self.configuration = stored_configuration(self.raft_path)
         if not await self._join(transport):
@@ -177,7 +179,7 @@ class _Agent:
         log.info("agent stopped")
         return 0
 
-    async def _listen(self) -> PeerTransport:
+    def _listen(self) -> PeerTransport:
         """The connections of the other servers; raises `PortInUse`."""
         config = self.config
         transport = PeerTransport(
@@ -185,13 +187,18 @@ class _Agent:
             chance=random.Random(self.chance.random()),
             server_tls=self.tls.peers,
             client_tls=self.tls.to_peers,
-            handshake_seconds=seconds(config.limits.rpc_handshake_timeout),
+            methods=PEER_METHODS,
+            bounds=bounds_for(
+                files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+                per_address=config.limits.rpc_max_conns_per_client,
+                total=config.limits.rpc_max_conns,
+                handshake_seconds=seconds(config.limits.rpc_handshake_timeout),
+            ),
         )
         if config.tls.rpc and config.tls.verify_server_hostname:
             transport.name_wanted = f"server.{config.region}.nomad"
         for host in config.bind("rpc"):
-            bind(host, config.ports.rpc).close()
-            await transport.listen(host, config.ports.rpc)
+            transport.listen(bind(host, config.ports.rpc))
         return transport
 
     def _heed_signals(self) -> None:

@@ -108,6 +108,7 @@ def assemble_engine(
         fatal=fatal,
     )
     transport.on_raft = engine.receive
+    transport.members_of = lambda: [server[0] for server in engine.configuration]
     transport.on_connected = engine.peer_connected
     transport.on_disconnected = engine.peer_disconnected
     return engine

@@ -8,6 +8,7 @@ import logging
 import msgspec
 
 from yurt.fsm.errors import YurtError
+from yurt.server.raft.callers import Asker, Caller
 from yurt.server.raft.configuration import Servers
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.errors import NotSent
@@ -27,9 +28,10 @@ class Joining:
         self._server, self._own, self._kept = server, own, set(always_dialled)
         self._task: asyncio.Task[None] | None = None
         self._began_empty = False
+        self._configured_addresses: set[str] = set()
         server.engine.on_configuration = self._configured
         server.transport.on_hello = self._greeted
-        server.transport.serve(METHOD, self._asked)
+        server.transport.serve_asker(METHOD, self._asked)
 
     def start(self) -> None:
         """Dial everybody; ask to be let in if this server is new, or lives at another address than before."""
@@ -48,16 +50,19 @@ class Joining:
     # --- links
 
     def _configured(self, servers: Servers) -> None:
-        wanted = {one[1] for one in servers if one[0] != self._own.server_id} | self._kept
-        for address in sorted(wanted):
+        wanted = {server[1] for server in servers if server[0] != self._own.server_id}
+        for address in sorted(wanted | self._kept):
             self._server.transport.dial(address)
+        for address in self._configured_addresses - wanted - self._kept:
+            self._server.transport.undial(address)
+        self._configured_addresses = wanted
 
     def _greeted(self, hello: Hello) -> None:
         """Dial back whoever is of this cluster: a leader that this server does not know yet needs its answers."""
         if hello.election_seconds > 0:
             self._server.engine.timings[hello.server_id] = hello.election_seconds
         if hello.cluster == self._server.engine.cluster:
-            self._server.transport.dial(hello.address)
+            self._server.transport.dial_back(hello.address)
 
     # --- asking
 
@@ -88,12 +93,14 @@ class Joining:
 
     # --- letting in
 
-    async def _asked(self, payload: bytes) -> bytes:
+    async def _asked(self, payload: bytes, asker: Asker) -> bytes:
         """A server asks; the leader lets it in as a learner, in the place of one that had its address.
 
-        Another server passes the question on, once.
+        A member passes the question of another on, once; everybody else asks for itself.
         """
         server_id, address, name, passed_on = msgspec.msgpack.decode(payload, type=tuple[str, str, str, bool])
+        if asker.kind is not Caller.MEMBER and (server_id, address) != (asker.server_id, asker.address):
+            raise NotSent("a server that is no member asks for itself alone")
         engine = self._server.engine
         if not engine.is_ready:
             if passed_on or engine.leader is None or engine.is_leader_role:

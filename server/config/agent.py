@@ -133,7 +133,8 @@ class Limits(Block, frozen=True):
 
     http_max_conns_per_client: int = 100
     https_handshake_timeout: Duration = "5s"
-    rpc_max_conns_per_client: int = 100
+    rpc_max_conns_per_client: int = 100  # of one address, members not counted
+    rpc_max_conns: int = 0  # ours; 0: an eighth of the files that may be open, at most 1,024; half is for members
     rpc_handshake_timeout: Duration = "5s"
     rpc_max_streams_per_client: int | None = None
     http_max_conns: int = 0  # 0: as many as there may be open files, less some

@@ -10,12 +10,13 @@ from functools import lru_cache, partial
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import NO_REGION
 from yurt.fsm.job.decode import TOO_DEEP
+from yurt.server.address import client_of
 from yurt.server.audit import REFUSAL
 from yurt.server.background import LARGE_BODY_BYTES
 from yurt.server.http.context import Answer, Context, read_options, text
 from yurt.server.http.depth import is_deeper
 from yurt.server.http.forward import forward
-from yurt.server.http.rates import EXEMPT, Rates, TooOften, client_of
+from yurt.server.http.rates import EXEMPT, Rates, TooOften
 from yurt.server.http.reads import Reads
 from yurt.server.http.route import Handler, Route
 from yurt.server.http.routes.jobs_read import submission_version

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from yurt.server.http.context import TEXT, Answer, Context
+from yurt.server.raft.callers import Asker, Caller
 from yurt.server.raft.errors import OutcomeUnknown
 from yurt.server.server import Server
 from yurt.server.tracing import CARRIED
@@ -67,9 +68,12 @@ async def forward(context: Context, server_id: str) -> Answer:
 
 
 def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answer]]) -> None:
-    """Answer what other servers hand over; one that does not lead any more says that it did nothing."""
+    """Answer what other servers hand over; one that does not lead any more says that it did nothing.
 
-    async def handle(payload: bytes) -> bytes:
+    A member's word counts that a request comes from inside; of a server of another region the client's token counts.
+    """
+
+    async def handle(payload: bytes, asker: Asker) -> bytes:
         request = _request.decode(payload)
         context = Context(
             server,
@@ -81,8 +85,8 @@ def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answ
             forwarded=True,
             address=request.address,
         )
-        context.is_inside = _INSIDE in request.headers
+        context.is_inside = asker.kind is Caller.MEMBER and _INSIDE in request.headers
         answer = await dispatch(context)
         return msgspec.msgpack.encode(Answered(answer.status, answer.body, list(answer.headers)))
 
-    server.transport.serve(METHOD, handle)
+    server.transport.serve_asker(METHOD, handle)

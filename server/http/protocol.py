@@ -10,7 +10,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from yurt.server.http.rates import client_of
+from yurt.server.address import client_of
 
 HEAD_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Callable
-from functools import lru_cache
 
 from yurt.fsm.errors import YurtError
 
@@ -47,17 +45,3 @@ class Rates:
         self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
         if len(self._full_at) >= KEYS_MAX:  # the older half goes: memory is bounded whoever asks
             self._full_at = dict(list(self._full_at.items())[KEYS_MAX // 2 :])
-
-
-@lru_cache(1024)
-def client_of(address: str) -> str:
-    """Who an address belongs to: itself, but of IPv6 the network of 64 bits that one client has."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return address
-    if found.ipv4_mapped is not None:  # of a listener for both
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, 64), strict=False))

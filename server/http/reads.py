@@ -15,8 +15,8 @@ from typing import Any
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Watch, WatchItem
+from yurt.server.address import client_of
 from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header, read_options
-from yurt.server.http.rates import client_of
 
 CACHED_MAX = 2048
 CACHED_BODY_BYTES_MAX = 1 << 20

@@ -2,13 +2,14 @@
 
     frame = length (4 bytes, big endian), kind (1 byte), body
 
-The first frame of each side is its hello. After that come Raft messages, requests and answers. Anything else, a frame
-that is too long, or silence instead of the hello ends the connection.
+The first frame of each side is its hello; its first byte is 0x00, because it is short. After that come Raft messages,
+requests and answers. Anything else, a frame that is too long, or silence instead of the hello ends the connection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import struct
 from collections.abc import Callable
@@ -18,11 +19,16 @@ from typing import Any, cast
 import msgspec
 
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
+from yurt.server.raft.first_byte import Protocol, protocol_of
 from yurt.server.raft.messages import MESSAGE_BYTES_MAX, BadMessage
+
+log = logging.getLogger("raft.transport")
 
 HELLO, RAFT, REQUEST, ANSWER = 0, 1, 2, 3
 HELLO_SECONDS_MAX = 5.0
-HELLO_BYTES_MAX = 64 << 10
+HELLO_BYTES_MAX = 8 << 10
+SMALL_BYTES_MAX = 64 << 10  # of a frame of whoever; larger ones have to be permitted
+UNREAD_BYTES_MAX = 256 << 10  # of answers to a stranger
 BUFFERED_BYTES_MAX = 16 << 20
 _HEAD = struct.Struct(">IB")
 
@@ -63,21 +69,28 @@ class Counters:
 
 
 class Connection(asyncio.Protocol):
-    """One side of a connection; `on_hello` may refuse the other side by returning False."""
+    """One side of a connection; `on_hello` may refuse the other side by returning False.
+
+    `address` is what this side dialled, empty if the other side did.
+    """
 
     def __init__(
         self,
         own_hello: Callable[[], Hello],
         *,
-        dialled: bool,
+        address: str,
         on_hello: Callable[[Connection, Hello], bool],
-        on_raft: Callable[[str, bytes], None],
+        on_raft: Callable[[Connection, bytes], None],
         on_request: Callable[[Connection, bytes, str, bytes], None],
         on_lost: Callable[[Connection], None],
+        large_frames: Callable[[Connection], bool] = lambda _connection: True,
+        handshake_seconds: float = HELLO_SECONDS_MAX,
     ) -> None:
-        self.own_hello, self.dialled = own_hello, dialled
+        self.own_hello, self.address, self.dialled = own_hello, address, bool(address)
         self.on_hello, self.on_raft, self.on_request, self.on_lost = on_hello, on_raft, on_request, on_lost
+        self._large_frames, self._handshake_seconds = large_frames, handshake_seconds
         self.hello: Hello | None = None
+        self.heard_at = 0.0  # when the last whole frame came, by the loop's clock
         self.transport: asyncio.Transport | None = None
         self.lost = asyncio.get_running_loop().create_future()
         self.counters = Counters()
@@ -91,19 +104,23 @@ class Connection(asyncio.Protocol):
         """Say hello, if this side dialled; wait for the other's, but not for long."""
         self.transport = stream = cast(asyncio.Transport, transport)  # uvloop has a family of its own
         stream.set_write_buffer_limits(high=BUFFERED_BYTES_MAX)
-        self._hello_timer = asyncio.get_running_loop().call_later(HELLO_SECONDS_MAX, self.close)
+        self._hello_timer = asyncio.get_running_loop().call_later(self._handshake_seconds, self.close)
         if self.dialled:
             self._send(HELLO, msgspec.msgpack.encode(self.own_hello()))
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames out of what came."""
+        if self.hello is None and not self._buffer:
+            protocol = protocol_of(data[0], tls=False)
+            if protocol is not Protocol.PEER:
+                self._refuse_protocol(protocol, data[0])
+                return
         self._buffer += data
         start = 0
         try:
             while len(self._buffer) - start >= _HEAD.size:
                 length, kind = _HEAD.unpack_from(self._buffer, start)
-                if length > (MESSAGE_BYTES_MAX if self.hello else HELLO_BYTES_MAX):
-                    raise BadMessage(f"a frame of {length} bytes")
+                self._check_length(length)
                 end = start + _HEAD.size + length
                 if len(self._buffer) < end:
                     break
@@ -114,6 +131,25 @@ class Connection(asyncio.Protocol):
             return
         if start:
             del self._buffer[:start]
+
+    def _refuse_protocol(self, protocol: Protocol, byte: int) -> None:
+        """Close a connection that does not begin as a peer's: in order if it speaks the client protocol."""
+        if protocol is Protocol.CLIENT and self.transport is not None:
+            log.debug("client protocol refused on the peer port", extra={"byte": byte})
+            self.transport.close()
+        else:
+            self.close()
+
+    def _check_length(self, length: int) -> None:
+        if length > (MESSAGE_BYTES_MAX if self.hello else HELLO_BYTES_MAX):
+            raise BadMessage(f"a frame of {length} bytes")
+        if length > SMALL_BYTES_MAX and not self._large_frames(self):
+            raise BadMessage(f"a frame of {length} bytes of a stranger")
+
+    @property
+    def holds_large_frame(self) -> bool:
+        """Whether more than a small frame has come and waits for its end."""
+        return len(self._buffer) > SMALL_BYTES_MAX
 
     def connection_lost(self, error: Exception | None) -> None:
         """Requests in flight have an unknown outcome."""
@@ -128,12 +164,13 @@ class Connection(asyncio.Protocol):
         self.on_lost(self)
 
     def _frame(self, kind: int, body: bytes) -> None:
+        self.heard_at = asyncio.get_running_loop().time()
         if self.hello is None:
             self._greeted(kind, body)
         elif kind == RAFT:
             self.counters.received += 1
             self.counters.received_bytes += len(body)
-            self.on_raft(self.hello.server_id, body)
+            self.on_raft(self, body)
         elif kind == REQUEST:
             self.on_request(self, *_request_decoder.decode(body))
         elif kind == ANSWER:
@@ -171,6 +208,12 @@ class Connection(asyncio.Protocol):
         return found
 
     @property
+    def host(self) -> str:
+        """The other side's IP address; empty before the connection stands."""
+        found = self.transport.get_extra_info("peername") if self.transport else None
+        return str(found[0]) if found else ""
+
+    @property
     def is_open(self) -> bool:
         """Whether both sides have said hello and the connection stands."""
         return self.hello is not None and self.transport is not None and not self.transport.is_closing()
@@ -201,6 +244,12 @@ class Connection(asyncio.Protocol):
             raise OutcomeUnknown from None
         finally:
             self._answers.pop(request_id, None)
+
+    def refuse(self, request_id: bytes, reason: str) -> None:
+        """Answer that a request was not carried out; end the connection of a caller that reads no answers."""
+        if self.transport is not None and self.transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
+            self.close()
+        self.answer(request_id, False, reason.encode())
 
     def answer(self, request_id: bytes, ok: bool, payload: bytes) -> None:
         """Answer a request; with `ok` False it was surely not carried out."""

@@ -1,7 +1,8 @@
 """The connections between servers: each dials all others, sends on the connection it dialled, and answers on the other.
 
 Plain TCP or mutual TLS (contexts are handed in, the one to dial with is asked for each time). A peer of another region
-or cluster is refused.
+or cluster is refused. What the others may ask says the table of methods, by the kind of caller (`callers.py`).
+Connections of strangers are bounded, and nothing is kept of them when they are gone (`arrivals.py`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from yurt.server.address import split_address
+from yurt.server.address import client_of, split_address
+from yurt.server.raft.arrivals import Arrivals
+from yurt.server.raft.callers import RAFT, Asker, Caller, PeerMethods, kind_of, may_call
 from yurt.server.raft.certificates import refusal
 from yurt.server.raft.connection import Connection, Counters, Hello
 from yurt.server.raft.errors import NotSent
+from yurt.server.raft.listener import Listener, keep_alive
 
 log = logging.getLogger("raft.transport")
 
@@ -25,7 +30,32 @@ DIAL_SECONDS_MAX = 3.0
 REDIAL_SECONDS = 0.2
 REDIAL_SECONDS_MAX = 2.0
 
+IDLE_SECONDS = 60.0  # after which a stranger's connection ends
+SWEEP_SECONDS = 5.0
+DIALLED_BACK_MAX = 16  # addresses outside the configuration
+STRANGER_REQUESTS_MAX = 4  # in work, of one connection
+
 Handler = Callable[[bytes], Awaitable[bytes]]
+AskerHandler = Callable[[bytes, Asker], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class PortBounds:
+    """Bounds of the peer port; 0 connections are any number."""
+
+    per_address: int = 100
+    strangers: int = 64
+    handshake_seconds: float = 5.0
+    idle_seconds: float = IDLE_SECONDS
+
+
+def bounds_for(*, files: int, per_address: int, total: int, handshake_seconds: float) -> PortBounds:
+    """Return the bounds of a process that may open `files` files; half of `total` connections are kept for members.
+
+    With `total` 0 an eighth of the files, at most 1,024.
+    """
+    total = total or max(32, min(files // 8, 1024))
+    return PortBounds(per_address, max(1, total // 2), handshake_seconds)
 
 
 class PeerTransport:
@@ -36,13 +66,14 @@ class PeerTransport:
         own_hello: Callable[[], Hello],
         *,
         chance: random.Random,
+        methods: PeerMethods,
         server_tls: ssl.SSLContext | None = None,
         client_tls: Callable[[], ssl.SSLContext | None] = lambda: None,
-        handshake_seconds: float = 5.0,
+        bounds: PortBounds = PortBounds(),
+        known_regions: Collection[str] = (),
     ) -> None:
-        self.own_hello = own_hello
-        self._chance, self._server_tls, self._client_tls = chance, server_tls, client_tls
-        self._handshake_seconds = handshake_seconds
+        self.own_hello, self._methods, self._known_regions = own_hello, methods, known_regions
+        self._chance, self._server_tls, self._client_tls, self._bounds = chance, server_tls, client_tls, bounds
         self.hellos: dict[str, Hello] = {}
         self.on_raft: Callable[[str, bytes], None] = lambda _server, _data: None
         self.on_connected: Callable[[str], None] = lambda _server: None
@@ -51,92 +82,143 @@ class PeerTransport:
         self._dialled: dict[str, Connection] = {}  # by server ID
         self._open: set[Connection] = set()
         self._dialling: dict[str, asyncio.Task[None]] = {}  # by address
-        self._handlers: dict[str, Handler] = {}
-        self._requests: set[asyncio.Task[None]] = set()
-        self._listener: asyncio.Server | None = None
+        self._wanted: set[str] = set()  # addresses to dial for ever
+        self._hosts: dict[str, str] = {}  # of members, by server ID
+        self._handlers: dict[str, AskerHandler] = {}
+        self._requests: dict[asyncio.Task[None], Connection] = {}
+        self.members_of: Callable[[], Collection[str]] = tuple  # server IDs of the configuration
+        self._arrivals = Arrivals(per_address=bounds.per_address, strangers_max=bounds.strangers)
+        self._listener = Listener(
+            self._connection,
+            self._arrivals,
+            tls=server_tls,
+            handshake_seconds=bounds.handshake_seconds,
+            member_hosts=lambda: self._hosts.values(),
+        )
+        self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
         self.name_wanted = ""  # in every peer's certificate; empty: the authority's signature is enough
         self.counters: dict[str, Counters] = {}  # by server ID
         self.refused = 0
 
-    async def listen(self, host: str, port: int) -> None:
-        """Accept connections; OSError if the port is in use."""
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            lambda: self._connection(dialled=False),
-            host,
-            port,
-            ssl=self._server_tls,
-            ssl_handshake_timeout=self._handshake_seconds if self._server_tls is not None else None,
-        )
+    def listen(self, sock: socket.socket) -> None:
+        """Accept on a listening socket, which is the transport's own from now on."""
+        self._listener.listen(sock)
+        if self._sweeping is None:
+            self._sweep()
 
     def dial(self, address: str) -> None:
-        """Keep a connection to that address, again and again until the transport is closed."""
+        """Keep a connection to that address, until `undial` or until the transport is closed."""
+        self._wanted.add(address)
+        self._begin_dialling(address)
+
+    def undial(self, address: str) -> None:
+        """Let the connection to that address be; it is not begun anew when it breaks."""
+        self._wanted.discard(address)
+
+    def dial_back(self, address: str) -> None:
+        """Keep a connection to a server that dialled this one, as long as it keeps its own."""
+        if address not in self._wanted and len(self._dialling.keys() - self._wanted) >= DIALLED_BACK_MAX:
+            log.debug("server not dialled back: there are too many outside the configuration", extra={"peer": address})
+            return
+        self._begin_dialling(address)
+
+    def _begin_dialling(self, address: str) -> None:
         if address not in self._dialling and not self._closed:
             self._dialling[address] = asyncio.get_running_loop().create_task(self._keep(address))
+
+    def _is_wanted(self, address: str) -> bool:
+        return address in self._wanted or any(
+            connection.is_open and not connection.dialled and connection.hello.address == address
+            for connection in self._open
+            if connection.hello is not None
+        )
 
     async def close(self) -> None:
         """End everything."""
         self._closed = True
-        if self._listener is not None:
-            self._listener.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         tasks = [*self._dialling.values(), *self._requests]
         for task in tasks:
             task.cancel()
+        await self._listener.close()
         for connection in list(self._open):
             connection.close()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- connections
 
-    def _connection(self, *, dialled: bool) -> Connection:
+    def _connection(self, address: str = "") -> Connection:
         connection = Connection(
             self.own_hello,
-            dialled=dialled,
+            address=address,
             on_hello=self._greeted,
-            on_raft=lambda server, data: self.on_raft(server, data),
+            on_raft=self._raft_message,
             on_request=self._request,
             on_lost=self._lost,
+            large_frames=self._may_be_large,
+            handshake_seconds=self._bounds.handshake_seconds,
         )
         self._open.add(connection)
         return connection
 
     async def _keep(self, address: str) -> None:
-        host, port = split_address(address)
         wait = REDIAL_SECONDS
-        while not self._closed:
-            connection = self._connection(dialled=True)
-            try:
-                await asyncio.wait_for(
-                    asyncio.get_running_loop().create_connection(
-                        lambda connection=connection: connection, host, port, ssl=self._client_tls()
-                    ),
-                    DIAL_SECONDS_MAX,
-                )
-                await connection.lost
-                if connection.hello is not None and connection.hello.server_id == self.own_hello().server_id:
-                    return
-                wait = REDIAL_SECONDS
-            except (OSError, TimeoutError, ssl.SSLError):
-                self._open.discard(connection)
-            await asyncio.sleep(wait * (0.5 + self._chance.random()))
-            wait = min(wait * 1.5, REDIAL_SECONDS_MAX)
+        try:
+            while self._is_wanted(address):
+                connection = self._connection(address)
+                if await self._dialled_once(address, connection):
+                    if connection.hello is not None and connection.hello.server_id == self.own_hello().server_id:
+                        self._wanted.discard(address)
+                    wait = REDIAL_SECONDS
+                await asyncio.sleep(wait * (0.5 + self._chance.random()))
+                wait = min(wait * 1.5, REDIAL_SECONDS_MAX)
+        finally:
+            del self._dialling[address]
+
+    async def _dialled_once(self, address: str, connection: Connection) -> bool:
+        """Whether a connection came about; returns when it has ended."""
+        host, port = split_address(address)
+        try:
+            transport, _ = await asyncio.wait_for(
+                asyncio.get_running_loop().create_connection(lambda: connection, host, port, ssl=self._client_tls()),
+                DIAL_SECONDS_MAX,
+            )
+        except (OSError, TimeoutError, ssl.SSLError):
+            self._open.discard(connection)
+            return False
+        keep_alive(transport.get_extra_info("socket"))
+        await connection.lost
+        return True
+
+    def _refusal(self, connection: Connection, hello: Hello) -> str:
+        """Why a server's greeting is not accepted; empty if it is."""
+        own = self.own_hello()
+        if self.name_wanted and (reason := refusal(connection.certificate(), self.name_wanted)):
+            return reason
+        if hello.region != own.region and hello.region not in self._known_regions:
+            return "it is a server of another region"
+        if own.cluster and hello.cluster and own.cluster != hello.cluster and hello.region == own.region:
+            return "it is a server of another cluster"
+        known = self._dialled.get(hello.server_id)
+        if connection.dialled and connection.address not in self._wanted and known is not None and known.is_open:
+            return "the server is connected at another address"
+        return ""
 
     def _greeted(self, connection: Connection, hello: Hello) -> bool:
-        own = self.own_hello()
-        if hello.server_id == own.server_id:
+        if hello.server_id == self.own_hello().server_id:
             return False
-        if self.name_wanted and (reason := refusal(connection.certificate(), self.name_wanted)):
+        if reason := self._refusal(connection, hello):
             self.refused += 1
             log.warning("unauthorized raft connection", extra={"peer": hello.address, "reason": reason})
-            return False
-        if hello.region != own.region or (own.cluster and hello.cluster and own.cluster != hello.cluster):
-            self.refused += 1
-            log.warning("a server of another region or cluster was refused", extra={"peer": hello.address})
             return False
         self.hellos[hello.server_id] = hello
         connection.counters = self.counters.setdefault(hello.server_id, Counters())
         connection.counters.connections += 1
+        if hello.server_id in self.members_of():
+            self._hosts[hello.server_id] = client_of(connection.host)
+            self._listener.promote(connection, hello.server_id)
         if connection.dialled:
             self._dialled[hello.server_id] = connection
             self.on_connected(hello.server_id)
@@ -145,11 +227,24 @@ class PeerTransport:
 
     def _lost(self, connection: Connection) -> None:
         self._open.discard(connection)
+        self._listener.ended(connection)
         hello = connection.hello
-        if hello is not None and self._dialled.get(hello.server_id) is connection:
+        if hello is None:
+            return
+        if self._dialled.get(hello.server_id) is connection:
             del self._dialled[hello.server_id]
             if not self._closed:
                 self.on_disconnected(hello.server_id)
+        self._forget(hello.server_id)
+
+    def _forget(self, server_id: str) -> None:
+        """Keep nothing of a server that is neither a member nor connected."""
+        if server_id in self.members_of() or any(
+            other.hello is not None and other.hello.server_id == server_id for other in self._open
+        ):
+            return
+        self.hellos.pop(server_id, None)
+        self.counters.pop(server_id, None)
 
     def reconnect(self) -> None:
         """Greet everybody anew: what this server says of itself has changed, or whom it trusts."""
@@ -172,7 +267,16 @@ class PeerTransport:
             self.counters[server_id].dropped += 1
 
     def serve(self, method: str, handler: Handler) -> None:
-        """Answer requests of that method."""
+        """Answer requests of a method, which has its row in the table of methods."""
+
+        async def answer(payload: bytes, _asker: Asker) -> bytes:
+            return await handler(payload)
+
+        self.serve_asker(method, answer)
+
+    def serve_asker(self, method: str, handler: AskerHandler) -> None:
+        """The same for a handler that must know its caller."""
+        assert method in self._methods, f"{method} has no row in the table of peer methods"
         self._handlers[method] = handler
 
     async def call(self, server_id: str, method: str, payload: bytes, *, timeout: float) -> bytes:
@@ -182,23 +286,74 @@ class PeerTransport:
             raise NotSent(f"no connection to server {server_id}")
         return await connection.call(method, payload, timeout=timeout)
 
-    def _request(self, connection: Connection, request_id: bytes, method: str, payload: bytes) -> None:
-        task = asyncio.get_running_loop().create_task(self._handle(connection, request_id, method, payload))
-        self._requests.add(task)
-        task.add_done_callback(self._requests.discard)
+    def _kind_of(self, connection: Connection) -> Caller | None:
+        hello = connection.hello
+        if hello is None:
+            return None
+        return kind_of(
+            hello.server_id,
+            hello.region,
+            own_region=self.own_hello().region,
+            known_regions=self._known_regions,
+            members=self.members_of(),
+            is_proved=True,
+        )
 
-    async def _handle(self, connection: Connection, request_id: bytes, method: str, payload: bytes) -> None:
+    def _raft_message(self, connection: Connection, data: bytes) -> None:
+        assert connection.hello is not None, "messages come after the greeting"
+        if may_call(self._methods, RAFT, self._kind_of(connection)):
+            self.on_raft(connection.hello.server_id, data)
+
+    def _may_be_large(self, connection: Connection) -> bool:
+        """Whether a connection may send a frame of any size: one at a time of all strangers."""
+        if self._kind_of(connection) is Caller.MEMBER:
+            return True
+        return not any(other is not connection and other.holds_large_frame for other in self._open)
+
+    def _request(self, connection: Connection, request_id: bytes, method: str, payload: bytes) -> None:
+        kind, hello = self._kind_of(connection), connection.hello
+        assert hello is not None, "requests come after the greeting"
         handler = self._handlers.get(method)
         if handler is None:
-            connection.answer(request_id, False, f"unknown method {method}".encode())
-            return
+            connection.refuse(request_id, f"unknown method {method}")
+        elif kind is None or not may_call(self._methods, method, kind):
+            self.refused += 1
+            log.debug("peer request refused", extra={"method": method, "peer": hello.address, "kind": str(kind)})
+            connection.refuse(request_id, f"{method} is not for a {kind.value if kind else 'stranger'}")
+        elif kind is not Caller.MEMBER and self._in_work(connection) >= STRANGER_REQUESTS_MAX:
+            connection.refuse(request_id, "too many requests are in work on this connection")
+        else:
+            asker = Asker(kind, hello.server_id, hello.address, hello.region)
+            work = self._handle(connection, request_id, handler(payload, asker))
+            task = asyncio.get_running_loop().create_task(work)
+            self._requests[task] = connection
+            task.add_done_callback(lambda done: self._requests.pop(done, None))
+
+    def _in_work(self, connection: Connection) -> int:
+        return sum(other is connection for other in self._requests.values())
+
+    @staticmethod
+    async def _handle(connection: Connection, request_id: bytes, answer: Awaitable[bytes]) -> None:
         try:
-            connection.answer(request_id, True, await handler(payload))
+            connection.answer(request_id, True, await answer)
         except NotSent as error:
             connection.answer(request_id, False, str(error).encode())
 
+    def _sweep(self) -> None:
+        """End connections of strangers that say nothing."""
+        loop = asyncio.get_running_loop()
+        members, latest = self.members_of(), loop.time() - self._bounds.idle_seconds
+        self._arrivals.demote(members)
+        self._hosts = {server_id: host for server_id, host in self._hosts.items() if server_id in members}
+        for connection in list(self._open):
+            hello = connection.hello
+            is_silent = hello is not None and hello.server_id not in members and connection.heard_at < latest
+            if is_silent and not connection.dialled:
+                connection.close()
+        self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
+
     def members(self) -> list[dict[str, Any]]:
-        """Every server that ever said hello: id, name, address, datacenter, software, http_address, alive."""
+        """The members and all who are connected: id, name, address, datacenter, software, http_address, alive."""
         return [
             {
                 "id": hello.server_id,

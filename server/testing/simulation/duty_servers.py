@@ -65,6 +65,8 @@ class Peers:
     def serve(self, _method: str, _handler: Any) -> None:
         pass
 
+    serve_asker = serve
+
     async def call(self, _server_id: str, _method: str, _payload: bytes, *, timeout: float) -> bytes:
         raise NotSent(f"nothing is handed over here, within {timeout} s or ever")
 

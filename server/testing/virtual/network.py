@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from yurt.server.peer_methods import PEER_METHODS
+from yurt.server.raft.callers import Asker, kind_of, may_call
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
 from yurt.server.raft.transport import PeerTransport
@@ -91,9 +93,10 @@ class VirtualTransport(PeerTransport):
     """A server's connections to the others, without sockets."""
 
     def __init__(self, network: VirtualNetwork, host: Host, own_hello: Callable[[], Hello]) -> None:
-        super().__init__(own_hello, chance=network.world.chance)
+        super().__init__(own_hello, chance=network.world.chance, methods=PEER_METHODS)
         self.network, self.host = network, host
         self._reached: set[str] = set()
+        self._answering: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Future[bytes], str] = {}  # requests under way → whom they were sent to
 
     def gain(self, name: str, hello: Hello) -> None:
@@ -139,7 +142,7 @@ class VirtualTransport(PeerTransport):
             raise NotSent(f"no connection to server {server_id}")
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[future] = server_id
-        own = self.host.name
+        own, own_hello = self.host.name, self.own_hello()
 
         def settle(answer: bytes | Exception) -> None:
             if not future.done():
@@ -154,7 +157,7 @@ class VirtualTransport(PeerTransport):
         def arrive() -> None:
             other = self.network.transports.get(server_id)
             if other is not None:
-                other.host.mine(lambda: other.asked(method, payload, answered))()
+                other.host.mine(lambda: other.asked(own_hello, method, payload, answered))()
 
         self.network.later(own, server_id, arrive)
         try:
@@ -164,19 +167,27 @@ class VirtualTransport(PeerTransport):
         finally:
             del self._waiting[future]
 
-    def asked(self, method: str, payload: bytes, done: Callable[[bytes | Exception], None]) -> None:
+    def asked(self, hello: Hello, method: str, payload: bytes, done: Callable[[bytes | Exception], None]) -> None:
         """Another server's request has arrived."""
         handler = self._handlers.get(method)
+        kind = kind_of(
+            hello.server_id, hello.region, own_region=self.own_hello().region, known_regions=(),
+            members=self.members_of(), is_proved=True,
+        )  # fmt: skip
+        if kind is None or not may_call(PEER_METHODS, method, kind):
+            done(NotSent(f"{method} is not for a {kind.value if kind else 'stranger'}"))
+            return
+        asker = Asker(kind, hello.server_id, hello.address, hello.region)
         if handler is None:
             done(NotSent(f"unknown method {method}"))
             return
 
         async def answer() -> None:
             try:
-                done(await handler(payload))
+                done(await handler(payload, asker))
             except NotSent as error:
                 done(error)
 
         task = asyncio.get_running_loop().create_task(answer())
-        self._requests.add(task)
-        task.add_done_callback(self._requests.discard)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.process.servers import single, small_job
-from yurt.server.http.rates import KEYS_MAX, Rates, TooOften, client_of
+from yurt.server.address import client_of
+from yurt.server.http.rates import KEYS_MAX, Rates, TooOften
 
 
 class Clock:

@@ -10,19 +10,23 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from yurt.server.http.serve import bind
+from yurt.server.raft.callers import Caller
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
 from yurt.server.raft.transport import PeerTransport
+
+METHODS = dict.fromkeys(("echo", "refuse", "hang", "nothing"), frozenset(Caller))
 
 
 @asynccontextmanager
 async def two(first: Hello, second: Hello) -> AsyncIterator[tuple[PeerTransport, PeerTransport, int]]:
     """Two transports; the first dials the second."""
-    one = PeerTransport(lambda: first, chance=random.Random(1))
-    other = PeerTransport(lambda: second, chance=random.Random(2))
-    await other.listen("127.0.0.1", 0)
-    assert other._listener is not None
-    port: int = other._listener.sockets[0].getsockname()[1]
+    one = PeerTransport(lambda: first, chance=random.Random(1), methods=METHODS)
+    other = PeerTransport(lambda: second, chance=random.Random(2), methods=METHODS)
+    sock = bind("127.0.0.1", 0)
+    port: int = sock.getsockname()[1]
+    other.listen(sock)
     one.dial(f"127.0.0.1:{port}")
     try:
         yield one, other, port

@@ -1,0 +1,81 @@
+"""Who may ask what of a server: every method that is served, with every kind of caller."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from yurt.server.peer_methods import PEER_METHODS
+from yurt.server.raft.callers import RAFT, Caller, kind_of, may_call
+
+ROOT = Path(__file__).resolve().parents[2]
+MEMBERS_ONLY = {"keyring.get", "keyring.put", "keyring.status", "restore", "events"}
+MORE_THAN_MEMBERS = {
+    RAFT: {Caller.JOINER, Caller.UNPROVED},
+    "join": {Caller.JOINER},
+    "http": {Caller.REGION},
+}
+
+
+@pytest.mark.parametrize("kind", Caller)
+@pytest.mark.parametrize("method", sorted(PEER_METHODS))
+def test_s5_each_method_is_for_the_kinds_that_need_it_alone(method: str, kind: Caller) -> None:
+    expected = kind is Caller.MEMBER or kind in MORE_THAN_MEMBERS.get(method, ())
+    assert may_call(PEER_METHODS, method, kind) is expected
+
+
+@pytest.mark.parametrize("method", sorted(PEER_METHODS))
+def test_nobody_may_ask_before_a_handshake_and_node_clients_ask_nothing(method: str) -> None:
+    assert not may_call(PEER_METHODS, method, None)
+    assert not may_call(PEER_METHODS, method, Caller.NODE)
+
+
+@pytest.mark.parametrize("kind", Caller)
+def test_a_method_without_a_row_is_for_nobody(kind: Caller) -> None:
+    assert not may_call(PEER_METHODS, "keyring.steal", kind)
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("is_proved", [True, False])
+@pytest.mark.parametrize("region", ["global", "europe", "mars"])
+def test_the_kind_of_a_server(region: str, is_proved: bool, is_listed: bool) -> None:
+    kind = kind_of(
+        "s1", region, own_region="global", known_regions={"europe"}, members=("s1",) if is_listed else ("s2",),
+        is_proved=is_proved,
+    )  # fmt: skip
+    if region != "global":
+        assert kind is (Caller.REGION if region == "europe" else None), "its own configuration names other servers"
+    elif is_listed:
+        assert kind is Caller.MEMBER
+    else:
+        assert kind is (Caller.JOINER if is_proved else Caller.UNPROVED)
+
+
+def served_methods() -> dict[str, str]:
+    """Every method that a file of the server serves, by its name → the file."""
+    found = {}
+    for path in (ROOT / "server").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        constants: dict[str, object] = {}
+        for node in tree.body:
+            if isinstance(node, ast.Assign):
+                names, value = node.targets[0], node.value
+                pairs = zip(names.elts, value.elts, strict=True) if isinstance(names, ast.Tuple) and isinstance(value, ast.Tuple) else [(names, value)]  # fmt: skip
+                for name, constant in pairs:
+                    if isinstance(name, ast.Name) and isinstance(constant, ast.Constant):
+                        constants[name.id] = constant.value
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                is_transport = ast.unparse(node.func.value).endswith("transport")
+                if is_transport and node.func.attr in ("serve", "serve_asker"):
+                    given = node.args[0]
+                    method = constants[given.id] if isinstance(given, ast.Name) else ast.literal_eval(given)
+                    found[str(method)] = path.name
+    return found
+
+
+def test_every_served_method_has_its_row_and_every_row_is_served() -> None:
+    assert set(served_methods()) | {RAFT} == set(PEER_METHODS)
+    assert set(PEER_METHODS) == MEMBERS_ONLY | set(MORE_THAN_MEMBERS)
