@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("fsm", "scheduler", "server", "deploy")
@@ -51,6 +50,32 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def over(*rooms: str) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """Make one test of a rule for one file: it looks at each file of the rooms and tells all that break the rule."""
+
+    def decorate(rule: Callable[[Path], None]) -> Callable[[], None]:
+        @wraps(rule)
+        def test() -> None:
+            broken = []
+            for path in files(*rooms):
+                try:
+                    rule(path)
+                except AssertionError as error:
+                    broken.append(str(error))
+            assert not broken, "\n".join(broken)
+
+        del test.__wrapped__  # type: ignore[attr-defined]  # pytest would ask for the rule's parameter
+        return test
+
+    return decorate
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Parse a file once for all tests."""
+    return ast.parse(path.read_text())
+
+
 def imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -64,10 +89,10 @@ def within(module: str, allowed: set[str]) -> bool:
     return any(module == one or module.startswith(one + ".") for one in allowed)
 
 
-@pytest.mark.parametrize("path", files(*ROOMS), ids=relative)
+@over(*ROOMS)
 def test_imports_follow_the_arrows(path: Path) -> None:
     room, name = path.relative_to(ROOT).parts[0], relative(path)
-    for module in imports(ast.parse(path.read_text())):
+    for module in imports(tree_of(path)):
         top = module.split(".")[0]
         assert top not in BANNED_MODULES, f"{name} imports {module}: data must never become code"
         assert not module.startswith("tests"), f"{name} imports the tests"
@@ -83,9 +108,9 @@ def test_imports_follow_the_arrows(path: Path) -> None:
             assert name.startswith(ONLY_IN[top]), f"{name} may not import {top}"
 
 
-@pytest.mark.parametrize("path", files("fsm", "scheduler"), ids=relative)
+@over("fsm", "scheduler")
 def test_pure_rooms_call_nothing_impure(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in BANNED_PURE_CALLS | BANNED_CALLS, (
                 f"{relative(path)}:{node.lineno} {node.func.id}()"
@@ -96,9 +121,9 @@ def test_pure_rooms_call_nothing_impure(path: Path) -> None:
             assert not isinstance(node.iter, ast.Set | ast.SetComp), f"{relative(path)} iterates over a set"
 
 
-@pytest.mark.parametrize("path", files("server", "deploy"), ids=relative)
+@over("server", "deploy")
 def test_nothing_runs_code_from_data_or_a_shell(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name):
                 assert node.func.id not in BANNED_CALLS, f"{relative(path)}:{node.lineno}"
@@ -107,10 +132,10 @@ def test_nothing_runs_code_from_data_or_a_shell(path: Path) -> None:
             ), f"{relative(path)}:{node.lineno} uses a shell"
 
 
-@pytest.mark.parametrize("path", files(*ROOMS), ids=relative)
+@over(*ROOMS)
 def test_files_and_functions_stay_short_and_documented(path: Path) -> None:
     text = path.read_text()
-    tree = ast.parse(text)
+    tree = tree_of(path)
     assert text.count("\n") <= LINES_PER_FILE_MAX, f"{relative(path)} has {text.count(chr(10))} lines"
     assert ast.get_docstring(tree), f"{relative(path)} has no docstring"
     for node in ast.walk(tree):
@@ -139,7 +164,7 @@ def test_every_file_is_imported_by_another() -> None:
     }
     used: set[str] = set()
     for path in files(*ROOMS):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Import):
                 used.update(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
