@@ -15,7 +15,7 @@ from yurt.fsm.structs.job import SERVICE, SYSTEM
 from yurt.fsm.structs.policies import RestartPolicy
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.client import task_events as events
-from yurt.server.client.allocdir import AllocDir
+from yurt.server.client.allocdir import AllocDir, Escapes
 from yurt.server.client.checks import CheckResult
 from yurt.server.client.drivers.base import DriverError
 from yurt.server.client.environment import Environment
@@ -90,13 +90,15 @@ class AllocRunner:
         for other in previous:
             await other.ended.wait()
         try:
-            self.directory.build()
-        except OSError as error:
+            for name in self.runners:
+                self.directory.task(name)
+            self.directory.build([preparation.owner() for preparation in self._preparations.values()])
+        except (OSError, Escapes) as error:
             self._cannot_be_set_up(error)
             return
         self._go_on()
 
-    def _cannot_be_set_up(self, error: OSError) -> None:
+    def _cannot_be_set_up(self, error: OSError | Escapes) -> None:
         for runner in self.runners.values():
             runner.emit(events.setup_failure(f"failed to setup alloc: {error}"))
             runner.end_unstarted()

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import stat
+import struct
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 from yurt.fsm.errors import YurtError
 
-LINKS_MAX = 40
+log = logging.getLogger("client")
+
+LINKS_MAX, READ_BYTES_MAX = 40, 16 << 20
+PASSED_THROUGH = 0o711
+ACL_NAME = "system.posix_acl_access"
 Owner = tuple[int, int] | None  # uid and gid; None for the agent's own
 SECRETS, PRIVATE = "secrets", "private"
 
@@ -46,21 +53,39 @@ class AllocDir:
             raise Escapes
         return TaskDir(self.path / name)
 
-    def build(self) -> None:
-        """Make what all tasks share. Raises OSError."""
+    def build(self, owners: Iterable[Owner] = ()) -> None:
+        """Make what all tasks share, for the users that they run as and nobody else. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.path.chmod(0o755)
-        for path in (self.shared, self.shared / "data", self.logs, self.shared / "tmp"):
-            _make(path, 0o777)
+        self.path.chmod(PASSED_THROUGH)
+        users = sorted({owner for owner in owners if owner is not None})
+        if len(users) < 2:
+            owner = users[0] if users else None
+            for path in self._all_shared():
+                _make(path, 0o700, owner)
+            return
+        for path in self._all_shared():
+            _make(path, 0o777 if path != self.shared else 0o700)
+        try:
+            os.setxattr(self.shared, ACL_NAME, _access_list([uid for uid, _ in users]), follow_symlinks=False)
+        except OSError as error:
+            log.warning("the tasks' shared directory is open to local users", extra={"reason": str(error)})
+            _make(self.shared, PASSED_THROUGH)
 
-    def build_task(self, name: str, owner: tuple[int, int] | None) -> TaskDir:
-        """Make a task's own directories; `owner` (uid, gid) gets those that others shall not read. Raises OSError."""
+    def _all_shared(self) -> tuple[Path, ...]:
+        return self.shared, self.shared / "data", self.logs, self.shared / "tmp"
+
+    def build_task(self, name: str, owner: Owner, *, is_root: bool = False) -> TaskDir:
+        """Make a task's own directories, which belong to `owner` (uid, gid). Raises OSError, `Escapes`.
+
+        `is_root`: the task's directory becomes the root of its file system, which it must not change.
+        """
         made = self.task(name)
-        _make(made.path, 0o777)
-        _make(made.local, 0o777)
-        _make(made.temporary, 0o1777)
-        for path in (made.secrets, made.private):
-            _make(path, 0o700, owner)
+        if is_root and owner is not None:
+            _make(made.path, 0o750, (os.geteuid(), owner[1]))
+        else:
+            _make(made.path, 0o700, owner)
+        for path, mode in ((made.local, 0o700), (made.secrets, 0o700), (made.private, 0o700), (made.temporary, 0o1777)):
+            _make(path, mode, owner)
         return made
 
     def destroy(self) -> None:
@@ -68,7 +93,15 @@ class AllocDir:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _make(path: Path, mode: int, owner: tuple[int, int] | None = None) -> None:
+def _access_list(uids: list[int]) -> bytes:
+    """A POSIX access list as the kernel stores it: everything for the owner and these users, nothing for others."""
+    user_object, user, group_object, mask, other, nobody = 1, 2, 4, 16, 32, 0xFFFFFFFF
+    entries = [(user_object, 7, nobody), *((user, 7, uid) for uid in uids)]
+    entries += [(group_object, 0, nobody), (mask, 7, nobody), (other, 0, nobody)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def _make(path: Path, mode: int, owner: Owner = None) -> None:
     """A directory with these rights, never through a link that a task put in its place. Raises OSError."""
     with contextlib.suppress(FileExistsError):
         path.mkdir()
@@ -173,9 +206,14 @@ class Inside:
         return os.open(f"/proc/self/fd/{self._fds[-1]}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def read(self) -> bytes:
-        """What is in the file; raises OSError."""
+        """Return what is in the regular file. Raises OSError, also for one that is too large."""
+        if not stat.S_ISREG(self.status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
         with os.fdopen(self.open(), "rb") as file:
-            return file.read()
+            body = file.read(READ_BYTES_MAX + 1)
+        if len(body) > READ_BYTES_MAX:
+            raise OSError(errno.EFBIG, f"it has more than {READ_BYTES_MAX} bytes")
+        return body
 
     def write(self, name: str, data: bytes, mode: int, owner: Owner = None) -> None:
         """Put a file into the directory, in place of what has its name, which may be a link; of `mode` the rights

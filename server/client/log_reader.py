@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import stat
 from collections.abc import AsyncIterator, Callable
 
 from yurt.server.client.allocdir import AllocDir
 from yurt.server.client.files import FRAME_BYTES, HEARTBEAT_SECONDS, POLL_SECONDS, Frame
+from yurt.server.client.rotating_log import DIGITS_MAX
 
 
 class LogReader:
@@ -27,19 +30,24 @@ class LogReader:
         finally:
             os.close(directory)
         rest = (name[len(self._prefix) :] for name in names if name.startswith(self._prefix))
-        return sorted(int(one) for one in rest if one.isdigit())
+        return sorted(int(one) for one in rest if one.isascii() and one.isdigit() and len(one) <= DIGITS_MAX)
 
     def _logs(self) -> int:
         """The directory; links are not followed, here and below: what a task puts in place of a log is not read."""
         return os.open(self._directory.logs, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def _open(self, number: int) -> int:
+        """Open a file if it is a regular one; raises OSError."""
         directory = self._logs()
         try:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            return os.open(f"{self._prefix}{number}", flags, dir_fd=directory)
+            fd = os.open(f"{self._prefix}{number}", flags, dir_fd=directory)
         finally:
             os.close(directory)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no regular file")
 
     def _size(self, number: int) -> int:
         try:

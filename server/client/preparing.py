@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,7 @@ from yurt.fsm.structs.identity import DEFAULT_IDENTITY, WorkloadIdentity
 from yurt.fsm.structs.resources import LogConfig
 from yurt.fsm.structs.task import Task, Template
 from yurt.server.client import task_events as events
-from yurt.server.client.allocdir import AllocDir, Escapes, Inside, TaskDir
+from yurt.server.client.allocdir import AllocDir, Escapes, Inside, Owner, TaskDir
 from yurt.server.client.artifacts import ArtifactError
 from yurt.server.client.drivers.base import DriverError, Logs, TaskStart
 from yurt.server.client.drivers.raw_exec import identity_of
@@ -46,9 +47,11 @@ class Preparation:
         """Do all that comes before the start; raises `HookError`."""
         task = self._task
         try:
-            made = self._directory.build_task(task.name, self._owner())
+            made = self._directory.build_task(task.name, self.owner(), is_root=self._driver_says("makes_root"))
         except OSError as error:
             raise HookError(events.hook_failed("task_dir", str(error)), recoverable=True) from error
+        except Escapes as error:
+            raise HookError(events.hook_failed("task_dir", str(error))) from error
         await self._sign_identities(made)
         self._write_payload(made)
         await self._fetch_artifacts(made, emit)
@@ -95,14 +98,20 @@ class Preparation:
         found.variables.update(self._template_env)
         return found
 
-    def _owner(self) -> tuple[int, int] | None:
-        if not self._task.user or os.geteuid() != 0:
+    def owner(self) -> Owner:
+        """Return the user that the task runs as, None for the agent's own."""
+        user = self._task.user or self._driver_says("default_user")
+        if not user or os.geteuid() != 0:
             return None
         try:
-            found = identity_of(self._task.user)
+            found = identity_of(user)
         except DriverError:
             return None  # the driver will say so
         return (found["uid"], found["gid"]) if found else None
+
+    def _driver_says(self, name: str) -> Any:
+        """Return an optional attribute of the task's driver."""
+        return getattr(self._surroundings.drivers.get(self._task.driver), name, None)
 
     async def _sign_identities(self, made: TaskDir) -> None:
         """Get the identities that the task wants as a file or variable, anew at each start."""
@@ -128,7 +137,7 @@ class Preparation:
         parent, file = os.path.split(path)
         try:
             with Inside(self._directory.path, parent, make=True) as directory:
-                directory.write(file, text.encode(), 0o600, self._owner())
+                directory.write(file, text.encode(), 0o600, self.owner())
         except (OSError, ValueError, Escapes) as error:
             raise HookError(events.hook_failed("identity", str(error))) from error
 
@@ -139,8 +148,8 @@ class Preparation:
         try:
             body = base64.b64decode(job.payload) if isinstance(job.payload, str) else bytes(job.payload)
             parent, name = os.path.split(wanted.file.lstrip("/"))
-            with Inside(made.local, parent, make=True) as directory:
-                directory.write(name, body, 0o777)
+            with Inside(made.local, parent, make=True, owner=self.owner()) as directory:
+                directory.write(name, body, 0o777, self.owner())
         except (OSError, ValueError, Escapes) as error:
             raise HookError(events.hook_failed("dispatch_payload", str(error))) from error
 
@@ -152,7 +161,7 @@ class Preparation:
         for artifact in self._task.artifacts:
             try:
                 wanted = env.within(msgspec.structs.asdict(artifact))
-                await self._surroundings.artifacts.fetch(wanted, made.path, self._directory.path, self._owner())
+                await self._surroundings.artifacts.fetch(wanted, made.path, self._directory.path, self.owner())
             except ArtifactError as error:
                 raise HookError(events.failed_artifact(str(error)), recoverable=True) from error
         self._has_artifacts = True
@@ -185,10 +194,10 @@ class Preparation:
     def _put(self, made: TaskDir, name: str, body: str, template: Template) -> None:
         """Write what was rendered; raises OSError, ValueError, `Escapes`."""
         parent, file = os.path.split(self._within(made, name, "destination"))
-        owner = None
+        owner = self.owner()
         if template.uid is not None and template.uid >= 0 and os.geteuid() == 0:
             owner = (template.uid, template.gid if template.gid is not None else -1)
-        with Inside(self._directory.path, parent, make=True) as directory:
+        with Inside(self._directory.path, parent, make=True, owner=self.owner()) as directory:
             directory.write(file, body.encode(), int(template.perms or "0644", 8), owner)
 
     def _within(self, made: TaskDir, name: str, what: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from yurt.server.client.agent import NodeAgent
+from yurt.server.client.allocdir import PASSED_THROUGH
 from yurt.server.client.artifacts import ArtifactLimits, Artifacts
 from yurt.server.client.cgroups import Cgroups
 from yurt.server.client.collector import Limits
@@ -93,6 +94,7 @@ def make_agent(
     identity = load_identity(Path(client.state_dir or f"{data_dir}/client"))
     alloc_dir = Path(client.alloc_dir or f"{data_dir}/alloc")
     alloc_dir.mkdir(parents=True, exist_ok=True)
+    alloc_dir.chmod(PASSED_THROUGH)
     known = drivers(config) if known is None else known
     surroundings = Surroundings(
         node=fingerprint(config, identity, known.values(), alloc_dir),

@@ -20,77 +20,9 @@ import sys
 import time
 from typing import Any, NoReturn
 
-LINE_BYTES = 32 << 10  # a line is kept whole if its end comes within so much of a file's end
 READ_BYTES = 64 << 10
 DRAIN_SECONDS = 1.0  # for output of processes that hold the pipe when the task has ended
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-
-
-class RotatingLog:
-    """`DIRECTORY/PREFIX.N`: goes on in the newest file, keeps so many. A disk without room loses output only."""
-
-    def __init__(self, directory: str, prefix: str, files_max: int, bytes_max: int) -> None:
-        self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        self._prefix = prefix
-        self._files_max, self._bytes_max = max(1, files_max), max(1, bytes_max)
-        self._numbers = sorted(self._present())
-        self._fd = -1
-        self._size = 0
-        self._open(self._numbers[-1] if self._numbers else 0)
-
-    def _present(self) -> list[int]:
-        start = f"{self._prefix}."
-        rest = (name[len(start) :] for name in os.listdir(self._directory) if name.startswith(start))
-        return [int(one) for one in rest if one.isdigit()]
-
-    def _name(self, number: int) -> str:
-        return f"{self._prefix}.{number}"
-
-    def _open(self, number: int) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._name(number), flags, 0o644, dir_fd=self._directory)
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd, self._size = fd, os.fstat(fd).st_size
-        if number not in self._numbers:
-            self._numbers.append(number)
-        while len(self._numbers) > self._files_max:
-            with contextlib.suppress(OSError):
-                os.unlink(self._name(self._numbers[0]), dir_fd=self._directory)
-            del self._numbers[0]
-
-    def write(self, data: bytes) -> None:
-        """Append, over as many files as it takes."""
-        view = memoryview(data)
-        try:
-            while view:
-                room = self._bytes_max - self._size
-                if room <= 0:
-                    self._open(self._numbers[-1] + 1)
-                    continue
-                part = view[:room]
-                if len(view) > room and (end := bytes(part[-LINE_BYTES:]).rfind(b"\n")) >= 0:
-                    part = part[: len(part) - min(len(part), LINE_BYTES) + end + 1]
-                    self._write(part)
-                    self._size = self._bytes_max
-                else:
-                    self._write(part)
-                view = view[len(part) :]
-        except OSError:
-            return
-
-    def _write(self, part: memoryview) -> None:
-        while part:
-            written = os.write(self._fd, part)
-            self._size += written
-            part = part[written:]
-
-    def close(self) -> None:
-        """No more output."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            os.close(self._directory)
-            self._fd = -1
 
 
 # --- the process
@@ -176,7 +108,7 @@ def _become(spec: dict[str, Any], streams: tuple[int, int], report: int, parent:
             for fd in (*streams, report):
                 os.close(fd)
 
-        _namespaces().confine(spec["isolation"], lambda: _execute(spec, report), release)
+        _beside("namespaces").confine(spec["isolation"], lambda: _execute(spec, report), release)
     except OSError as error:
         os.write(report, f"{error.errno or 0} {error.strerror or error}".encode())
     except Exception as error:  # noqa: BLE001 (the border of a process: nothing may come back from here)
@@ -184,10 +116,10 @@ def _become(spec: dict[str, Any], streams: tuple[int, int], report: int, parent:
     os._exit(127)
 
 
-def _namespaces() -> Any:
-    """The module beside this one, which is found by its path: nothing is on the module path here."""
-    where = os.path.join(os.path.dirname(os.path.abspath(__file__)), "namespaces.py")
-    spec = importlib.util.spec_from_file_location("namespaces", where)
+def _beside(name: str) -> Any:
+    """Load the module beside this one, found by its path: nothing is on the module path here."""
+    where = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, where)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -200,7 +132,7 @@ class Supervisor:
     def __init__(self, spec: dict[str, Any]) -> None:
         self._spec = spec
         self._selector = selectors.DefaultSelector()
-        self._logs: dict[int, RotatingLog | None] = {}
+        self._logs: dict[int, Any] = {}  # a rotating log, or None if output is not kept
         self._pid = 0
         self._status: int | None = None
 
@@ -216,7 +148,7 @@ class Supervisor:
         report, told = os.pipe2(os.O_CLOEXEC)
         own = os.getpid()
         if self._spec.get("isolation"):
-            namespaces = _namespaces()
+            namespaces = _beside("namespaces")
             namespaces.unshare(namespaces.CLONE_NEWPID)  # for the children; the first is the namespace's first process
         self._pid = os.fork()
         if self._pid == 0:
@@ -236,7 +168,11 @@ class Supervisor:
         os.set_blocking(reading, False)
         logs = self._spec.get("logs")
         self._logs[reading] = (
-            RotatingLog(logs["directory"], f"{logs['task']}.{stream}", logs["files"], logs["bytes"]) if logs else None
+            _beside("rotating_log").RotatingLog(
+                logs["directory"], f"{logs['task']}.{stream}", logs["files"], logs["bytes"]
+            )
+            if logs
+            else None
         )
         self._selector.register(reading, selectors.EVENT_READ)
         return writing

@@ -65,6 +65,8 @@ def _perms_error(perms: str) -> str:
         reason = "invalid syntax"
     elif len(perms.lstrip("0")) > 4:
         reason = "value out of range"
+    elif int(perms, 8) > 0o777:
+        return f'perms "{perms}" asks for more than rights: bits above 0777 (setuid, setgid, sticky) are not allowed'
     else:
         return ""
     return f'Failed to parse "{perms}" as octal: strconv.ParseUint: parsing "{perms}": {reason}'

@@ -99,7 +99,11 @@ class Handle(Protocol):
 
 
 class Driver(Protocol):
-    """Starts tasks of one kind."""
+    """Starts tasks of one kind.
+
+    A driver may have `default_user`, as whom tasks run that name nobody (without it: as the agent), and `makes_root`,
+    which says that the task's directory becomes the root of its file system.
+    """
 
     name: str
 

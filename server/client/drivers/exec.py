@@ -47,6 +47,7 @@ class ExecDriver:
     """The driver. `shown` (machine → inside) are the files that tasks may read."""
 
     name = "exec"
+    default_user, makes_root = USER, True
 
     def __init__(self, *, shown: dict[str, str] | None = None, cgroups: Cgroups | None = None) -> None:
         self._cgroups = cgroups
@@ -140,11 +141,10 @@ class ExecDriver:
 
 def _own(directory: Path, user: dict[str, Any]) -> None:
     """The task's own directories belong to its user; the root, into which things are bound, does not."""
-    for name, mode in (("", 0o755), ("local", 0o777), ("secrets", 0o700), ("private", 0o700)):
+    for name, mode in (("", 0o750), ("local", 0o700), ("secrets", 0o700), ("private", 0o700), ("tmp", 0o1777)):
         fd = os.open(directory / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            if name:
-                os.fchown(fd, user["uid"], user["gid"])
+            os.fchown(fd, user["uid"] if name else os.geteuid(), user["gid"])
             os.fchmod(fd, mode)
         finally:
             os.close(fd)

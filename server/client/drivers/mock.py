@@ -11,7 +11,7 @@ from yurt.fsm.structs.node import Driver as DriverInfo
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.client.drivers.base import DriverError, ExitResult, TaskStart, Usage
 from yurt.server.client.drivers.config import decode_config
-from yurt.server.client.supervisor import RotatingLog
+from yurt.server.client.rotating_log import RotatingLog
 
 _COMMAND = {
     "run_for": "duration", "exit_code": "int", "exit_signal": "int", "exit_err_msg": "text", "signal_error": "text",

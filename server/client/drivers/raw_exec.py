@@ -15,6 +15,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import sys
 import time
 from pathlib import Path
@@ -63,11 +64,13 @@ def identity_of(user: str) -> dict[str, Any] | None:
 def make_executable(path: Path) -> None:
     """Everybody may run it; a link is left as it is. Raises DriverError."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return
     try:
-        os.fchmod(fd, os.fstat(fd).st_mode | 0o111)
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISREG(mode):
+            os.fchmod(fd, mode & 0o777 | 0o111)
     finally:
         os.close(fd)
 

@@ -13,6 +13,8 @@ from yurt.fsm.errors import Refusal
 from yurt.server.client import files
 from yurt.server.client.allocdir import AllocDir, Escapes, Inside
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
+
 
 @pytest.fixture
 def made(tmp_path: Path) -> AllocDir:
@@ -25,10 +27,54 @@ def made(tmp_path: Path) -> AllocDir:
     return directory
 
 
-def test_modes(made: AllocDir) -> None:
-    shown = {path: files.mode_text((made.path / path).stat().st_mode) for path in ("alloc/data", "t/local", "t/tmp")}
-    assert shown == {"alloc/data": "drwxrwxrwx", "t/local": "drwxrwxrwx", "t/tmp": "dtrwxrwxrwx"}
-    assert stat.S_IMODE((made.path / "t/secrets").stat().st_mode) == 0o700
+def modes_and_owners(made: AllocDir) -> dict[str, tuple[str, int, int]]:
+    names = ("", "alloc", "alloc/data", "alloc/logs", "alloc/tmp", "t", "t/local", "t/secrets", "t/private", "t/tmp")
+    found = {name: (made.path / name).stat() for name in names}
+    return {name: (files.mode_text(one.st_mode), one.st_uid, one.st_gid) for name, one in found.items()}
+
+
+def test_s11_strangers_pass_through_an_allocation_and_see_nothing_of_it(made: AllocDir) -> None:
+    own = (os.geteuid(), os.getegid())
+    shown = {name: (mode, (uid, gid)) for name, (mode, uid, gid) in modes_and_owners(made).items()}
+    assert shown.pop("") == ("drwx--x--x", own) and shown.pop("t/tmp") == ("dtrwxrwxrwx", own)
+    assert set(shown.values()) == {("drwx------", own)}
+
+
+@needs_root
+def test_s11_directories_belong_to_the_tasks_user(made: AllocDir) -> None:
+    made.build([(1234, 5678), None])
+    made.build_task("t", (1234, 5678))
+    shown = modes_and_owners(made)
+    assert shown.pop("") == ("drwx--x--x", 0, 0) and shown.pop("t/tmp") == ("dtrwxrwxrwx", 1234, 5678)
+    assert set(shown.values()) == {("drwx------", 1234, 5678)}
+    made.build_task("t", (1234, 5678), is_root=True)
+    assert modes_and_owners(made)["t"] == ("drwxr-x---", 0, 5678), "a root that the task can read, not change"
+
+
+def may(uid: int, path: Path, right: int) -> bool:
+    """Whether a user may do something."""
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+        os._exit(0 if os.access(path, right) else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+@needs_root
+def test_s11_tasks_of_several_users_share_and_strangers_do_not(made: AllocDir) -> None:
+    for parent in (made.path.parent, *made.path.parents):
+        if parent.stat().st_mode & 0o001 == 0:
+            parent.chmod(0o711)
+        if parent.name.startswith("pytest-of"):
+            break
+    made.build([(1234, 1234), (1235, 1235)])
+    for name in ("alloc", "alloc/data", "alloc/tmp", "alloc/logs"):
+        rights = [may(uid, made.path / name, os.R_OK | os.W_OK | os.X_OK) for uid in (1234, 1235, 1236)]
+        assert rights == [True, True, False], name
+    made.build([(1234, 1234)])
+    assert [may(uid, made.path / "alloc/data", os.W_OK) for uid in (1234, 1235, 1236)] == [True, False, False]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "alloc", "a/b", "../x", "a\0b"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from tests.server.client.test_runners import asynchronous
 from yurt.server.client.allocdir import AllocDir
 from yurt.server.client.log_reader import LogReader
-from yurt.server.client.supervisor import RotatingLog
+from yurt.server.client.rotating_log import RotatingLog
 
 
 def names(directory: Path) -> list[str]:
@@ -43,12 +46,61 @@ def test_writing_goes_on_in_the_newest_file(tmp_path: Path) -> None:
     assert (tmp_path / "t.stdout.0").read_bytes() == b"one\ntwo\n"
 
 
-def test_a_log_that_a_task_has_replaced_by_a_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "victim").write_text("kept")
-    (tmp_path / "t.stdout.0").symlink_to("victim")
-    with pytest.raises(OSError, match="ymbolic"):
-        RotatingLog(str(tmp_path), "t.stdout", 3, 100)
+def _put(directory: Path, kind: str, name: str) -> None:
+    """What a task may put in the place of a log."""
+    path, victim = directory / name, directory / "victim"
+    victim.write_text("kept")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(victim)
+    elif kind == "hard link":
+        path.hardlink_to(victim)
+    else:
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "link", "hard link", "socket"])
+def test_s15_what_is_no_regular_file_is_passed_over_and_nothing_waits_for_it(tmp_path: Path, kind: str) -> None:
+    _put(tmp_path, kind, "t.stdout.0")
+    log = RotatingLog(str(tmp_path), "t.stdout", 3, 4)
+    log.write(b"one\n")
+    _put(tmp_path, kind, "t.stdout.2")
+    log.write(b"two\n")
+    log.close()
+    assert (tmp_path / "t.stdout.1").read_bytes() == b"one\n" and (tmp_path / "t.stdout.3").read_bytes() == b"two\n"
     assert (tmp_path / "victim").read_text() == "kept"
+
+
+def test_s15_output_is_lost_where_no_log_can_be_opened_and_comes_back(tmp_path: Path) -> None:
+    log = RotatingLog(str(tmp_path), "t.stdout", 3, 4)
+    log.write(b"one\n")
+    for number in range(1, 40):
+        os.mkfifo(tmp_path / f"t.stdout.{number}")
+    log.write(b"two\n")
+    (tmp_path / "t.stdout.1").unlink()
+    log.write(b"six\n")
+    log.close()
+    assert (tmp_path / "t.stdout.1").read_bytes() == b"six\n"
+    for number in range(200):
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(tmp_path / f"t.stdout.{number}")
+    again = RotatingLog(str(tmp_path), "t.stdout", 3, 4)
+    again.write(b"ten\n")
+    again.close()
+    assert (tmp_path / "t.stdout.200").read_bytes() == b"ten\n"
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 200, "-1"])
+def test_s15_names_that_are_no_numbers_are_no_logs(tmp_path: Path, number: str) -> None:
+    (tmp_path / f"t.stdout.{number}").write_text("x")
+    log = RotatingLog(str(tmp_path), "t.stdout", 3, 100)
+    log.write(b"one\n")
+    log.close()
+    assert (tmp_path / "t.stdout.0").read_bytes() == b"one\n"
 
 
 @given(st.lists(st.binary(max_size=60), max_size=20), st.integers(1, 50))
@@ -121,3 +173,13 @@ async def test_a_task_without_logs(tmp_path: Path) -> None:
     directory = AllocDir(tmp_path, "none")
     reader = LogReader(directory, "t", "stdout", lambda: True)
     assert [one async for one in reader.frames(0, from_end=False, on=True)] == []
+
+
+@asynchronous
+async def test_s15_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    read = Read(tmp_path)
+    os.mkfifo(read.directory.logs / "t.stdout.6")
+    (read.directory.logs / "t.stdout.²").write_bytes(b"x")
+    (read.directory.logs / "t.stdout.7").symlink_to("/etc/passwd")
+    async with asyncio.timeout(5):
+        assert await read.all() == b"aaa\nbbb\nccc\n"

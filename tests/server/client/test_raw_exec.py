@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -343,3 +344,28 @@ async def test_exit_files_do_not_pile_up(tmp_path: Path) -> None:
     for _ in range(3):
         await run(start_of(tmp_path, "/bin/true"))
     assert len(list((tmp_path / "state").glob("exit-*"))) == 1
+
+
+@asynchronous
+async def test_s10_the_rights_of_a_template_are_rights_alone() -> None:
+    template = Template(embedded_tmpl="x", dest_path="local/tool", perms="4755")
+    runner = await ended(allocation(raw("true", templates=(template,))))
+    assert stat.S_IMODE((runner.directory.path / "t/local/tool").stat().st_mode) == 0o755
+
+
+@asynchronous
+async def test_s15_a_pipe_in_the_place_of_the_log_neither_stops_the_task_nor_its_end() -> None:
+    script = (
+        'cd "$NOMAD_ALLOC_DIR/logs"; for n in 1 2 3 4 5 6 7 8 9; do mkfifo t.stdout.$n; done; touch ready; '
+        "while :; do echo 0123456789012345678901234567890123456789; done"
+    )
+    small = LogConfig(max_files=2, max_file_size_mb=1)
+    around = surroundings()
+    runner = AllocRunner(allocation(raw(script, log_config=small)), around, lambda _runner: None)
+    runner.start([])
+    async with asyncio.timeout(30):
+        while not (runner.directory.logs / "t.stdout.10").exists():
+            await asyncio.sleep(0.02)
+        runner.kill()
+        await runner.ended.wait()
+    assert runner.runners["t"].state.state == "dead"

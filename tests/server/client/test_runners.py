@@ -298,3 +298,12 @@ async def test_a_new_deployment_begins_again() -> None:
     assert run.health() is None
     await run.until(lambda: run.health() is True)
     run.runner.stop()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "../x", "", "alloc"])
+@asynchronous
+async def test_s18_a_task_whose_name_leads_elsewhere_fails_with_an_event(name: str) -> None:
+    run = Run(allocation(task("good"), task(name)))
+    await run.ended()
+    assert run.runner.current().client_status == "failed"
+    assert run.texts(name)[-1] == "failed to setup alloc: Path escapes the alloc directory"
