@@ -12,7 +12,7 @@ from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.server.client.agent import NodeAgent
 from yurt.server.client.gate import Gate
 from yurt.server.config.agent import AgentConfig
-from yurt.server.http import websocket
+from yurt.server.http import guard, websocket
 from yurt.server.http.context import Answer, Context, json_answer, text
 from yurt.server.http.exchange import read_body, send_answer
 from yurt.server.http.proxy import PROXIED, Target, proxied
@@ -78,23 +78,28 @@ class NodeApp:
     def __init__(self, agent: NodeAgent, config: AgentConfig, targets: Callable[[], list[Target]]) -> None:
         self._agent, self._targets = agent, targets
         self._server = cast("Server", NodeServer(agent, config))
+        self._sites, self._headers = guard.sites(config), guard.answer_headers(config)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """One ASGI connection."""
         if scope["type"] == "websocket":
             await websocket.serve(self._server, scope, receive, send)
             return
-        headers = dict(scope["headers"])
+        headers, method, path = dict(scope["headers"]), scope["method"], scope["path"]
+        barred = self._sites.host_refusal(headers) or guard.page_refusal(self._sites, method, path, headers)
+        if barred is not None:
+            await send_answer(scope, receive, send, text(barred.status, barred.text), self._headers)
+            return
         body = await read_body(receive, headers, JOB_BYTES_MAX)
         if body is None:
-            await send_answer(scope, receive, send, text(413, "Request body is too large"))
+            await send_answer(scope, receive, send, text(413, "Request body is too large"), self._headers)
             return
         context = Context(self._server, scope["method"], scope["path"], scope["query_string"], headers, body)
         try:
             answer = await self._answer(context)
         except Refusal as refusal:
             answer = text(refusal.status, refusal.text)
-        await send_answer(scope, receive, send, answer)
+        await send_answer(scope, receive, send, answer, self._headers)
 
     async def _answer(self, context: Context) -> Answer:
         if context.path == "/v1/agent/health":

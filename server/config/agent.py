@@ -151,7 +151,8 @@ class Limits(Block, frozen=True):
     http_rate_limit_burst: int = 0  # 0: those of a second
     http_token_rate_limit: float = 0.0  # the same of one ACL token
     http_token_rate_limit_burst: int = 0
-    http_allowed_origins: list[str] = []  # whose pages may open WebSockets, beside the server's own
+    http_allowed_origins: list[str] = []  # whose pages may change things and open WebSockets, beside the agent's own
+    http_allowed_hosts: list[str] = []  # names by which the agent may be called, beside localhost and addresses
 
 
 class Tls(Block, frozen=True):

@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from yurt.fsm.errors import Refusal
 from yurt.server.acl.workloads import key_set
-from yurt.server.http import assets, problems, websocket
+from yurt.server.http import assets, guard, problems, websocket
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.exchange import read_body, send_file
@@ -96,8 +97,7 @@ class App:
     def __init__(self, server: Server, dispatcher: Dispatcher) -> None:
         self._server, self._dispatcher, self._fallback = server, dispatcher, fallback(server)
         self._body_bytes_max = server.config.limits.http_body_bytes_max
-        headers = server.config.http_api_response_headers
-        self._extra = tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
+        self._sites, self._extra = guard.sites(server.config), guard.answer_headers(server.config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
@@ -108,6 +108,10 @@ class App:
             await self._fallback(scope, receive, send)
             return
         path: str = scope["path"]
+        headers = dict(scope["headers"])
+        if (refusal := self._refusal(scope["method"], path, headers)) is not None:
+            await self._send_refusal(scope, send, text(refusal.status, refusal.text))
+            return
         raw: bytes = scope.get("raw_path") or path.encode()
         if (b"//" in raw or b"/../" in raw or b"/./" in raw) and path.startswith("/"):
             await self._send(scope, send, _redirected(_cleaned(raw, scope["query_string"])))
@@ -115,14 +119,12 @@ class App:
         if not path.startswith("/v1/") or path == "/v1/job":
             await self._fallback(scope, receive, send)
             return
-        headers = dict(scope["headers"])
         body = b""
         limit = 0 if scope["method"] == "GET" else min(_body_limit(path), self._body_bytes_max)
         if limit:
             read = await read_body(receive, headers, limit)
             if read is None:
-                wanted = problems.is_asked_for(headers.get(b"accept", b""))
-                await self._send(scope, send, problems.as_problem(TOO_LARGE, path) if wanted else TOO_LARGE)
+                await self._send_refusal(scope, send, TOO_LARGE)
                 return
             body = read
         context = Context(
@@ -130,7 +132,7 @@ class App:
             receive=None if limit else receive, address=scope["client"][0] if scope.get("client") else "",
         )  # fmt: skip
         answer = await self._dispatcher.answer(context)
-        if answer.status >= 400 and problems.is_asked_for(headers.get(b"accept", b"")):
+        if answer.status >= 400 and problems.is_asked_for(headers.get(b"accept", b"")) and not _is_encoded(answer):
             answer = problems.as_problem(answer, path)
         if answer.stream is not None:
             headers_sent = [*answer.headers, VARY, *self._extra]
@@ -138,22 +140,28 @@ class App:
             return
         if "pretty" in context.query and context.query["pretty"] != "0":
             answer = _pretty(answer)
-        if b"deflate" in (accepted := headers.get(b"accept-encoding", b"")) and b"gzip" not in accepted:
-            answer = _deflated(answer)
-        await self._send(scope, send, answer, gzipped=b"gzip" in headers.get(b"accept-encoding", b""))
+        await self._send(scope, send, answer, accepted=headers.get(b"accept-encoding", b""))
 
     def end_waiting(self) -> None:
         """Answer every blocking query now: the server stops."""
         self._dispatcher.reads.end_waiting()
 
-    async def _send(self, scope: Scope, send: Send, answer: Answer, *, gzipped: bool = False) -> None:
+    def _refusal(self, method: str, path: str, headers: dict[bytes, bytes]) -> Refusal | None:
+        """What a browser's page may not ask for, found before the body is read."""
+        if (refusal := self._sites.host_refusal(headers)) is not None:
+            return refusal
+        return guard.page_refusal(self._sites, method, path, headers) if path.startswith("/v1/") else None
+
+    async def _send_refusal(self, scope: Scope, send: Send, answer: Answer) -> None:
+        wanted = problems.is_asked_for(dict(scope["headers"]).get(b"accept", b""))
+        await self._send(scope, send, problems.as_problem(answer, scope["path"]) if wanted else answer)
+
+    async def _send(self, scope: Scope, send: Send, answer: Answer, *, accepted: bytes = b"") -> None:
+        answer = _packed(answer, accepted)
         body, headers = answer.body, [*answer.headers, VARY, *self._extra]
         if isinstance(answer, FileAnswer):
             await send_file(send, answer, headers)
             return
-        if gzipped and body:
-            body = gzip.compress(body, 1)
-            headers.append((b"content-encoding", b"gzip"))
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -187,16 +195,27 @@ def _body_limit(path: str) -> int:
     return (0 if found[0].streams_body else found[0].body_bytes_max) if found else BODY_BYTES_MAX
 
 
-def _deflated(answer: Answer) -> Answer:
-    """For clients that do not take gzip: the zlib format, as HTTP calls deflate."""
-    if not answer.body:
+def _is_encoded(answer: Answer) -> bool:
+    """Whether the body is compressed already, as one that a node answered for this server may be."""
+    return any(name == b"content-encoding" for name, _ in answer.headers)
+
+
+def _packed(answer: Answer, accepted: bytes) -> Answer:
+    """The answer compressed as the client takes it: once, and `deflate` is the zlib format."""
+    if not answer.body or isinstance(answer, FileAnswer) or _is_encoded(answer):
         return answer
-    return Answer(answer.status, zlib.compress(answer.body, 1), (*answer.headers, (b"content-encoding", b"deflate")))
+    if b"gzip" in accepted:
+        body, name = gzip.compress(answer.body, 1), b"gzip"
+    elif b"deflate" in accepted:
+        body, name = zlib.compress(answer.body, 1), b"deflate"
+    else:
+        return answer
+    return Answer(answer.status, body, (*answer.headers, (b"content-encoding", name)))
 
 
 def _pretty(answer: Answer) -> Answer:
     """JSON indented by four spaces, with a newline at the end."""
-    if JSON not in answer.headers or not answer.body:
+    if JSON not in answer.headers or not answer.body or _is_encoded(answer):
         return answer
     body = json.dumps(orjson.loads(answer.body), indent=4, ensure_ascii=False).encode() + b"\n"
     return Answer(answer.status, body, answer.headers)

@@ -13,6 +13,7 @@ from yurt.server.http.streams import send_stream
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
 FILE_PART_BYTES = 256 << 10
 
 
@@ -34,9 +35,9 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -
             return b"".join(parts)
 
 
-async def send_answer(scope: Scope, receive: Receive, send: Send, answer: Answer) -> None:
-    """Send it as it is, whole or piece by piece."""
-    headers = [*answer.headers, VARY]
+async def send_answer(scope: Scope, receive: Receive, send: Send, answer: Answer, extra: Headers) -> None:
+    """Send it as it is, whole or piece by piece, with the headers that every answer has."""
+    headers = [*answer.headers, VARY, *extra]
     if answer.stream is not None:
         await send_stream(receive, send, status=answer.status, headers=headers, pieces=answer.stream)
         return

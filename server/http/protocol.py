@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from yurt.server.address import client_of
+from yurt.server.http.limits import head_refusal
 
 HEAD_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
@@ -75,7 +77,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._address = ""
-        self._refused = False
+        self._refused = self._head_is_whole = False
         self._running: Any = None  # the request in work; pipelined ones wait behind it
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
@@ -135,6 +137,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """The request is whole; the connection has another protocol from now on."""
         self._stop_deadline()
+        if self._refused:
+            return
         super().handle_websocket_upgrade()
 
     def _start_deadline(self) -> None:
@@ -162,6 +166,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A new head."""
         self._head_bytes = self._header_count = self._paced_bytes = 0
+        self._head_is_whole = False
         super().on_message_begin()
         if self._deadline is None:  # it came in one piece with the end of the one before
             self._start_deadline()
@@ -175,19 +180,26 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, counted before it is kept."""
+        """A header, counted before it is kept. One that follows a chunked body (a trailer) is not kept."""
         self._header_count += 1
         self._head_bytes += len(name) + len(value)
         if self._header_count > self.bounds.headers_max or self._head_bytes > self.bounds.head_bytes_max:
             if not self._refused:
                 self._refuse(HEAD_TOO_LARGE)
             return
-        super().on_header(name, value)
+        if not self._head_is_whole:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole; a refused one goes no further."""
-        if not self._refused:
-            super().on_headers_complete()
+        if self._refused:
+            return
+        if (refusal := head_refusal(self.parser.get_http_version(), self.url, self.headers)) is not None:
+            phrase = http.HTTPStatus(refusal.status).phrase
+            self._refuse(_refusal(f"{refusal.status} {phrase}".encode(), refusal.text.encode()))
+            return
+        self._head_is_whole = True
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; a large one may take longer, as long as it comes at a good pace."""

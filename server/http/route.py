@@ -34,9 +34,10 @@ class Route:
     `get` reads (a query that may block), `getter` reads without a query, `put` and `delete` write. `any_method`: every
     method reads. `local`: any server answers at once. `leader`: only the leader can answer, also a read. `only_put`:
     POST is not the same as PUT. `reads_by_post`: POST is the same as GET, with a body. `wrong_method`: the status that
-    other methods get. `options_error`: what is added to the text of a wrong parameter. `streams_body`: any server
-    takes a write's body as it comes. `capability` is what a token needs (`server.acl.need`), `put_capability` and
-    `delete_capability` where that is another. `body` is the record of the body of a write, or of what is read by POST.
+    other methods get. `options_error`: what is added to the text of a wrong parameter. `streams_body`: any server takes
+    a write's body as it comes. `get_has_effects`: GET changes something, so that pages of other sites may not ask for
+    it. `capability` is what a token needs (`server.acl.need`), `put_capability` and `delete_capability` where that is
+    another. `body` is the record of the body of a write, or of what is read by POST.
 
     `answer` is what a read answers, `put_answer` and `delete_answer` what a write does: a type whose JSON it is, `Any`
     for JSON of any shape, a `Plain`, `REFUSED`, or several of these in a tuple. The description is made of them.
@@ -56,6 +57,7 @@ class Route:
     reads_by_post: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
     streams_body: bool = False
+    get_has_effects: bool = False
     body: type[Any] | None = None
     answer: Any = Any
     put_answer: Any = Any

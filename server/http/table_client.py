@@ -31,7 +31,7 @@ CLIENT_FIXED: tuple[Route, ...] = (
         getter=client.of_node("metadata"), answer=MetadataShown,
     ),
     Route(
-        "/v1/client/gc", "node:write", local=True,
+        "/v1/client/gc", "node:write", local=True, get_has_effects=True,
         getter=client.of_node("gc"), answer=None, put=client.of_node("gc"), put_answer=None,
     ),
 )  # fmt: skip
@@ -51,13 +51,13 @@ _ENDINGS = (
     Route(f"{_A}/checks", "its read-job", getter=_of("checks"), local=True, answer=dict[str, CheckResult]),
     Route(f"{_A}/stats", "its read-job", getter=_of("stats"), local=True, answer=AllocationUsage),
     Route(
-        f"{_A}/pause", "its submit-job|pause-allocation", local=True,
+        f"{_A}/pause", "its submit-job|pause-allocation", local=True, get_has_effects=True,
         getter=_of("pause"), answer=REFUSED, put=_of("pause"), put_answer=REFUSED,
     ),
     Route(f"{_A}/restart", "its alloc-lifecycle", put=_of("restart"), local=True, put_answer=IndexAnswer),
     Route(f"{_A}/signal", "its alloc-lifecycle", put=_of("signal"), local=True, put_answer=IndexAnswer),
     Route(
-        f"{_A}/gc", "its submit-job|gc-allocation", local=True,
+        f"{_A}/gc", "its submit-job|gc-allocation", local=True, get_has_effects=True,
         getter=_of("gc"), answer=None, put=_of("gc"), put_answer=None,
     ),
 )  # fmt: skip

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,6 +25,7 @@ from yurt.server.audit import REFUSAL
 from yurt.server.client.execute import Session
 from yurt.server.client.task_runner import NotRunning
 from yurt.server.http.context import Answer, Context
+from yurt.server.http.guard import sites
 from yurt.server.http.proxy import CONNECT_SECONDS, Target, target_of
 from yurt.server.http.routes.client import node_of
 from yurt.server.http.table import find
@@ -80,13 +80,6 @@ class Socket:
         await self._send({"type": "websocket.close", "code": code, "reason": cut})
 
 
-def is_foreign(headers: dict[bytes, bytes], allowed: Collection[str]) -> bool:
-    """Whether a browser says that a page from elsewhere opens the connection, and not from one of those allowed."""
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    own = urlsplit(origin).netloc == headers.get(b"host", b"").decode("latin-1")
-    return bool(origin) and not own and origin not in allowed
-
-
 async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
     """One WebSocket from its beginning to its end."""
     socket = Socket(receive, send)
@@ -96,7 +89,9 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
         address=scope["client"][0] if scope.get("client") else "",
     )  # fmt: skip
     found = _route(scope["path"])
-    if is_foreign(headers, server.config.limits.http_allowed_origins) or found is None:
+    known = sites(server.config)
+    is_foreign = known.host_refusal(headers) or known.page_refusal(headers, opens_socket=True)
+    if is_foreign is not None or found is None:
         await socket.refuse()
         return
     handler, context.need, context.arguments = found

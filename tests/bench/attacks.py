@@ -53,7 +53,7 @@ def slowloris(port: int, ended: threading.Event) -> str:
         with many(port, SLOW) as held:
             begun += len(held)
             for one in held:
-                one.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n")
+                one.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\n")
             while not ended.wait(0.5):
                 for one in held:
                     with contextlib.suppress(OSError):
@@ -65,7 +65,7 @@ def idle(port: int, ended: threading.Event) -> str:
     """Connections that asked once and stay."""
     with many(port, IDLE) as held:
         for one in held:
-            one.sendall(b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\n\r\n")
+            one.sendall(b"GET /v1/status/leader HTTP/1.1\r\nHost: localhost\r\n\r\n")
         ended.wait(SECONDS)
         return f"{len(held):,} connections"
 
@@ -77,7 +77,7 @@ def headers(port: int, ended: threading.Event) -> str:
     while not ended.is_set():
         with contextlib.closing(connected(port)) as one:
             try:
-                one.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n")
+                one.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\n")
                 for _ in range(1000):
                     one.sendall(piece)
                     sent += 1000
@@ -122,7 +122,7 @@ def huge(port: int, ended: threading.Event) -> str:
     while not ended.is_set():
         with contextlib.closing(connected(port)) as one:
             try:
-                one.sendall(b"PUT /v1/jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+                one.sendall(b"PUT /v1/jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
                 for _ in range(64):
                     one.sendall(b"100000\r\n" + b"x" * (1 << 20) + b"\r\n")
                     sent += 1
@@ -136,7 +136,7 @@ def deaf(port: int, ended: threading.Event) -> str:
     with many(port, 90) as held:
         for one in held:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            one.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+            one.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
         ended.wait(SECONDS)
         return f"{len(held)} connections of 200 requests"
 

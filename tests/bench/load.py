@@ -14,7 +14,7 @@ from tests.process.servers import ServerProcess
 
 def prepared(method: str, path: str, body: bytes = b"", headers: str = "") -> bytes:
     """The bytes of one HTTP/1.1 request."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{headers}"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}"
     if body:
         head += f"Content-Length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body

@@ -75,7 +75,7 @@ class SimulatedNodes:
             pause = self.ttl_seconds / 2 / len(nodes)
             for one in nodes:
                 body = orjson.dumps({"NodeID": one.id, "Status": "ready"})
-                head = f"PUT /v1/agent-rpc/Node.UpdateStatus HTTP/1.1\r\nHost: x\r\nX-Nomad-Token: {one.secret_id}\r\n"
+                head = f"PUT /v1/agent-rpc/Node.UpdateStatus HTTP/1.1\r\nHost: localhost\r\nX-Nomad-Token: {one.secret_id}\r\n"
                 writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
                 answered = await reader.readuntil(b"\r\n\r\n")
                 length = next(line for line in answered.lower().split(b"\r\n") if line.startswith(b"content-length"))

@@ -117,7 +117,9 @@ def log_follow() -> None:
             got, started = 0, time.perf_counter()
             with socket.create_connection(("127.0.0.1", node.process.http_port)) as connection:
                 query = f"task=t&type=stdout&follow=true&plain={'true' if plain else 'false'}"
-                connection.sendall(f"GET /v1/client/fs/logs/{alloc['ID']}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                connection.sendall(
+                    f"GET /v1/client/fs/logs/{alloc['ID']}?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+                )
                 while data := connection.recv(1 << 20):
                     got += len(data)
             seconds = time.perf_counter() - started

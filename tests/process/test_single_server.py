@@ -88,7 +88,7 @@ def test_an_unknown_key_is_named(tmp_path: Path) -> None:
 def test_silent_trickling_and_flooding_connections_are_ended(tmp_path: Path) -> None:
     with single(tmp_path) as server:
         flood = socket.create_connection(("127.0.0.1", server.http_port), timeout=15)
-        flood.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n")
+        flood.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\n")
         sent = b""
         try:
             for number in range(5000):

@@ -42,9 +42,10 @@ class Guarded:
         allocs = self.call("GET", "/v1/allocations", None, self.management)[1]
         return bool(allocs) and allocs[0]["ClientStatus"] == "running"
 
-    def call(self, method: str, path: str, body: Any = None, secret: str = "") -> tuple[int, Any]:
+    def call(self, method: str, path: str, body: Any = None, secret: str = "", **headers: str) -> tuple[int, Any]:
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.server.address + path, data, {"X-Nomad-Token": secret}, method=method)
+        given = {"X-Nomad-Token": secret, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        request = urllib.request.Request(self.server.address + path, data, given, method=method)
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
                 status = answer.status

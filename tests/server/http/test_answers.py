@@ -103,6 +103,13 @@ def test_every_answer_is_as_it_is_described(every: Everything) -> None:
     assert {path: wrong for path, wrong in found.items() if wrong} == {}
 
 
+def test_s19_no_browser_guesses_or_runs_an_answer(every: Everything) -> None:
+    for told in every.told:
+        if told.path.startswith("/v1/"):
+            assert told.headers.get("x-content-type-options") == "nosniff", told.path
+            assert told.headers.get("content-security-policy", "").startswith("sandbox;"), told.path
+
+
 def test_every_endpoint_that_answers_was_asked(every: Everything) -> None:
     asked = {operation(told)[0] for told in every.told if told.status < 300}
     answering = set()

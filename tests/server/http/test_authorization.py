@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.server.http.guarded import JOB, UNKNOWN, Guarded, guarded_server
@@ -131,6 +131,54 @@ def test_nothing_answers_without_its_right(guarded: Guarded, route: Route, metho
         assert status("") == 403 and status(guarded.holder(rules_without(need))) == 403
     assert status(UNKNOWN) == 403 or need.kind == "nothing", "an unknown token"
     assert status(guarded.management) not in (401, 403) or need.kind == "nothing", "management"
+
+
+FOREIGN_PAGES = ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"})
+EFFECTS = [(route, method) for route, method in CASES if method != "GET" or route.get_has_effects]
+
+
+@pytest.mark.parametrize(("route", "method"), EFFECTS, ids=[f"{method} {route.path}" for route, method in EFFECTS])
+def test_s6_a_page_of_another_site_changes_nothing_whatever_its_token(
+    guarded: Guarded, route: Route, method: str
+) -> None:
+    methods = ("PUT", "POST") if method == "PUT" else (method,)
+    for page in FOREIGN_PAGES:
+        for verb in methods:
+            answer = guarded.call(verb, guarded.path(route), body_of(guarded, route), guarded.management, **page)
+            assert answer[0] == 403 and "may change nothing here" in answer[1], answer
+
+
+def test_s6_reads_with_effects_are_named_in_the_table() -> None:
+    of_nodes = [route for route in ROUTES if route.path.startswith("/v1/client/")]
+    both = {route.path for route in of_nodes if route.getter is not None and route.put is not None}
+    assert both and both == {route.path for route in ROUTES if route.get_has_effects}
+
+
+@pytest.mark.parametrize("path", SOCKETS)
+def test_s6_a_page_of_another_site_opens_no_socket(guarded: Guarded, path: str) -> None:
+    address = f"ws://127.0.0.1:{guarded.server.http_port}{path.replace('/job/:id', '/job/web')}"
+    for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        with (
+            pytest.raises(InvalidStatus) as error,
+            connect(address, additional_headers=headers, proxy=None) as socket,
+        ):
+            socket.recv(timeout=5)
+        assert error.value.response.status_code == 403
+
+
+def test_s6_own_pages_and_clients_without_pages_go_on(guarded: Guarded) -> None:
+    address = guarded.server.address
+    for page in ({}, {"Origin": address}, {"Origin": address, "Sec_Fetch_Site": "same-origin"}):
+        status, _ = guarded.call("PUT", "/v1/jobs", {"Job": JOB}, guarded.management, **page)
+        assert status == 200, page
+    assert guarded.call("GET", "/v1/jobs", None, guarded.management, Origin="http://evil.example")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/ui/", "/openapi.json", "/.well-known/jwks.json", "/nowhere"])
+def test_s6_an_agent_on_loopback_answers_to_its_own_names_only(guarded: Guarded, path: str) -> None:
+    status, text = guarded.call("GET", path, None, guarded.management, Host="rebound.example:4646")
+    assert status == 403 and "rebound.example:4646 is no name of this agent" in text
+    assert guarded.call("GET", path, None, guarded.management, Host="localhost")[0] in (200, 404)
 
 
 @pytest.mark.parametrize("path", SOCKETS)

@@ -44,6 +44,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]})
         await send({"type": "http.response.body", "body": bytes(LARGE)})
         return
+    if scope["path"] == "/tokens":  # how many tokens the head has, after the whole body
+        size = sum(name == b"x-nomad-token" for name, _ in scope["headers"])
     if scope["path"] == "/slow":
         await asyncio.sleep(HANDLING_SECONDS)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(str(size)))]})
@@ -156,6 +158,59 @@ def test_sizes(connect: Connect, sent: bytes, expected: int) -> None:
     assert status(connection) == expected
     if expected != 200:
         assert ended(connection), "a refused connection is of no further use"
+    fresh = connect()
+    fresh.sendall(request())
+    assert status(fresh) == 200
+
+
+TRAILER = b"POST /tokens HTTP/1.1\r\nHost: x\r\n%bTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Nomad-Token: b\r\n\r\n"
+
+
+@pytest.mark.parametrize(("own", "tokens"), [(b"", b"0"), (b"X-Nomad-Token: a\r\n", b"1")], ids=["none", "one"])
+def test_s12_what_follows_a_chunked_body_is_no_header(connect: Connect, own: bytes, tokens: bytes) -> None:
+    connection = connect()
+    connection.sendall(TRAILER % own)
+    assert answer(connection).endswith(b"\r\n\r\n" + tokens)
+    connection.sendall(request("/tokens", "X-Nomad-Token: a"))
+    assert answer(connection).endswith(b"\r\n\r\n1"), "the next request of the connection has its headers"
+
+
+def test_s12_trailers_count_as_a_head(connect: Connect) -> None:
+    connection = connect()
+    head, _, _ = (TRAILER % b"").partition(b"X-Nomad-Token")
+    connection.sendall(head + b"X-A: b\r\n" * (HEADERS_MAX + 1) + b"\r\n")
+    assert status(connection) == 431
+
+
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + UPGRADE + b"\r\n", 400),
+        (b"GET / HTTP/1.0\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nhOST: y\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x y\r\n\r\n", 400),
+        (b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET /\r\n\r\n", 400),
+        (request("/", "X-Nomad-Token: a", "x-nomad-token: a"), 400),
+        (request("/", "Authorization: Bearer a", "Authorization: Bearer b"), 400),
+        (request("/", "Cookie: a", "Cookie: b"), 200),
+    ],
+    ids=["2.0", "no host", "no host, upgrade", "1.0", "hosts", "cases", "space", "other", "own", "0.9", "tokens",
+         "authorizations", "cookies"],
+)  # fmt: skip
+def test_s19_heads_that_nobody_should_send_are_refused(connect: Connect, sent: bytes, expected: int) -> None:
+    connection = connect()
+    connection.sendall(sent)
+    assert status(connection) == expected
+    if expected != 200:
+        assert ended(connection)
     fresh = connect()
     fresh.sendall(request())
     assert status(fresh) == 200

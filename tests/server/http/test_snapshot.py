@@ -118,10 +118,10 @@ def test_a_client_that_goes_away_in_the_middle_leaves_nothing(own: ServerProcess
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", own.http_port)) as connection:
             connection.sendall(
-                b"PUT /v1/operator/snapshot HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + bytes(5000)
+                b"PUT /v1/operator/snapshot HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" + bytes(5000)
             )
     with socket.create_connection(("127.0.0.1", own.http_port)) as connection:
-        connection.sendall(b"GET /v1/operator/snapshot HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /v1/operator/snapshot HTTP/1.1\r\nHost: localhost\r\n\r\n")
     time.sleep(0.3)
     assert raw(own, "GET", "/v1/operator/snapshot")[0] == 200
     wait_for(lambda: not held_files(own), 5, "no file is kept open")
