@@ -16,7 +16,7 @@ from yurt.fsm.store import digest, snapshot
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.orders import LiveOrders
 from yurt.fsm.store.schema import NAMESPACES, NODE_POOLS
-from yurt.fsm.store.state import State, TableState
+from yurt.fsm.store.state import State, TableState, dissolve, maps_of
 from yurt.fsm.store.store import Store
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import ErrorCallback
@@ -79,6 +79,7 @@ class Machine:
         self._callbacks: list[CommitCallback] = []
         self._applied: list[AppliedCallback] = []
         self._replaced: list[ReplacedCallback] = []
+        self._dissolved: Callable[[Iterator[None]], None] | None = None
         birth = self.store.begin(BIRTH_INDEX)
         default = Namespace(name="default", description="Default shared namespace", create_index=1, modify_index=1)
         birth.put(NAMESPACES, replace(default, hash=default.content_hash()))
@@ -109,6 +110,10 @@ class Machine:
         `restored`: an operator brought it; else it is what the log's commands led to.
         """
         self._replaced.append(callback)
+
+    def on_dissolved(self, callback: Callable[[Iterator[None]], None]) -> None:
+        """Hand a replaced state to `callback` as the steps that free it, instead of freeing it at once."""
+        self._dissolved = callback
 
     def apply(self, payload: bytes) -> Outcome:
         """Apply the next command of the log.
@@ -173,7 +178,9 @@ class Machine:
         return Applied(index, commands.Done(index=index))
 
     def _replace(self, state: State, orders: LiveOrders, *, restored: bool) -> None:
-        self.store.replace(state, orders)
+        replaced = maps_of(self.store.replace(state, orders))
+        if self._dissolved is not None:
+            self._dissolved(dissolve(replaced))
         for callback in self._replaced:
             callback(state.index, restored)
 

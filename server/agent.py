@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import random
 import resource
@@ -20,6 +19,7 @@ from yurt.server.address import join_address
 from yurt.server.assembly import Ground, Parts, assemble_engine, assemble_server, hand_over
 from yurt.server.client.start import agent_beside, run_alone
 from yurt.server.config.agent import AgentConfig, nanoseconds, seconds
+from yurt.server.cycle_collector import CycleCollector
 from yurt.server.faults import disk_of, faults_asked_for
 from yurt.server.http.app import App
 from yurt.server.http.serve import HttpServer, bind
@@ -45,7 +45,6 @@ log = logging.getLogger("agent")
 
 SWITCH_SECONDS = 0.0005  # the disk thread gets the interpreter back soon after a sync (docs/decisions/0004)
 CLOSE_SECONDS = 5.0
-COLLECT_EVERY = 50_000  # allocations between two young collections; full ones are left to the freeze after loading
 
 
 def run(config: AgentConfig, reread: Reread) -> int:
@@ -108,6 +107,7 @@ class _Agent:
         self.raft_path = f"{path}/server/raft"
         self.chance = random.SystemRandom()
         self.metrics = Metrics()
+        self.collector = CycleCollector(self.metrics)
         self.faults = faults_asked_for()
         self.disk = disk_of(
             self.faults,
@@ -134,7 +134,8 @@ class _Agent:
         assert self.configuration is not None
         if recover_if_asked(self.disk, self.raft_path, self.configuration) is not None:
             log.warning("peers.json was carried out: this server has another configuration now")
-        parts = self._assemble(transport, self.configuration)
+        with self.collector.loading():
+            parts = self._assemble(transport, self.configuration)
         server, engine = parts.server, parts.server.engine
         http = HttpServer(App(server, parts.dispatcher), sockets, limits=config.limits, tls=self.tls.http)
 
@@ -145,8 +146,9 @@ class _Agent:
 
         reload_at_hangup(self.reread, self.tls, authority_changed)
         joining = Joining(server, self._hello(), self.config.join_addresses())
-        engine.start(self.configuration)
-        self._freeze()
+        with self.collector.loading():
+            engine.start(self.configuration)
+        self.collector.start(asyncio.get_running_loop().call_soon_threadsafe)
         joining.start()
         server.start()
         http.start()
@@ -158,6 +160,7 @@ class _Agent:
         address = join_address(config.bind("http")[0], config.ports.http)
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})
         await self.stopping.wait()
+        self.collector.stop()
         if node is not None:
             await node.stop()
         server.stop()
@@ -219,7 +222,15 @@ class _Agent:
 
     def _ground(self) -> Ground:
         wall_clock_ns = time.time_ns if self.faults is None else self.faults.now_ns
-        return Ground(self.disk, self.path, AsyncioRuntime(), self.chance, apart=Forked(), wall_clock_ns=wall_clock_ns)
+        return Ground(
+            self.disk,
+            self.path,
+            AsyncioRuntime(),
+            self.chance,
+            apart=Forked(),
+            wall_clock_ns=wall_clock_ns,
+            loading=self.collector.loading,
+        )
 
     def _hello(self) -> Hello:
         config = self.config
@@ -274,10 +285,3 @@ class _Agent:
             if self.engine is not None:
                 self.engine.stop()
             self.stopping.set()
-
-    @staticmethod
-    def _freeze() -> None:
-        """What was loaded stays: full collections need not look at it again."""
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(COLLECT_EVERY, 50, 1000)

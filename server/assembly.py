@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from yurt.server.raft.state import EngineConfig, Storage
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.server import Server
 from yurt.server.tracing import tracing
+from yurt.server.turns import Turns
 from yurt.server.variable_locks import VariableLocks
 
 log = logging.getLogger("agent")
@@ -58,6 +60,7 @@ class Ground:
     segment_bytes: int = SEGMENT_BYTES  # of the log's files
     make_key: Callable[[str], Kept] = make_key
     stopwatch: Callable[[], int] = time.perf_counter_ns  # nanoseconds, of the leader's slices of work
+    loading: Callable[[], AbstractContextManager[None]] = nullcontext  # entered by the thread that loads a state
 
     def own_chance(self) -> random.Random:
         """A stream of its own for one part."""
@@ -106,6 +109,7 @@ def assemble_engine(
         chance=ground.own_chance(),
         send=transport.send_raft,
         fatal=fatal,
+        loading=ground.loading,
     )
     transport.on_raft = engine.receive
     transport.members_of = lambda: [server[0] for server in engine.configuration]
@@ -121,10 +125,17 @@ def assemble_server(
     machine = engine.machine
     assert isinstance(machine, Machine), "the product's own"
     measure_engine(metrics, engine, transport)
-    measure_state(metrics, machine)
     server = Server(
-        config, machine, engine, transport, metrics, wall_clock_ns=ground.wall_clock_ns, chance=ground.chance
+        config,
+        machine,
+        engine,
+        transport,
+        metrics,
+        wall_clock_ns=ground.wall_clock_ns,
+        chance=ground.chance,
+        turns=Turns(lambda: ground.stopwatch() / 1e9),
     )
+    measure_state(metrics, machine, server.in_turns)
     server.data_dir, server.tracing = ground.directory, tracing(config)
     is_durable = bool(config.data_dir)
     server.event_file = EventFile(server.events, f"{ground.directory}/server", sync=is_durable)

@@ -1,11 +1,11 @@
-"""Ends of evaluations that nobody works on any more: they are stored, or tried again (spec scheduling §3)."""
+"""Evaluations that wait for a new leader, and the ends of those that nobody works on any more (spec scheduling §3)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from yurt.fsm.commands import UpdateEvaluations
@@ -47,6 +47,13 @@ class EvaluationEnds:
         """Whether an end is still to be stored; or a follow-up, which is not there yet."""
         stored = self._server.view().get(EVALUATIONS, evaluation.id)
         return evaluation.status == PENDING if stored is None else not stored.is_terminal
+
+
+def open_evaluations(server: Server, status: str) -> Iterator[Evaluation | None]:
+    """The evaluations of a status as they are when their turn comes; None now and then, to give way."""
+    for evaluation in server.view().each(EVALUATIONS, "status", status):
+        newest = None if evaluation is None else server.view().get(EVALUATIONS, evaluation.id)
+        yield newest if newest is not None and newest.status == status else None
 
 
 def undeliverable(evaluation: Evaluation, follow_up_id: str, chance: random.Random) -> tuple[Evaluation, Evaluation]:

@@ -1,26 +1,37 @@
-"""The leader collects what nobody needs any more, regularly and when told to (spec scheduling §20)."""
+"""The leader collects what nobody needs any more, regularly and when told to (spec scheduling §20).
+
+A collection is one pass over one view, in turns of the loop; each command that it finds is committed before the pass
+goes on, so there are as many as are needed, one at a time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from yurt.fsm.commands import Command
-from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable
-from yurt.scheduler.duties.token_gc import collectable_tokens
+from yurt.fsm.errors import YurtError
+from yurt.scheduler.duties.gc import FORCED, Thresholds, collecting
+from yurt.scheduler.duties.token_gc import collecting_tokens
 from yurt.server.config.agent import nanoseconds
+from yurt.server.turns import Steps
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
 
+log = logging.getLogger("leader")
+
 
 class Garbage:
-    """The collector of a server while it leads; `propose` takes commands in their order."""
+    """The collector of a server while it leads."""
 
-    def __init__(self, server: Server, propose: Callable[[Sequence[Command]], None]) -> None:
-        self._server, self._propose = server, propose
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._timer: asyncio.TimerHandle | None = None
+        self._collection: asyncio.Task[None] | None = None
+        self._forced: asyncio.Task[None] | None = None
         config = server.config.server
         self._thresholds = Thresholds(
             evaluation=nanoseconds(config.eval_gc_threshold),
@@ -31,27 +42,60 @@ class Garbage:
         )
         self._token_threshold = nanoseconds(config.acl_token_gc_threshold)
         self._seconds = nanoseconds(config.job_gc_interval) / 1e9
-        server.force_collection = lambda: self._collect(FORCED)
+        server.force_collection = self.force
 
     def start(self) -> None:
         """Collect after each interval from now on."""
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._collect_regularly)
 
     def stop(self) -> None:
-        """Collect no more by itself."""
+        """Collect no more."""
         if self._timer is not None:
             self._timer.cancel()
+        for task in (self._collection, self._forced):
+            if task is not None:
+                task.cancel()
+
+    async def force(self) -> None:
+        """Collect whatever may go, however young, and wait until it is gone; callers that come meanwhile share this."""
+        if self._forced is None or self._forced.done():
+            self._forced = asyncio.get_running_loop().create_task(self._collect(FORCED, 0))
+        await asyncio.wait((self._forced,))
 
     def _collect_regularly(self) -> None:
-        self._collect(self._thresholds)
         self.start()
+        if self._collection is None or self._collection.done():
+            work = self._collect(self._thresholds, self._token_threshold)
+            self._collection = asyncio.get_running_loop().create_task(work)
 
-    def _collect(self, thresholds: Thresholds) -> None:
-        command = collectable(self._server.view(), self._server.now_ns(), thresholds)
-        if not self._server.is_ready:
-            return
+    async def _collect(self, thresholds: Thresholds, token_threshold: int) -> None:
+        """One pass; it ends early if this server leads no more."""
+        server, now_ns = self._server, self._server.now_ns()
+        view = server.view()
+        view.pin()
+        count = 0
+        try:
+            for commands in (
+                collecting(view, now_ns, thresholds, server.view),
+                collecting_tokens(view, now_ns, token_threshold),
+            ):
+                while (command := await server.turns.run(_next_of(commands))) is not None:
+                    if not server.is_ready:
+                        return
+                    await server.propose(command)
+                    count += 1
+        except YurtError as error:
+            log.info("garbage collection ended early", extra={"commands": count, "reason": str(error)})
+        except Exception:
+            log.exception("garbage collection broke", extra={"commands": count})
+        else:
+            log.debug("garbage collected", extra={"commands": count})
+
+
+def _next_of(commands: Iterator[Command | None]) -> Steps[Command | None]:
+    """The next command of a pass, None at its end."""
+    for command in commands:
         if command is not None:
-            self._propose([command])
-        threshold = 0 if thresholds is FORCED else self._token_threshold
-        if ended := collectable_tokens(self._server.view(), self._server.now_ns(), threshold):
-            self._propose(ended)
+            return command
+        yield
+    return None

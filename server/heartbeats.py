@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from yurt.fsm.commands_nodes import NodeStatus, UpdateNodeStatuses
@@ -50,12 +51,22 @@ class HeartbeatTimers:
     def _leadership(self, leads: bool) -> None:
         self._leads = leads
         self._timers = self._fresh()
-        if leads:
-            now = asyncio.get_running_loop().time()
-            for node in self._server.view().scan(NODES):
-                if node.status not in (DOWN, DISCONNECTED):
-                    self._timers.expect(node.id, now)
         self._set_timer()
+        if leads:
+            self._server.in_turns(self._expect_all(self._timers))
+
+    def _expect_all(self, timers: Heartbeats) -> Iterator[None]:
+        """Expect every node that lives; nodes that were heard meanwhile have their times already."""
+        view = self._server.view()
+        view.pin()
+        for key in view.keys(NODES):
+            if timers is not self._timers:
+                return
+            node = self._server.view().get(NODES, key)
+            if node is not None and node.status not in (DOWN, DISCONNECTED) and not timers.is_heard(key):
+                timers.expect(key, asyncio.get_running_loop().time())
+                self._set_timer()
+            yield
 
     def beat(self, node_id: str) -> int:
         """A node was heard; answers in how many nanoseconds it should be heard again."""

@@ -8,7 +8,7 @@ as the bytes of commands. One child at a time; everything else is decided meanwh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from yurt.fsm.commands import ApplyPlan
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import JOBS
+from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.job import SYSBATCH, SYSTEM
 from yurt.scheduler.cluster import Cluster
@@ -118,6 +119,18 @@ def _work(
         say(msgpack.packb(Decided(evaluation.id, outcome.snapshot_index, pieces)))
         cluster.reserve(one.allocation for one in outcome.placed)
     return b""
+
+
+def reserving(
+    pieces: Sequence[bytes], placed: list[Allocation], reserve: Callable[[Sequence[Allocation]], None]
+) -> Iterator[ApplyPlan]:
+    """The commands of a child; the room of what one places is taken, and noted in `placed`, at its turn."""
+    for piece in pieces:
+        command = decoded(piece)
+        own = [one.allocation for one in command.placed]
+        placed += own
+        reserve(own)
+        yield command
 
 
 def decoded(payload: bytes) -> ApplyPlan:

@@ -33,8 +33,8 @@ from yurt.server.heavy import (
     PLACEMENTS_PER_CHILD,
     Decided,
     HeavyEvaluations,
-    decoded,
     placements_of,
+    reserving,
 )
 from yurt.server.rollouts import Rollouts
 from yurt.server.server import Server
@@ -56,6 +56,7 @@ class Leader:
     ) -> None:
         self._server, self._chance, self._stopwatch = server, chance, stopwatch
         self._broker: Broker | None = None
+        self._is_taking_in = False  # what waited before this server led; nothing is worked on until all of it is known
         self._cluster: Cluster | None = None
         self._waiting = Waiting(server, self._wake, self._end_needless)
         self._watchers = (Rollouts(server), DrainWatcher(server))
@@ -68,7 +69,7 @@ class Leader:
         self._scheduled = False
         self._inflight = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._garbage = Garbage(server, self._spawn)
+        self._garbage = Garbage(server)
         server.machine.on_commit(self._committed)
         server.engine.on_leadership(self._leadership)
         for name in ("ready", "unacked", "pending", "waiting"):
@@ -121,12 +122,17 @@ class Leader:
             task.cancel()
 
     def _enable(self) -> None:
-        """Take in every evaluation that waits."""
+        """Take in every evaluation that waits, in turns of the loop; then begin to work."""
         self._broker = Broker(nack_seconds=math.inf)  # every worker is in this process, and ends with an ack or a nack
-        for evaluation in self._server.view().find(EVALUATIONS, "status", PENDING):
-            self._broker.enqueue(evaluation, self._now(), self._server.now_ns() / 1e9)
+        self._is_taking_in = True
         self._waiting.enable()
-        self._schedule()
+        self._server.in_turns(self._take_in(self._broker))
+
+    def _take_in(self, broker: Broker) -> Iterator[None]:
+        yield from self._waiting.take_in(self._is_current(broker))
+        if broker is self._broker:
+            self._is_taking_in = False
+            self._schedule()
 
     @staticmethod
     def _now() -> float:
@@ -171,7 +177,7 @@ class Leader:
         """Work on a slice of what is ready, hand the decisions to the log in one command."""
         self._scheduled = False
         broker = self._broker
-        if broker is None or self._inflight >= INFLIGHT_MAX:
+        if broker is None or self._is_taking_in or self._inflight >= INFLIGHT_MAX:
             return
         taken: list[Evaluation] = []
         heavy: list[Evaluation] = []
@@ -251,7 +257,7 @@ class Leader:
                     _, plans = await asyncio.wait(plans, return_when=asyncio.FIRST_COMPLETED)
                 placed: list[Allocation] = []
                 self._inflight += 1
-                plans.add(self._track(self._propose(self._reserving(pieces, placed), [eval_id], placed)))
+                plans.add(self._track(self._propose(reserving(pieces, placed, self._reserve), [eval_id], placed)))
         except (YurtError, OSError, ValueError) as error:
             for place, one in enumerate(left.values()):
                 if place:
@@ -272,16 +278,6 @@ class Leader:
         """There is still no room, as of index `seen`."""
         self._acked(broker, evaluation.id)
         self._waiting.block(replace(evaluation, snapshot_index=seen))
-
-    def _reserving(self, pieces: list[bytes], placed: list[Allocation]) -> Iterator[ApplyPlan]:
-        """The commands of a child; the room of what one places is taken, and noted in `placed`, at its turn."""
-        for piece in pieces:
-            command = decoded(piece)
-            own = [one.allocation for one in command.placed]
-            placed += own
-            if self._cluster is not None:
-                self._cluster.reserve(own)
-            yield command
 
     def _track(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -334,9 +330,12 @@ class Leader:
     ) -> None:
         """Propose commands one after the other; the room of what they place is taken at once."""
         self._inflight += 1
+        self._reserve(placed)
+        self._track(self._propose(commands, eval_ids, placed))
+
+    def _reserve(self, placed: Sequence[Allocation]) -> None:
         if placed and self._cluster is not None:
             self._cluster.reserve(placed)
-        self._track(self._propose(commands, eval_ids, placed))
 
     async def _propose(
         self, commands: Iterable[Command], eval_ids: Sequence[str], placed: Sequence[Allocation]

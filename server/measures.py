@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from yurt.fsm.machine import Machine
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS, NODES, Table
+from yurt.fsm.store.view import View
 from yurt.fsm.structs.job import DEAD, PENDING, RUNNING
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
@@ -36,10 +38,10 @@ def measure_engine(metrics: Metrics, engine: Engine, transport: PeerTransport) -
     engine.observe_apply = lambda seconds: metrics.observe("yurt.fsm.apply.seconds", seconds)
 
 
-def measure_state(metrics: Metrics, machine: Machine) -> None:
-    """The state's index, the number of its rows, jobs by status."""
+def measure_state(metrics: Metrics, machine: Machine, in_turns: Callable[[Iterator[None]], None]) -> None:
+    """The state's index, the number of its rows, jobs by status; `in_turns` does long work a step at a time."""
     metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
-    statuses = _JobStatuses(machine)
+    statuses = _JobStatuses(machine, in_turns)
     for status in (PENDING, RUNNING, DEAD):
         metrics.gauge(f"nomad.nomad.job_status.{status}", partial(statuses.count, status))
     for table in (JOBS, EVALUATIONS, ALLOCATIONS, DEPLOYMENTS, NODES):
@@ -49,14 +51,24 @@ def measure_state(metrics: Metrics, machine: Machine) -> None:
 class _JobStatuses:
     """How many jobs have which status, without looking at all of them."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, machine: Machine, in_turns: Callable[[Iterator[None]], None]) -> None:
+        self._machine, self._in_turns = machine, in_turns
         self._counts: Counter[str] = Counter()
         machine.on_commit(self._committed)
         machine.on_replaced(self._recount)
 
     def _recount(self, _index: int, _restored: bool) -> None:
-        self._counts = Counter(job.status for job in self._machine.view().scan(JOBS))
+        """Count the new state; what changes meanwhile is counted as it changes."""
+        self._counts = Counter()
+        self._in_turns(self._look(self._counts, self._machine.view()))
+
+    def _look(self, counts: Counter[str], view: View) -> Iterator[None]:
+        view.pin()
+        for job in view.scan(JOBS):
+            counts[job.status] += 1
+            yield
+            if counts is not self._counts:
+                return  # another state took this one's place
 
     def _committed(self, _index: int, changes: list[Change]) -> None:
         for change in changes:

@@ -43,7 +43,9 @@ class PeriodicLaunches:
         self._queue.clear()
         self._dispatcher = PeriodicDispatcher(zone) if leads else None
         if self._dispatcher is not None:
-            self._dispatcher.begin(self._server.view())
+            view = self._server.view()
+            view.pin()
+            self._dispatcher.begin(view)
         self._pump()
 
     def _committed(self, _index: int, changes: list[Change]) -> None:

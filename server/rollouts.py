@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from yurt.fsm.commands import Command, UpdateEvaluations
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 BATCH_SECONDS = 0.2
 SLEEP_SECONDS_MAX = 3600.0
+LOOKED_AT_ONCE = 32  # deployments; the others when the loop has served what waits
 
 
 class Rollouts:
@@ -29,7 +32,7 @@ class Rollouts:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._proposals = Proposals(server)
-        self._leads = False
+        self._leads, self._terms = False, 0
         self._changed: dict[str, None] = {}
         self._busy: dict[str, None] = {}  # a command about it is on its way
         self._deadlines: dict[str, int] = {}
@@ -42,11 +45,21 @@ class Rollouts:
         self._changed.clear()
         self._busy.clear()
         self._deadlines.clear()
+        self._terms += 1
         if leads:
-            for deployment in self._server.view().scan(DEPLOYMENTS):
-                if deployment.is_active:
-                    self._changed[deployment.id] = None
-            self._set_timer()
+            self._server.in_turns(self._take_in(self._terms))
+
+    def _take_in(self, term: int) -> Iterator[None]:
+        """Look at every active deployment."""
+        view = self._server.view()
+        view.pin()
+        for deployment in view.scan(DEPLOYMENTS):
+            if term != self._terms:
+                return
+            if deployment.is_active:
+                self._changed[deployment.id] = None
+                self._set_timer()
+            yield
 
     def _committed(self, _index: int, changes: list[Change]) -> None:
         if not self._leads:
@@ -60,7 +73,7 @@ class Rollouts:
         if self._changed:
             self._set_timer()
 
-    def _set_timer(self) -> None:
+    def _set_timer(self, *, at_once: bool = False) -> None:
         if self._timer is not None:
             if self._changed and self._timer.when() <= asyncio.get_running_loop().time() + BATCH_SECONDS:
                 return
@@ -69,7 +82,7 @@ class Rollouts:
         if not self._leads:
             return
         if self._changed:
-            wait = BATCH_SECONDS
+            wait = 0.0 if at_once else BATCH_SECONDS
         elif self._deadlines:
             wait = max(0.0, (min(self._deadlines.values()) - self._server.now_ns()) / 1e9)
         else:
@@ -80,10 +93,10 @@ class Rollouts:
         self._timer = None
         now_ns = self._server.now_ns()
         late = [one for one, deadline in self._deadlines.items() if deadline <= now_ns]
-        looked = dict.fromkeys((*self._changed, *late))
-        self._changed.clear()
+        looked = list(islice(dict.fromkeys((*self._changed, *late)), LOOKED_AT_ONCE))
         view = self._server.view()
         for deployment_id in looked:
+            self._changed.pop(deployment_id, None)
             deployment = view.get(DEPLOYMENTS, deployment_id)
             self._deadlines.pop(deployment_id, None)
             if deployment is None or not deployment.is_active or deployment_id in self._busy:
@@ -94,7 +107,7 @@ class Rollouts:
             if (command := self._command(deployment, verdict, now_ns)) is not None:
                 self._busy[deployment_id] = None
                 self._proposals.propose(command, partial(self._done, deployment_id))
-        self._set_timer()
+        self._set_timer(at_once=len(looked) == LOOKED_AT_ONCE)
 
     def _done(self, deployment_id: str, _result: object) -> None:
         self._busy.pop(deployment_id, None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,7 @@ from yurt.server.raft.reads import Callback
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.reports import Reports
 from yurt.server.tracing import Tracing
-from yurt.server.turns import Turns
+from yurt.server.turns import Steps, Turns
 from yurt.server.zones import zone
 
 if TYPE_CHECKING:
@@ -43,11 +45,18 @@ if TYPE_CHECKING:
     from yurt.server.variable_locks import VariableLocks
 
 
+log = logging.getLogger("agent")
+
+
 class InternalError(YurtError):
     """A bug broke a command; it changed nothing."""
 
 
 def _nothing() -> None:
+    """Until it is known."""
+
+
+async def _collects_nothing() -> None:
     """Until the leader's duties take over."""
 
 
@@ -64,6 +73,7 @@ class Server:
         *,
         wall_clock_ns: Callable[[], int] = time.time_ns,
         chance: random.Random | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.config, self.machine, self.engine, self.transport = config, machine, engine, transport
         self.metrics = metrics
@@ -80,13 +90,14 @@ class Server:
         self.authority = Authority(config.acl)
         self.versions_kept = config.server.job_tracked_versions
         self.started = to_rfc3339(self.now_ns())
-        self.force_collection: Callable[[], None] = _nothing
+        self.force_collection: Callable[[], Awaitable[None]] = _collects_nothing
         self._has_begun = False
         self.events = EventRing(config.server.event_buffer_size)
         if machine.index > BIRTH_INDEX:
             self.events.begin_at(machine.index)
         machine.on_applied(self.events.add)
         machine.on_replaced(self._state_replaced)
+        machine.on_dissolved(self.in_turns)
         self.event_file: EventFile | None = None  # of the agent that this is a part of
         self.event_history = EventHistory(self)
         self.heartbeats = HeartbeatTimers(self, random.Random(self._chance.random()))
@@ -102,7 +113,8 @@ class Server:
         self._changed: asyncio.Future[Any] | None = None
         self.backup = Backup(self)
         self.background = Background()
-        self.turns = Turns()
+        self.turns = turns or Turns()
+        self._passes: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin what runs as long as the server."""
@@ -120,6 +132,8 @@ class Server:
         self.event_history.stop()
         self.events.close()
         self.heartbeats.stop()
+        for task in self._passes:
+            task.cancel()
 
     def close(self) -> None:
         """End what works for requests: there are none any more."""
@@ -138,6 +152,21 @@ class Server:
         if self.event_file is not None and not self._has_begun:  # the own disk's state: nothing waits for the loop yet
             self.event_file.refill(index)
         self.event_history.look()
+
+    def in_turns(self, steps: Iterator[None]) -> None:
+        """Do long work in turns of the loop; at once before the start, when nothing waits for the loop."""
+        if not self._has_begun:
+            deque(steps, maxlen=0)
+            return
+        task = asyncio.get_running_loop().create_task(self._pass(steps))
+        self._passes.add(task)
+        task.add_done_callback(self._passes.discard)
+
+    async def _pass(self, steps: Iterator[None]) -> None:
+        try:
+            await self.turns.run(_steps_of(steps))
+        except Exception:
+            log.exception("work in turns of the loop broke")
 
     def save_events(self) -> None:
         """Write the newest events beside the newest snapshot."""
@@ -261,6 +290,10 @@ class Server:
     def last_contact_ms(self) -> int:
         """Milliseconds since the leader was heard."""
         return min(int(self.engine.last_contact_seconds() * 1000), 2**53)
+
+
+def _steps_of(steps: Iterator[None]) -> Steps[None]:
+    yield from steps
 
 
 def _finish(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, NODES
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, COMPLETE, Evaluation
+from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, COMPLETE, PENDING, Evaluation
 from yurt.fsm.structs.node import Node
 from yurt.scheduler.duties.blocked import Blocked
+from yurt.server.evaluation_ends import open_evaluations
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -30,6 +32,7 @@ class Waiting:
         self._server, self._wake, self._cancel = server, wake, cancel
         self._blocked: Blocked | None = None
         self._timers: list[asyncio.TimerHandle] = []
+        self._moved_on = 0  # the index up to which room may have come before this server led
         for name in ("blocked", "escaped"):
             server.metrics.gauge(f"nomad.nomad.blocked_evals.total_{name}", partial(self._count, name))
 
@@ -37,18 +40,26 @@ class Waiting:
         return float(self._blocked.counts()[name]) if self._blocked is not None else 0.0
 
     def enable(self) -> None:
-        """Take in every evaluation that is blocked; those for which room may have come meanwhile are woken."""
+        """Begin to track; `take_in` follows."""
         self.disable()
         self._blocked = Blocked()
         view = self._server.view()
-        moved_on = max(view.table_index(NODES), view.table_index(ALLOCATIONS))
-        for evaluation in view.find(EVALUATIONS, "status", BLOCKED):
-            if evaluation.snapshot_index < moved_on:
-                self._wake(evaluation)
-            else:
-                self.block(evaluation)
+        self._moved_on = max(view.table_index(NODES), view.table_index(ALLOCATIONS))
         self._every(RETRY_SECONDS, self._retry)
         self._every(PRUNE_SECONDS, self._prune)
+
+    def take_in(self, is_current: Callable[[], bool]) -> Iterator[None]:
+        """Wake all that are pending, and those blocked ones for which room may have come; track the others."""
+        for evaluation in chain(open_evaluations(self._server, PENDING), open_evaluations(self._server, BLOCKED)):
+            if not is_current():
+                return
+            if evaluation is None:
+                pass  # gives way
+            elif evaluation.status == BLOCKED and evaluation.snapshot_index >= self._moved_on:
+                self.block(evaluation)
+            else:
+                self._wake(evaluation)
+            yield
 
     def disable(self) -> None:
         """Forget everything."""

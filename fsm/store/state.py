@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from immutables import Map
@@ -9,6 +10,7 @@ from immutables import Map
 from yurt.fsm.store.postings import Posting
 from yurt.fsm.store.schema import TABLES, Table
 
+_PIECE = 16
 Rows = Map[Any, Any]
 Index = Map[Any, Posting]
 
@@ -39,6 +41,27 @@ class State:
     def __init__(self, index: int, tables: dict[str, TableState]) -> None:
         self.index = index
         self.tables = tables
+
+
+def dissolve(maps: list[Map[Any, Any]]) -> Iterator[None]:
+    """Take maps that nobody else needs apart, key by key, and give way after each piece; the list is emptied.
+
+    A large state that is dropped at once would hold everything up for as long as it takes to free all its rows.
+    """
+    while maps:
+        taken = maps.pop()
+        keys = list(taken)
+        rest = taken.mutate()
+        del taken
+        while keys:
+            rest.pop(keys.pop(), None)
+            if not len(keys) % _PIECE:
+                yield
+
+
+def maps_of(state: State) -> list[Map[Any, Any]]:
+    """Every map of a state, rows last."""
+    return [one for table in state.tables.values() for one in (table.rows, *table.indexes.values())]
 
 
 def empty_table(table: Table[Any, Any]) -> TableState:

@@ -56,12 +56,17 @@ class Store:
         assert index > self._state.index, "an index never goes back"
         self._state = State(index, self._state.tables)
 
-    def replace(self, state: State, orders: LiveOrders | None = None) -> None:
-        """Take over a restored state (and its orders, if they are made already); everyone who waits is woken."""
+    def replace(self, state: State, orders: LiveOrders | None = None) -> State:
+        """Take over a restored state (and its orders, if they are made already); everyone who waits is woken.
+
+        Returns the state that was replaced.
+        """
+        replaced = self._state
         self._orders = orders or LiveOrders(state)
         self._encoded.clear()
         self._state = state
         self.watches.wake_all(state.index)
+        return replaced
 
     def encoded(self, table: Table[Any, Any], row: Any, form: Form = to_json) -> bytes:
         """A row's bytes in a form (its JSON unless told), made once and kept as long as the row is the stored one.

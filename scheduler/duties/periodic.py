@@ -8,7 +8,7 @@ of the last one, from which the next leader goes on.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from yurt.fsm.apply.children import overlaps
@@ -18,7 +18,8 @@ from yurt.fsm.store.schema import JOBS, PERIODIC_LAUNCHES
 from yurt.fsm.structs.job import Job
 
 SECOND_NS = 1_000_000_000
-SLICE = 512  # jobs looked at in one turn
+SLICE = 2048  # work of one turn: looking at a job is 1,
+PERIODIC_COST = 64  # finding a periodic job's next launch so much
 JobKey = tuple[str, str]
 
 
@@ -39,17 +40,34 @@ class PeriodicDispatcher:
         self._heap: list[tuple[int, JobKey]] = []
         self._again: dict[JobKey, Launch] = {}  # due, but not in the log yet: tried once more
         self._retries: list[tuple[int, JobKey]] = []
-        self._unseen: deque[JobKey] = deque()
+        self._unseen: Iterator[JobKey] | None = None
 
     def begin(self, reader: Reader) -> None:
-        """Every job is to be looked at: of each that missed launches while nobody led, one is due at once."""
-        self._unseen.extend(reader.keys(JOBS))
+        """Every job is to be looked at: of each that missed launches while nobody led, one is due at once.
 
-    def _missed(self, reader: Reader, key: JobKey, now_ns: int) -> Launch | None:
-        """Track a job that the state has; the launch that makes up for those it missed."""
-        job = reader.get(JOBS, key)
-        if job is None or job.periodic is None or key in self._due:
-            return None
+        The keys are read on with each turn.
+        """
+        self._unseen = reader.keys(JOBS)
+
+    def _look(self, reader: Reader, now_ns: int) -> tuple[list[Launch], int]:
+        """Look at jobs that were not seen yet: launches that make up for missed ones, and how much work that was."""
+        launches: list[Launch] = []
+        work = 0
+        while self._unseen is not None and work < SLICE:
+            key = next(self._unseen, None)
+            if key is None:
+                self._unseen = None
+                break
+            job = reader.get(JOBS, key)
+            work += 1
+            if job is not None and job.periodic is not None and key not in self._due:
+                work += PERIODIC_COST
+                if (launch := self._missed(reader, job, key, now_ns)) is not None:
+                    launches.append(launch)
+        return launches, work
+
+    def _missed(self, reader: Reader, job: Job, key: JobKey, now_ns: int) -> Launch | None:
+        """Track a job; the launch that makes up for those it missed."""
         row = reader.get(PERIODIC_LAUNCHES, key)
         due = next_launch(job, min(row.launch, now_ns) if row else now_ns, self._zones)
         if due is None or due >= now_ns:
@@ -78,14 +96,12 @@ class PeriodicDispatcher:
 
         One call does a bounded piece of work; if there is more, the next deadline is past.
         """
-        work = min(SLICE, len(self._unseen))
-        found = (self._missed(reader, self._unseen.popleft(), now_ns) for _ in range(work))
-        launches = [launch for launch in found if launch is not None]
+        launches, work = self._look(reader, now_ns)
         while self._retries and self._retries[0][0] <= now_ns:
             launches.append(self._again.pop(heapq.heappop(self._retries)[1]))
         late = {(one.namespace, one.job_id) for one in launches}
         while work < SLICE and (due := self._next_due()) is not None and due <= now_ns:
-            work += 1
+            work += PERIODIC_COST
             key = heapq.heappop(self._heap)[1]
             del self._due[key]
             job = reader.get(JOBS, key)
@@ -110,7 +126,7 @@ class PeriodicDispatcher:
 
     def next_deadline(self) -> int | None:
         """When something is due next; None if nothing is."""
-        if self._unseen:
+        if self._unseen is not None:
             return 0
         deadlines = [due for due in (self._next_due(), self._retries[0][0] if self._retries else None) if due]
         return min(deadlines, default=None)

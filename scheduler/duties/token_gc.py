@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from yurt.fsm.commands import Command
 from yurt.fsm.commands_acl import DeleteOneTimeTokens, DeleteTokens
+from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import ACL_TOKENS, ONE_TIME_TOKENS
-from yurt.fsm.store.view import View
 
-BATCH_MAX = 2048
+BATCH_MAX = 128
 
 
-def collectable_tokens(view: View, now_ns: int, threshold_ns: int) -> list[Command]:
-    """What deletes tokens that ended `threshold_ns` ago and one-time tokens that ended."""
-    ended = [one for one in view.find(ACL_TOKENS, "expires", True) if one.expiration_time_ns + threshold_ns <= now_ns]
-    secrets = [one.one_time_secret_id for one in view.scan(ONE_TIME_TOKENS) if one.expires_at_ns <= now_ns]
-    found: list[Command] = []
+def collecting_tokens(reader: Reader, now_ns: int, threshold_ns: int) -> Iterator[Command | None]:
+    """What deletes tokens that ended `threshold_ns` ago and one-time tokens that ended; None after each other step."""
+    ended: list[str] = []
+    for token in reader.each(ACL_TOKENS, "expires", True):
+        yield None
+        if token is not None and token.expiration_time_ns + threshold_ns <= now_ns:
+            ended.append(token.accessor_id)
+        if len(ended) == BATCH_MAX:
+            yield DeleteTokens(now_ns=now_ns, accessor_ids=tuple(ended), expired=True)
+            ended = []
     if ended:
-        ids = tuple(one.accessor_id for one in ended[:BATCH_MAX])
-        found.append(DeleteTokens(now_ns=now_ns, accessor_ids=ids, expired=True))
+        yield DeleteTokens(now_ns=now_ns, accessor_ids=tuple(ended), expired=True)
+    secrets: list[str] = []
+    for one_time in reader.scan(ONE_TIME_TOKENS):
+        yield None
+        if one_time.expires_at_ns <= now_ns:
+            secrets.append(one_time.one_time_secret_id)
+        if len(secrets) == BATCH_MAX:
+            yield DeleteOneTimeTokens(now_ns=now_ns, secret_ids=tuple(secrets))
+            secrets = []
     if secrets:
-        found.append(DeleteOneTimeTokens(now_ns=now_ns, secret_ids=tuple(secrets[:BATCH_MAX])))
-    return found
+        yield DeleteOneTimeTokens(now_ns=now_ns, secret_ids=tuple(secrets))

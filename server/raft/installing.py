@@ -174,7 +174,8 @@ class Installing(Sending):
 
         def work() -> tuple[Snapshot, Any]:
             found = receiver.check()
-            loaded = self.machine.load(receiver.body())
+            with self.loading():
+                loaded = self.machine.load(receiver.body())
             receiver.publish()
             return found, loaded
 

@@ -163,7 +163,11 @@ class Restoring(Applying):
             self.state_replaced()
             self.schedule_apply()
 
-        self.runtime.run_aside(lambda: self.machine.load(inflated(collector.pieces)), loaded)
+        def work() -> Any:
+            with self.loading():
+                return self.machine.load(inflated(collector.pieces))
+
+        self.runtime.run_aside(work, loaded)
 
     def forget_entry(self) -> None:
         """A snapshot took the place of what was being applied."""

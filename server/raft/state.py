@@ -7,6 +7,7 @@ import random
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -138,11 +139,13 @@ class EngineState(Frame):
         chance: random.Random,
         send: Callable[[str, bytes], None],
         fatal: Callable[[BaseException], None],
+        loading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         super().__init__(own, Links(lambda node_id, message: send(node_id, messages.encode(message))))
         self.own = own
         self.config, self.machine, self.storage = config, machine, storage
         self.runtime, self.chance, self.fatal = runtime, chance, fatal
+        self.loading = loading  # entered by the thread that loads a state
         self.cluster = b""
         self.configurations = Configurations(Placed(0, []))
         self.voters: frozenset[str] = frozenset()

@@ -12,7 +12,7 @@ from yurt.fsm.structs.allocation import RescheduleEvent, RescheduleTracker
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.policies import ReschedulePolicy
-from yurt.scheduler.duties.gc import FORCED, Thresholds, collectable, is_collectable
+from yurt.scheduler.duties.gc import FORCED, Thresholds, collecting, is_collectable
 
 HOUR = 3600 * SECOND
 
@@ -32,7 +32,15 @@ def end_evaluations(made: World) -> None:
 
 
 def collected(made: World, later: int, thresholds: Thresholds = Thresholds()) -> c.CollectGarbage:
-    return collectable(made.machine.view(), made.now + later, thresholds) or c.CollectGarbage()
+    """All that a pass finds, as one command."""
+    found = [one for one in collecting(made.machine.view(), made.now + later, thresholds) if one is not None]
+    return c.CollectGarbage(
+        evaluation_ids=tuple(eval_id for one in found for eval_id in one.evaluation_ids),
+        deployment_ids=tuple(deployment_id for one in found for deployment_id in one.deployment_ids),
+        jobs=tuple(key for one in found for key in one.jobs),
+        allocation_ids=tuple(alloc_id for one in found for alloc_id in one.allocation_ids),
+        node_ids=tuple(node_id for one in found for node_id in one.node_ids),
+    )
 
 
 def test_what_lives_is_kept() -> None:

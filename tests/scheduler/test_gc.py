@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 
 from tests.fsm.store.model import new_store
+from yurt.fsm.commands import encode
+from yurt.fsm.machine import Applied, Machine
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOB_VERSIONS, JOBS
 from yurt.fsm.structs.allocation import Allocation
+from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.job import Job, ParameterizedJob, Periodic, VersionTag
-from yurt.scheduler.duties.gc import FORCED, IDS_PER_COMMAND_MAX, Thresholds, collectable
+from yurt.scheduler.duties.gc import COST_MAX, FORCED, JOB_COST, Thresholds, collecting
 
-HOUR = 3_600_000_000_000
+HOUR, SECOND = 3_600_000_000_000, 1_000_000_000
 NOW = 1000 * HOUR
 
 
@@ -39,11 +42,17 @@ def collected(*rows: Any, thresholds: Thresholds = Thresholds()) -> set[str]:
         if isinstance(row, Job):
             transaction.put(JOB_VERSIONS, row)
     store.commit(transaction)
-    command = collectable(store.view(), NOW, thresholds)
-    if command is None:
-        return set()
-    found = (("job", command.jobs), ("eval", command.evaluation_ids), ("deployment", command.deployment_ids))
-    return {name for name, ids in found if ids}
+    return {
+        name
+        for command in collecting(store.view(), NOW, thresholds)
+        if command is not None
+        for name, ids in (
+            ("job", command.jobs),
+            ("eval", command.evaluation_ids),
+            ("deployment", command.deployment_ids),
+        )
+        if ids
+    }
 
 
 @pytest.mark.parametrize(
@@ -118,11 +127,94 @@ def test_by_hand_age_does_not_matter(rows: tuple[Any, ...]) -> None:
     assert "job" in collected(*rows, thresholds=FORCED)
 
 
-def test_one_command_is_bounded() -> None:
-    store = new_store()
-    transaction = store.begin(10)
-    for number in range(IDS_PER_COMMAND_MAX + 5):
-        transaction.put(EVALUATIONS, Evaluation(id=f"e{number}", type="service", status="complete"))
-    store.commit(transaction)
-    command = collectable(store.view(), NOW, Thresholds())
-    assert command is not None and len(command.evaluation_ids) == IDS_PER_COMMAND_MAX
+def machine_with(*rows: Any) -> Machine:
+    tables = {Job: JOBS, Evaluation: EVALUATIONS, Allocation: ALLOCATIONS}
+    machine = Machine()
+    transaction = machine.store.begin(10)
+    for row in rows:
+        transaction.put(tables[type(row)], row)
+        if isinstance(row, Job):
+            transaction.put(JOB_VERSIONS, row)
+    machine.store.commit(transaction)
+    return machine
+
+
+def ended(job_id: str, count: int) -> list[Evaluation]:
+    return [
+        Evaluation(id=f"{job_id}-{n:05d}", namespace="default", job_id=job_id, type="service", status="complete")
+        for n in range(count)
+    ]
+
+
+def test_a_pass_finds_everything_in_commands_of_bounded_work() -> None:
+    machine = machine_with(*ended("web", 10 * COST_MAX), *ended("other", 7))
+    found = [one for one in collecting(machine.view(), NOW, Thresholds()) if one is not None]
+    assert max(len(one.evaluation_ids) for one in found) <= COST_MAX + 1
+    for command in found:
+        assert isinstance(machine.apply(encode(command)), Applied)
+    assert machine.view().count(EVALUATIONS) == 0
+
+
+def test_a_large_job_goes_after_its_rows_in_commands_of_bounded_work() -> None:
+    allocations = [
+        Allocation(
+            id=f"a{n:05d}", namespace="default", job_id="web", eval_id="web-00000", desired_status="stop",
+            client_status="complete",
+        )
+        for n in range(5 * COST_MAX)
+    ]  # fmt: skip
+    machine = machine_with(job("service", stop=True), *ended("web", 5 * COST_MAX), *allocations)
+    found = [one for one in collecting(machine.view(), NOW, FORCED, machine.view) if one is not None]
+    cost = [len(one.evaluation_ids) + len(one.allocation_ids) + JOB_COST * len(one.jobs) for one in found]
+    assert len(found) >= 10 and max(cost) <= COST_MAX + JOB_COST + 1
+    assert [bool(one.jobs) for one in found] == [False] * (len(found) - 1) + [True]
+    for command in found:
+        assert isinstance(machine.apply(encode(command)), Applied)
+    assert [machine.view().count(table) for table in (JOBS, JOB_VERSIONS, EVALUATIONS, ALLOCATIONS)] == [0, 0, 0, 0]
+
+
+def test_what_changed_since_the_pass_began_is_left() -> None:
+    machine = machine_with(job("service", stop=True), *ended("other", 2))
+    steps = collecting(machine.view(), NOW, FORCED, machine.view)
+    transaction = machine.store.begin(11)
+    transaction.put(JOBS, job("service", stop=True, priority=1))
+    transaction.put(EVALUATIONS, replace(ended("other", 1)[0], priority=9))
+    machine.store.commit(transaction)
+    found = [one for one in steps if one is not None]
+    assert [(one.jobs, one.evaluation_ids) for one in found] == [((), ("other-00001",))]
+
+
+def test_a_pass_gives_way_after_each_row_it_looks_at() -> None:
+    machine = machine_with(*ended("web", 2000))
+    steps = sum(1 for one in collecting(machine.view(), NOW, Thresholds()) if one is None)
+    assert steps >= 2000
+    assert machine.view().count(EVALUATIONS) == 2000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_200_evaluations_a_second_for_an_hour_leave_a_flat_table() -> None:
+    """In virtual time: evaluations that are done come for an hour, a pass runs every five minutes."""
+    rate, step, interval, threshold = 200, 10, 300, 600
+    machine = Machine()
+    sizes: list[int] = []
+    commands = largest = 0
+    for second in range(0, 3600, step):
+        now = NOW + second * SECOND
+        transaction = machine.store.begin(machine.index + 1)
+        for number in range(second * rate, (second + step) * rate):
+            done = Evaluation(id=f"{number:08d}", job_id=f"job-{number}", status="complete", modify_time=now)
+            transaction.put(EVALUATIONS, done)
+        machine.store.commit(transaction)
+        if second % interval == interval - step:
+            thresholds = Thresholds(evaluation=threshold * SECOND)
+            view = machine.view()
+            assert view.pin()
+            for command in collecting(view, now, thresholds, machine.view):
+                if command is not None:
+                    commands += 1
+                    largest = max(largest, len(command.evaluation_ids))
+                    machine.apply(encode(command))
+            sizes.append(machine.view().count(EVALUATIONS))
+    assert largest <= COST_MAX + 1 and commands >= (3600 - threshold - interval) * rate // (COST_MAX + 1)
+    assert sizes[2:] == [threshold * rate] * (len(sizes) - 2), "the table is flat as soon as the threshold has passed"

@@ -15,7 +15,7 @@ from yurt.fsm.store.schema import EVALUATIONS, JOBS
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import COMPLETE
 from yurt.fsm.structs.job import Job, Periodic
-from yurt.scheduler.duties.periodic import SECOND_NS, SLICE, Launch, PeriodicDispatcher
+from yurt.scheduler.duties.periodic import PERIODIC_COST, SECOND_NS, SLICE, Launch, PeriodicDispatcher
 from yurt.server.zones import zone
 
 MINUTE = 60 * SECOND_NS
@@ -249,7 +249,8 @@ def test_timers_neither_fire_twice_nor_are_lost(steps: list[tuple[int, bool]]) -
 
 def test_many_jobs_are_looked_at_in_slices_and_none_is_forgotten() -> None:
     world = World()
-    count = 2 * SLICE + 10
+    at_once = SLICE // (PERIODIC_COST + 1) + 1
+    count = 2 * at_once + 10
     for number in range(count):
         world.register(f"job-{number:04d}")
     world.dispatcher = PeriodicDispatcher(zone)
@@ -258,11 +259,11 @@ def test_many_jobs_are_looked_at_in_slices_and_none_is_forgotten() -> None:
     sizes = []
     while world.dispatcher.next_deadline() == 0:
         sizes.append(len(world.launch(world.dispatcher.take(world.machine.view(), world.now))))
-    assert sizes == [SLICE, SLICE, 10]
+    assert sizes == [at_once, at_once, 10]
     sizes, world.now = [], 20 * MINUTE
     while (world.dispatcher.next_deadline() or 0) <= world.now:
         sizes.append(len(world.launch(world.dispatcher.take(world.machine.view(), world.now))))
-    assert sizes == [SLICE, SLICE, 10]
+    assert sizes == [SLICE // PERIODIC_COST] * (count * PERIODIC_COST // SLICE) + [count % (SLICE // PERIODIC_COST)]
 
 
 def test_a_job_that_is_launched_before_it_was_looked_at_is_not_made_up() -> None:

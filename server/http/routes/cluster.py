@@ -237,8 +237,8 @@ async def metrics(context: Context) -> Answer:
 
 
 async def collect_garbage(context: Context) -> Answer:
-    """PUT /v1/system/gc: asks the leader's collector, answers at once."""
-    context.server.force_collection()
+    """PUT /v1/system/gc: answers when the leader has collected all that may go."""
+    await context.server.force_collection()
     return Answer(200)
 
 

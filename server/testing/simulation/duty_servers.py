@@ -32,6 +32,7 @@ from yurt.server.testing.simulation.cluster import Cluster
 from yurt.server.testing.simulation.jobs import JobStore, Placed
 from yurt.server.testing.simulation.world import Server as Host
 from yurt.server.testing.virtual.loop import VirtualLoop
+from yurt.server.turns import Turns
 
 BIRTH_NS = 1_800_000_000_000_000_000
 CONFIG = AgentConfig(
@@ -79,7 +80,8 @@ class Process(Server):
 
     def __init__(self, host: Host, engine: Engine, machine: Machine, chance: random.Random, jump: list[float]) -> None:
         self._host, self._ids, self._jump = host, random.Random(chance.random()), jump
-        super().__init__(CONFIG, machine, Front(engine), Peers(host.cluster), Metrics())  # type: ignore[arg-type]
+        parts = (machine, Front(engine), Peers(host.cluster), Metrics())
+        super().__init__(CONFIG, *parts, turns=Turns(lambda: 0.0))  # type: ignore[arg-type]
         self.heartbeats._chance = random.Random(chance.random())
 
     def now_ns(self) -> int:

@@ -1,0 +1,97 @@
+"""Python's cycle collector, kept out of the way of the event loop (design: The loop).
+
+A collection looks at every tracked object of its generation, some 0.7 µs each, and everything stands still meanwhile.
+So what has survived is frozen: no later collection looks at it, and it still goes when its last reference goes.
+
+- Young collections come after `YOUNG_OBJECTS` new containers, middle ones after a few of those: a few milliseconds.
+- What survives them gathers in the old generation, which is collected whenever it has grown by `OLD_GROWTH`. If more
+  than `OLD_OBJECTS` survive that they are frozen: so a full collection is short too, however large the state is.
+- While a state is loaded nothing is collected: loading makes no cycles. Then all of it is frozen unseen.
+
+So a small process is collected as a whole, and in a large one a cycle stays that becomes garbage after it was frozen:
+nothing that lives long and comes often (connections, waiting queries, tasks) may be one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from yurt.server.metrics import Metrics
+
+YOUNG_OBJECTS = 8_000
+YOUNG_PER_MIDDLE = 2
+NEVER = 1 << 30
+OLD_OBJECTS, OLD_GROWTH = 10_000, 6_000
+
+
+class CycleCollector:
+    """The process's collector. `later` calls back soon, in the loop's thread, from any thread."""
+
+    def __init__(self, metrics: Metrics, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._metrics, self._clock = metrics, clock
+        self._later: Callable[[Callable[[], None]], Any] | None = None
+        self._guard = threading.Lock()
+        self._loading = 0
+        self._began = self.longest = 0.0
+        self._old = 0  # objects that survived the newest full collection and were not frozen
+        self._is_due = False
+
+    def start(self, later: Callable[[Callable[[], None]], Any]) -> None:
+        """Take over: short collections from now on, each one measured."""
+        self._later = later
+        gc.callbacks.append(self._collected)
+        gc.set_threshold(YOUNG_OBJECTS, YOUNG_PER_MIDDLE, NEVER)
+        self._metrics.gauge("yurt.collector.pause_max", lambda: self.longest * 1000)
+        self._metrics.gauge("yurt.collector.frozen", lambda: float(gc.get_freeze_count()))
+
+    def stop(self) -> None:
+        """Leave the collector as Python has it."""
+        self._later = None
+        with contextlib.suppress(ValueError):
+            gc.callbacks.remove(self._collected)
+        gc.set_threshold(700, 10, 10)
+        gc.enable()
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[None]:
+        """Collect nothing while a state is loaded, in any thread; freeze it then, without a look at it."""
+        with self._guard:
+            self._loading += 1
+            gc.disable()
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._loading -= 1
+                if not self._loading:
+                    gc.freeze()
+                    self._old = 0
+                    gc.enable()
+
+    def settle(self) -> None:
+        """Collect what is old; freeze what survives if it is much."""
+        self._is_due = False
+        gc.collect()
+        self._old = len(gc.get_objects())
+        if self._old > OLD_OBJECTS:
+            gc.freeze()
+            self._old = 0
+
+    def _collected(self, phase: str, info: dict[str, int]) -> None:
+        """Note how long a collection took; called by the interpreter, in whichever thread allocated."""
+        if phase == "start":
+            self._began = self._clock()
+            return
+        seconds = self._clock() - self._began
+        self.longest = max(self.longest, seconds)
+        self._metrics.sample("yurt.collector.pause", seconds * 1000, (("generation", str(info["generation"])),))
+        if info["generation"] != 1 or self._is_due or self._later is None:
+            return
+        if len(gc.get_objects(generation=2)) >= self._old + OLD_GROWTH:
+            self._is_due = True
+            self._later(self.settle)
