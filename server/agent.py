@@ -168,6 +168,11 @@ class _Agent:
         if self.failure is None:
             await hand_over(server)
         await http.stop()
+        return await self._close(parts, transport)
+
+    async def _close(self, parts: Parts, transport: PeerTransport) -> int:
+        """End duties, engine and threads; the exit code."""
+        engine = parts.server.engine
         parts.leader.stop()
         parts.periodic.stop()
         engine.stop()
@@ -176,7 +181,7 @@ class _Agent:
             engine.runtime.run_disk(engine.storage.journal.finish, lambda _result, _error: None)
         await asyncio.get_running_loop().run_in_executor(None, engine.runtime.close)
         engine.storage.journal.close()
-        await _in_time(server.close)
+        await _in_time(parts.server.close)
         if self.failure is not None:
             return 1
         log.info("agent stopped")
