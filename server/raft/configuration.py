@@ -96,6 +96,11 @@ class Configurations:
                 return placed
         return self._stack[0]
 
+    def members_since(self, index: int) -> frozenset[str]:
+        """Return the IDs of the servers in the configuration as of an entry, or in any later one."""
+        low = max((place for place, placed in enumerate(self._stack) if placed.index <= index), default=0)
+        return frozenset(server[0] for placed in self._stack[low:] for server in placed.servers)
+
     def forget_before(self, index: int) -> None:
         """Keep what is in force as of `index`, and later ones."""
         while len(self._stack) > 1 and self._stack[1].index <= index:

@@ -5,13 +5,18 @@ Spec raft-engine §4, §5.
 
 from __future__ import annotations
 
+import logging
+
 from yurt.server.raft.configuration import voters_of
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown
 from yurt.server.raft.frame import CANDIDATE, LEADER, Peer
-from yurt.server.raft.messages import BadMessage, Heartbeat, HeartbeatAnswer, VoteAnswer, VoteRequest
+from yurt.server.raft.messages import NUMBER_MAX, BadMessage, Heartbeat, HeartbeatAnswer, VoteAnswer, VoteRequest
 from yurt.server.raft.state import EngineState, Progress
 
+log = logging.getLogger("raft.election")
+
 NOOP = b"N"
+EXHAUSTED_SECONDS = 60.0  # between two lines of the log that say that no election is possible
 PATIENCE_MAX = 2  # elections that fail in a row make everybody wait longer, up to 2² times: disks may be slow
 
 
@@ -57,10 +62,28 @@ class Elections(EngineState):
         committed = voters_of(self.configurations.at(self.commit_index).servers)
         return self.is_voter or self.own.id in committed
 
+    def _has_a_next_term(self) -> bool:
+        """Whether another term can be told to others; if not, only an operator can help, so the log says how."""
+        if self.term + 1 < NUMBER_MAX or not self.others:
+            return True
+        if self.runtime.now() >= self._exhausted_told + EXHAUSTED_SECONDS:
+            self._exhausted_told = self.runtime.now()
+            log.error(
+                "no election is possible: the terms are used up. Stop all servers and reset the term of each with "
+                "`yurt operator raft recover DATA_DIR -term N`",
+                extra={"term": self.term},
+            )
+        return False
+
+    _exhausted_told = float("-inf")
+
     # --- the poll: nobody disturbs a cluster with an election that cannot be won
 
     def poll(self) -> None:
         """Ask who would vote, before a term is spent on it."""
+        if not self._has_a_next_term():
+            self.reset_election_timer()
+            return
         self.polling, self.polled = self.term + 1, {self.own.id}
         self.reset_election_timer()
         self.ask_voters(self.polling, poll=True)
@@ -85,6 +108,10 @@ class Elections(EngineState):
         if self.is_leader_role:
             return self.has_quorum_contact(self.config.election)
         return self.runtime.now() < self.leader_contact + self.config.election
+
+    def may_be_led_by(self, server_id: str) -> bool:
+        """Whether no other server is known to lead in the current term."""
+        return not self.is_leader_role and (self.leader is None or self.leader.id == server_id)
 
     def is_paused(self) -> bool:
         """Whether this process is so young that its predecessor may have promised a leader to wait."""
@@ -121,6 +148,9 @@ class Elections(EngineState):
 
     def campaign(self, *, transfer: bool = False) -> None:
         """Stand for election: term and own vote are durable before anybody is asked."""
+        if not self._has_a_next_term():
+            self.reset_election_timer()
+            return
         self.set_role(CANDIDATE)
         self.leader = None
         self.votes, self.polling = set(), 0

@@ -15,6 +15,7 @@ from typing import Any
 import msgpack
 
 from yurt.server.raft import messages
+from yurt.server.raft.admission import Admission, answer_to_refused
 from yurt.server.raft.agreement import Agreement
 from yurt.server.raft.applying import pack_batch
 from yurt.server.raft.configuration import Servers, pack_first
@@ -48,6 +49,7 @@ class Engine(Agreement):
         self._questions = {False: Questions(), True: Questions()}
         self._applied_waiters, self.polled = [], set()
         self.on_configuration: Callable[[Servers], None] = lambda _servers: None
+        self.admission = Admission(self, self.runtime.now)
         self._pending, self._payloads = [], []
 
     # --- starting and stopping
@@ -192,6 +194,11 @@ class Engine(Agreement):
 
     def _SyncObj__onMessageReceived(self, node: Peer, message: Any) -> None:
         """Every answer has a term; a higher one ends a leadership. Polls name terms that nobody holds yet."""
+        if reason := self.admission.reason_to_refuse(node.id, message):
+            self.admission.refuse(node.id, message, reason)
+            if (answer := answer_to_refused(message, self.term)) is not None:
+                self.send_message(node, answer)
+            return
         kind = type(message)
         names_no_term = kind is messages.VoteRequest or (
             kind is messages.VoteAnswer and message.poll and message.granted

@@ -286,6 +286,20 @@ class EngineState(Frame):
         """Whether this server votes."""
         return self.own.id in self.voters
 
+    def knows(self, server_id: str) -> bool:
+        """Whether a server is in the configuration in force, the last committed one, or one between them."""
+        return server_id in self.peers or server_id in self.configurations.members_since(self.commit_index)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether this server is in one of them."""
+        return self.knows(self.own.id)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether this server has neither a log nor a snapshot."""
+        return not self.log.last_index and not self.snapshot.index
+
     # --- terms and roles
 
     def set_term(self, term: int, voted_for: str | None) -> int:

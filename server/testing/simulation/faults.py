@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from yurt.server.raft.errors import Corrupt
 from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.strangers import strangers
 from yurt.server.testing.simulation.world import Server
 
 Fault = Callable[[Cluster, Server], None]
@@ -216,4 +217,5 @@ KINDS: dict[str, tuple[Fault, float]] = {
     "forgetful witness": (forgetful_witness, 1.0),
     "cut at the word": (cut_at_the_word, 1.0),
     "failing disk": (failing_disk, 1.0),
+    "strangers": (strangers, 1.0),
 }

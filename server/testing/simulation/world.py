@@ -107,6 +107,7 @@ class Server(Host):
             send=lambda to, data: cluster.network.send(self, to, data),
             fatal=self._fatal,
         )  # fmt: skip
+        engine.admission.is_vouched = cluster.servers.__contains__
         cluster.engine_made(self, engine)
         try:
             self.do(lambda: engine.start(cluster.bootstrap))
