@@ -111,6 +111,7 @@ def assemble_engine(
         fatal=fatal,
         loading=ground.loading,
     )
+    engine.admission.is_vouched = transport.is_proven
     transport.on_raft = engine.receive
     transport.members_of = lambda: [server[0] for server in engine.configuration]
     transport.on_connected = engine.peer_connected

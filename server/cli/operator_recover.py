@@ -16,7 +16,8 @@ from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.disk import RealDisk
 from yurt.server.raft.examine import Examination, Examined
 from yurt.server.raft.forming import stored_configuration
-from yurt.server.raft.recover import NOTE, NOTE_TEXT, PEERS, Plan, check_servers, plan, recover_if_asked
+from yurt.server.raft.peers_file import NOTE, NOTE_TEXT, PEERS, check_servers
+from yurt.server.raft.recover import Plan, TermReset, plan, recover_if_asked, reset_term
 
 
 def _raft_directory(data_directory: str) -> str:
@@ -85,20 +86,28 @@ def _show(found: Examined) -> None:
 @click.command()
 @click.argument("data_directory", type=click.Path(exists=True, file_okay=False))
 @click.option("--server", "survivors", multiple=True, help="ID=HOST:PORT of a survivor (all of them, on each of them).")
+@click.option("--term", type=int, help="Reset the Raft term to this number (on all servers), and change nothing else.")
 @click.option("--yes", is_flag=True, help="Do it.")
 @as_json
-def recover(data_directory: str, survivors: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def recover(data_directory: str, survivors: tuple[str, ...], term: int | None, yes: bool, as_json: bool) -> None:
     """After the loss of a majority: let the survivors go on without the lost servers.
 
     Run it on every survivor, all stopped, with the same servers. Without -yes it only shows what it would do. Without
     -server this server goes on alone.
+
+    With -term the servers stay, and get another term: for terms that are used up, or that a server refuses as a jump.
     """
+    if term is not None and survivors:
+        fail("Error: give one of -server and -term; do one after the other")
     directory = _raft_directory(data_directory)
     root = directory.removesuffix("/server/raft")
     lock = DataDirectory(root)
     try:
         server_id = lock.open()
         first = stored_configuration(directory)
+        if term is not None:
+            _show_term(reset_term(RealDisk(), directory, term, first, dry_run=not yes), server_id, yes, as_json)
+            return
         examined = Examination(RealDisk(), directory, first).run()
         servers = _chosen(survivors, server_id, examined.configuration)
         wanted = plan(RealDisk(), directory, servers, first)
@@ -115,6 +124,29 @@ def recover(data_directory: str, survivors: tuple[str, ...], yes: bool, as_json:
         fail(f"Error: {error}")
     finally:
         lock.close()
+
+
+def _show_term(reset: TermReset, server_id: str, done: bool, as_json: bool) -> None:
+    found = reset.found
+    if as_json:
+        print_json(
+            {
+                "Server": server_id, "TermBefore": reset.before, "TermAfter": reset.term,
+                "LastIndex": found.last_index, "LastTerm": found.last_term,
+            }
+        )  # fmt: skip
+    elif not done:
+        click.echo(
+            f"Server {server_id}: term {reset.before} becomes {reset.term}, its vote is forgotten; log to entry "
+            f"{found.last_index} of term {found.last_term}.\n"
+            "* Stop ALL servers first, and run this on ALL of them with the same -term: greater than the last term of\n"
+            "  each. That is checked on each for its own log; if one refuses, take a greater -term on all.\n"
+            "* Start none before all are done. A server that is left out must be emptied before it comes back."
+        )
+    if done:
+        click.echo(f"Done: server {server_id} will start in term {reset.term}.", err=as_json)
+    elif not as_json:
+        click.echo("Nothing was changed. Run it again with -yes.")
 
 
 def _chosen(survivors: tuple[str, ...], server_id: str, known: Servers) -> Servers:

@@ -10,38 +10,29 @@ Every step may be interrupted: the next start finds `peers.json` still there and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgpack
-import orjson
 
 from yurt.fsm.machine import Machine
+from yurt.server.raft.admission import TERM_JUMP_MAX
 from yurt.server.raft.applying import BATCH, RESTORE
-from yurt.server.raft.configuration import CHANGE, FIRST, LEARNER, Servers
+from yurt.server.raft.configuration import CHANGE, FIRST, Servers
 from yurt.server.raft.disk import Disk
 from yurt.server.raft.election import NOOP
 from yurt.server.raft.errors import Corrupt, DirectoryRefused
 from yurt.server.raft.examine import Examination, Examined
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.journal import SEGMENT_BYTES
+from yurt.server.raft.peers_file import NOTE, NOTE_TEXT, PEERS, load_peers, read_peers
 from yurt.server.raft.records import Entry
 from yurt.server.raft.restoring import Collector, inflated
 from yurt.server.raft.segments import Segments
 from yurt.server.raft.snapshots import Snapshot, SnapshotStore
-
-PEERS, NOTE = "peers.json", "peers.info"
-NOTE_TEXT = """\
-If more than half of the servers are lost for good, the others can go on without them:
-1. stop all servers, and keep copies of their data directories;
-2. on one survivor run `yurt operator raft recover DATA_DIR -server ID=ADDRESS ...` with a -server for each survivor:
-   it shows what it would do; with -yes it does it. Do the same on every other survivor;
-3. start them.
-In place of 2 a file peers.json may be put here, [{"id": "ID", "address": "HOST:PORT", "non_voter": false}, ...],
-the same on every survivor: the next start does it and removes the file. ID is in node-id, two directories up.
-"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +68,43 @@ def plan(disk: Disk, directory: str, servers: Servers, first: Servers | None = N
     changes = sum(entry[0][:1] in (FIRST, CHANGE) for entry in tail)
     term = examination.hard.term if examination.hard else 0
     return Plan(examination, servers, commit, commit_term, tail, changes, max(term, found.last_term))
+
+
+@dataclass(frozen=True)
+class TermReset:
+    """A term that a stopped server gets in place of the one it has."""
+
+    found: Examined
+    before: int
+    term: int
+
+
+def reset_term(
+    disk: Disk, directory: str, term: int, first: Servers | None = None, *, dry_run: bool = False
+) -> TermReset:
+    """Give a stopped server another term, also a lower one, and no vote; raises `Corrupt` and then changes nothing.
+
+    It is safe if all servers of the cluster are stopped together, all of them get the same term, and it is greater
+    than the term of any entry that one of them holds. Votes and leaderships of the terms that come again ended with
+    the processes, and no entry of a term to come exists yet, so an index and a term still name one entry. The last
+    condition is checked here for this server; with the same number on all of them it is checked for all.
+    """
+    examination = Examination(disk, directory, first)
+    found = examination.run()
+    if found.damage:
+        raise Corrupt(f"a damaged server cannot be recovered: {found.damage[0]}")
+    if not found.last_index or examination.hard is None:
+        raise Corrupt(f"{directory} holds no log and no snapshot: there is no term to reset; empty it instead")
+    if not found.last_term < term <= found.last_term + TERM_JUMP_MAX:
+        raise DirectoryRefused(
+            f"term {term} cannot be taken: this server holds entries of term {found.last_term}, and a term names one "
+            f"leader for ever. Choose one greater than the last term of every server, at most 2^32 greater"
+        )
+    if not dry_run:
+        hard_state = HardStateFile(disk, directory)
+        hard_state.load(required=True)
+        hard_state.save(HardState(term, None))
+    return TermReset(found, examination.hard.term, term)
 
 
 def carry_out(
@@ -132,34 +160,6 @@ def _without_changes(entries: list[Entry]) -> Iterator[Entry]:
         yield (NOOP if command[:1] in (FIRST, CHANGE) else command), index, term
 
 
-def read_peers(text: bytes, known: Servers) -> Servers:
-    """The configuration in a peers.json; raises `DirectoryRefused`. Names are taken from what is known."""
-    names = {one[0]: one[2] for one in known}
-    try:
-        listed = orjson.loads(text)
-        servers = [
-            [one["id"], one["address"], names.get(one["id"], one["id"]), *([LEARNER] if one.get("non_voter") else [])]
-            for one in listed
-        ]
-    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
-        raise DirectoryRefused(f"{PEERS} is not a list of id, address and non_voter: {error}") from error
-    check_servers(servers)
-    return sorted(servers)
-
-
-def check_servers(servers: Servers) -> None:
-    """Raises `DirectoryRefused` unless they can be a configuration."""
-    for server_id, address, *_ in servers:
-        if not isinstance(server_id, str) or not isinstance(address, str) or ":" not in address or not server_id:
-            raise DirectoryRefused(
-                f"a server of the new configuration needs an ID and HOST:PORT: {server_id} {address}"
-            )
-    if len({one[0] for one in servers}) != len(servers) or len({one[1] for one in servers}) != len(servers):
-        raise DirectoryRefused("a server of the new configuration is named twice")
-    if not any(len(one) == 3 for one in servers):
-        raise DirectoryRefused("the new configuration has no voter")
-
-
 def recover_if_asked(disk: Disk, directory: str, first: Servers) -> Plan | None:
     """At a start: carry out a peers.json, if there is one; without peers.info beside it it is removed unread.
 
@@ -167,15 +167,16 @@ def recover_if_asked(disk: Disk, directory: str, first: Servers) -> Plan | None:
     """
     note, peers = Path(directory) / NOTE, Path(directory) / PEERS
     if not note.exists():
-        if peers.exists():
+        if os.path.lexists(peers):
             disk.remove(str(peers))
         note.write_text(NOTE_TEXT)
         disk.sync_directory(directory)
         return None
-    if not peers.exists():
+    if not os.path.lexists(peers):
         return None
+    text = load_peers(peers)
     known = Examination(disk, directory, first).run().configuration
-    done = carry_out(disk, directory, read_peers(peers.read_bytes(), known), Machine(), first)
+    done = carry_out(disk, directory, read_peers(text, known), Machine(), first)
     disk.remove(str(peers))
     disk.sync_directory(directory)
     return done

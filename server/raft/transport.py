@@ -258,6 +258,10 @@ class PeerTransport:
         connection = self._dialled.get(server_id)
         return connection is not None and connection.is_open
 
+    def is_proven(self, server_id: str) -> bool:
+        """Whether that server showed a certificate with a server's name: being a member of this cluster is its role."""
+        return bool(self.name_wanted) and server_id in self.hellos
+
     def send_raft(self, server_id: str, data: bytes) -> None:
         """Send, or lose it."""
         connection = self._dialled.get(server_id)

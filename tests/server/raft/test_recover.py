@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from yurt.server.raft.applying import pack_batch
 from yurt.server.raft.configuration import CHANGE, pack_change
 from yurt.server.raft.disk import RealDisk
 from yurt.server.raft.errors import Corrupt, DirectoryRefused
-from yurt.server.raft.recover import carry_out, check_servers, plan, read_peers, recover_if_asked
+from yurt.server.raft.hardstate import HardState, HardStateFile
+from yurt.server.raft.messages import NUMBER_MAX
+from yurt.server.raft.peers_file import check_servers, read_peers
+from yurt.server.raft.recover import TermReset, carry_out, plan, recover_if_asked, reset_term
 from yurt.server.testing.simulation.cluster import Cluster
 from yurt.server.testing.simulation.invariants import Invariants
 from yurt.server.testing.simulation.world import Recorder, Server
@@ -203,3 +207,121 @@ def test_without_the_note_a_peers_file_is_removed_unread(tmp_path: Path) -> None
     with pytest.raises((DirectoryRefused, Corrupt)):
         recover_if_asked(RealDisk(), str(tmp_path), [["a", "h:1", "a"]])
     assert (tmp_path / "peers.json").exists(), "a start that is refused leaves it"
+
+
+def poison(cluster: Cluster, term: int) -> None:
+    """Stop all servers, in a term that somebody has sent."""
+    for server in cluster.servers.values():
+        server.crash()
+        hard_state = HardStateFile(server.disk, "hard")
+        hard_state.load()
+        hard_state.save(HardState(term, None))
+
+
+def reset(cluster: Cluster, server: Server, term: int, *, dry_run: bool = False) -> TermReset:
+    return reset_term(Rooted(server.disk), "raft", term, cluster.bootstrap, dry_run=dry_run)  # type: ignore[arg-type]
+
+
+def test_s2_a_cluster_whose_terms_are_used_up_goes_on_after_a_reset() -> None:
+    cluster = quiet_cluster()
+    write(cluster, 30)
+    had = dict(cluster.clients.acknowledged)
+    poison(cluster, NUMBER_MAX - 1)
+    cluster.invariants.leaders.clear()  # terms come again, by other leaders
+    cluster.invariants._began.clear()
+    for server in cluster.servers.values():
+        files = server.disk.durable()
+        assert reset(cluster, server, 50, dry_run=True).before == NUMBER_MAX - 1
+        assert server.disk.durable() == files
+        reset(cluster, server, 50)
+        assert HardStateFile(server.disk, "hard").load() == HardState(50, None)
+    for server in cluster.servers.values():
+        server.start()
+    run_until(cluster, lambda: leader_of(cluster) is not None)
+    leader = leader_of(cluster)
+    assert leader is not None and leader.engine is not None and 50 < leader.engine.term < 60
+    write(cluster, 5)
+    run_until(cluster, lambda: all(set(had) <= set(applied(one)) for one in cluster.servers.values()))
+
+
+def test_s2_a_term_that_names_an_entry_already_is_refused_and_nothing_changes() -> None:
+    cluster = quiet_cluster()
+    write(cluster, 3)
+    poison(cluster, NUMBER_MAX - 1)
+    server = next(iter(cluster.servers.values()))
+    last = reset(cluster, server, 50, dry_run=True).found.last_term
+    files = server.disk.durable()
+    for term in (-1, 0, last, last + (1 << 32) + 1, NUMBER_MAX):
+        with pytest.raises(DirectoryRefused, match="greater than the last term of every server"):
+            reset(cluster, server, term)
+    empty: Any = Rooted(SimulatedDisk())
+    with pytest.raises(Corrupt, match="empty it instead"):
+        reset_term(empty, "raft", 50, cluster.bootstrap)
+    assert server.disk.durable() == files
+
+
+ATTACKS: dict[str, bytes] = {
+    "an unknown key": b'[{"id": "a", "address": "h:1", "voter": true}]',
+    "a nested list": b"[" * 20_000,
+    "a number as ID": b'[{"id": 7, "address": "h:1"}]',
+    "a text as non_voter": b'[{"id": "a", "address": "h:1", "non_voter": "false"}]',
+    "a null": b"null",
+    "an object": b'{"a": "h:1"}',
+    "no UTF-8": b'[{"id": "\xff\xfe", "address": "h:1"}]',
+    "half a surrogate": b'[{"id": "\\ud800", "address": "h:1"}]',
+    "an empty ID": b'[{"id": "", "address": "h:1"}]',
+    "a long ID": b'[{"id": "' + b"a" * 5000 + b'", "address": "h:1"}]',
+    "a line feed in an ID": b'[{"id": "a\\nb", "address": "h:1"}]',
+    "no port": b'[{"id": "a", "address": "h"}]',
+    "no host": b'[{"id": "a", "address": ":1"}]',
+    "port 0": b'[{"id": "a", "address": "h:0"}]',
+    "port 65536": b'[{"id": "a", "address": "h:65536"}]',
+    "a port of 5,000 nines": b'[{"id": "a", "address": "h:' + b"9" * 5000 + b'"}]',
+    "a port that is no ASCII": '[{"id": "a", "address": "h:²"}]'.encode(),
+    "an ID twice": b'[{"id": "a", "address": "h:1"}, {"id": "a", "address": "h:2"}]',
+    "an address twice": b'[{"id": "a", "address": "h:1"}, {"id": "b", "address": "h:1"}]',
+    "no voter": b'[{"id": "a", "address": "h:1", "non_voter": true}]',
+    "nobody": b"[]",
+    "a crowd": json.dumps([{"id": f"s{n}", "address": f"h:{n + 1}"} for n in range(65)]).encode(),
+    "too many bytes": b'[{"id": "a", "address": "h:1"}]' + b" " * (64 << 10),
+}
+
+
+def beside(directory: Path, text: bytes = b'[{"id": "a", "address": "h:1"}]') -> Path:
+    """A peers.json that asks for attention, with its note."""
+    (directory / "peers.info").write_text("")
+    peers = directory / "peers.json"
+    peers.write_bytes(text)
+    peers.chmod(0o600)
+    return peers
+
+
+@pytest.mark.parametrize("text", ATTACKS.values(), ids=ATTACKS)
+def test_a_peers_file_of_an_attacker_changes_nothing(text: bytes, tmp_path: Path) -> None:
+    peers = beside(tmp_path, text)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(DirectoryRefused) as refused:
+        recover_if_asked(RealDisk(), str(tmp_path), [["a", "h:1", "a"]])
+    assert str(refused.value) and len(str(refused.value)) < 500
+    assert sorted(path.name for path in tmp_path.iterdir()) == before and peers.read_bytes() == text
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_peers_file_that_others_may_write_is_refused(mode: int, tmp_path: Path) -> None:
+    beside(tmp_path).chmod(mode)
+    with pytest.raises(DirectoryRefused, match="may have been written by others"):
+        recover_if_asked(RealDisk(), str(tmp_path), [["a", "h:1", "a"]])
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "directory"])
+def test_a_peers_file_that_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    peers = beside(tmp_path)
+    peers.rename(tmp_path / "elsewhere")
+    if kind == "pipe":
+        os.mkfifo(peers, 0o600)
+    elif kind == "directory":
+        peers.mkdir()
+    else:
+        peers.symlink_to(tmp_path / ("elsewhere" if kind == "link" else "nowhere"))
+    with pytest.raises(DirectoryRefused, match="regular file"):
+        recover_if_asked(RealDisk(), str(tmp_path), [["a", "h:1", "a"]])
