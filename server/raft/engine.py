@@ -214,7 +214,8 @@ class Engine(Agreement):
         if progress := self.progress.get(server_id):
             progress.next = progress.match + 1
             progress.probing, progress.snapshot = True, None
-            progress.inflight.clear()
+            progress.commit_known = 0  # a process that started anew may have forgotten it
+            progress.forget_inflight()
             self.send_entries(progress)
 
     def peer_disconnected(self, server_id: str) -> None:

@@ -124,8 +124,7 @@ class Membership(Reading):
             return
         now = self.runtime.now()
         progress.leaving_until = progress.leaving_until or now + LEAVING_SECONDS
-        knows = progress.match >= progress.leaving and progress.commit_sent >= progress.leaving
-        if (knows and not progress.inflight) or now >= progress.leaving_until:
+        if progress.commit_known >= progress.leaving or now >= progress.leaving_until:
             self.progress.pop(server, None)
 
     def _promote(self, server: str, progress: Progress) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from yurt.server.raft.election import Elections
 from yurt.server.raft.frame import Peer
 from yurt.server.raft.messages import Append, AppendAnswer, BadMessage
-from yurt.server.raft.state import Progress
+from yurt.server.raft.state import Flight, Progress
 
 
 class Replication(Elections):
@@ -90,7 +90,7 @@ class Replication(Elections):
             entries = self.log.entries(progress.next, self.config.message_bytes) if progress.next <= last else []
             sequence = self.next_sequence()
             now = self.runtime.now()
-            progress.inflight[sequence] = now
+            progress.inflight[sequence] = Flight(now, self.commit_index)
             progress.heartbeats[sequence] = now
             progress.commit_sent = self.commit_index
             self.send_message(
@@ -112,7 +112,7 @@ class Replication(Elections):
             return
         if message.sequence < progress.first:
             return
-        is_in_flight = progress.inflight.pop(message.sequence, None) is not None
+        is_in_flight = progress.answered(message.sequence, message.index if message.matches else None)
         created = progress.heartbeats.pop(message.sequence, None)
         if created is not None:
             progress.heard(created)
@@ -124,7 +124,7 @@ class Replication(Elections):
             if progress.probing:
                 progress.probing = False
                 progress.next = progress.match + 1
-                progress.inflight.clear()
+                progress.forget_inflight()
             progress.next = max(progress.next, progress.match + 1)
             self.next_index[peer] = progress.next
             self.advance_commit()
@@ -136,16 +136,16 @@ class Replication(Elections):
 
     def _probe(self, progress: Progress) -> None:
         progress.probing = True
-        progress.inflight.clear()
+        progress.forget_inflight()
 
     def resend(self, progress: Progress) -> None:
-        """Look again from what is proved if an answer is overdue; pass on the commit index to an idle follower."""
+        """Look again from what is proved if an answer is overdue; tell the commit index until it is answered."""
         now = self.runtime.now()
         if progress.snapshot is not None:
             self.resend_snapshot(progress)
             return
         overdue = self.config.heartbeat * (4 if progress.probing else 8)
-        if progress.inflight and now - next(iter(progress.inflight.values())) > overdue:
+        if progress.inflight and now - next(iter(progress.inflight.values())).at > overdue:
             progress.next = progress.match + 1
             self._probe(progress)
         self.send_entries(progress)

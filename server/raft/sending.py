@@ -54,7 +54,7 @@ class Sending(Restoring):
             if transfer is None:
                 return
         progress.snapshot = transfer.snapshot
-        progress.inflight.clear()
+        progress.forget_inflight()
         self._announce(progress, transfer)
 
     def _new_outgoing(self, progress: Progress) -> Outgoing | None:

@@ -90,6 +90,14 @@ class Storage:
     snapshots: SnapshotStore
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """An append on its way: when it was sent, and which commit index it tells."""
+
+    at: float
+    commit: int
+
+
 @dataclass
 class Progress:
     """What the leader knows of one follower."""
@@ -100,16 +108,29 @@ class Progress:
     match: int = 0
     probing: bool = True
     basis: float = float("-inf")  # when the newest message that it answered in this term was created: leases
-    inflight: dict[int, float] = field(default_factory=dict)  # sequence → when it was sent
+    inflight: dict[int, Flight] = field(default_factory=dict)  # by sequence
     contact: float = float("-inf")  # the same, but begins with the leadership: check-quorum
     heartbeats: dict[int, float] = field(default_factory=dict)
     snapshot: Snapshot | None = None
-    commit_sent: int = 0
+    commit_known: int = 0  # an answer has shown that the follower has committed up to here
+    commit_sent: int = 0  # commit_known, or what is in flight if that is more: nothing else counts as told
     leaving: int = 0  # index of the configuration that removes it; it is fed until it knows
     leaving_until: float = 0.0
     round_target: int = 0  # a learner's catch-up round: up to where, since when
     round_began: float = 0.0
     began: float = 0.0  # when it was first followed
+
+    def answered(self, sequence: int, matched: int | None) -> bool:
+        """Take an append as answered; with `matched` the follower has committed what it told, up to there."""
+        flight = self.inflight.pop(sequence, None)
+        if flight is not None and matched is not None:
+            self.commit_known = max(self.commit_known, min(flight.commit, matched))
+        return flight is not None
+
+    def forget_inflight(self) -> None:
+        """Count what is in flight as lost: the commit index that it tells too."""
+        self.inflight.clear()
+        self.commit_sent = self.commit_known
 
     def heard(self, created: float) -> None:
         """It answered something that was created then."""
