@@ -212,7 +212,8 @@ class Engine(Agreement):
         self.linked.add(server_id)
         self._SyncObj__onNodeConnected(self.peer_of(server_id))
         if progress := self.progress.get(server_id):
-            progress.next = progress.match + 1
+            if not progress.probing:
+                progress.next = progress.match + 1
             progress.probing, progress.snapshot = True, None
             progress.commit_known = 0  # a process that started anew may have forgotten it
             progress.forget_inflight()

@@ -90,9 +90,10 @@ class Replication(Elections):
             entries = self.log.entries(progress.next, self.config.message_bytes) if progress.next <= last else []
             sequence = self.next_sequence()
             now = self.runtime.now()
-            progress.inflight[sequence] = Flight(now, self.commit_index)
+            told = min(self.commit_index, previous + len(entries))  # a follower commits what the message proves
+            progress.inflight[sequence] = Flight(now, told)
             progress.heartbeats[sequence] = now
-            progress.commit_sent = self.commit_index
+            progress.commit_sent = max(progress.commit_sent, told)
             self.send_message(
                 progress.peer,
                 Append(self.cluster, self.term, sequence, previous, previous_term, self.commit_index, entries),
@@ -146,7 +147,8 @@ class Replication(Elections):
             return
         overdue = self.config.heartbeat * (4 if progress.probing else 8)
         if progress.inflight and now - next(iter(progress.inflight.values())).at > overdue:
-            progress.next = progress.match + 1
+            if not progress.probing:
+                progress.next = progress.match + 1
             self._probe(progress)
         self.send_entries(progress)
 

@@ -92,7 +92,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """An append on its way: when it was sent, and which commit index it tells."""
+    """An append on its way: when it was sent, and what a follower that takes it has committed then."""
 
     at: float
     commit: int

@@ -27,6 +27,7 @@ class Clients:
         self.refused: set[bytes] = set()  # surely not written, they were told
         self.proposed = self.reads = self.unknown = 0
         self.floor = 0
+        self.silent_until = 0.0  # nobody writes before
         self._jobs = CasClients(self._world.chance)
         self.events: list[Event] = []
         self._numbers: dict[bytes, int] = {}
@@ -35,7 +36,7 @@ class Clients:
     def write(self) -> None:
         """Ask one of those who think that they lead."""
         leading = [one for one in self._cluster.running if one.engine is not None and one.engine.is_leader_role]
-        if not leading:
+        if not leading or self._world.time < self.silent_until:
             return
         server = self._world.chance.choice(leading)
         self.proposed += 1

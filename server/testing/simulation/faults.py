@@ -201,6 +201,21 @@ def cut_at_the_word(cluster: Cluster, server: Server) -> None:
     cluster.world.later(chance.choice((0.3, 0.9, 1.6)), lambda: setattr(cluster.network, "cut", set()))
 
 
+SILENCE = "silence after elections"
+
+
+def silence(cluster: Cluster, _server: Server) -> None:
+    """The leader stands still until another one leads, messages get lost meanwhile, and nobody writes afterwards."""
+    leader, network, chance = cluster.leader, cluster.network, cluster.world.chance
+    if leader is None or leader.is_paused:
+        return
+    loss, leader.paused_until = network.loss, cluster.world.time + chance.choice((0.6, 1.0, 1.5))
+    network.loss = 0.4
+    cluster.clients.silent_until = leader.paused_until + 1.0
+    cluster.world.note(f"{leader} stands still until {leader.paused_until:.3f}, and nobody writes")
+    cluster.world.later(1.8, lambda: setattr(network, "loss", min(loss, network.loss)))
+
+
 KINDS: dict[str, tuple[Fault, float]] = {
     "crash": (crash, 3.0),
     "crash all": (crash_all, 1.0),
@@ -218,4 +233,5 @@ KINDS: dict[str, tuple[Fault, float]] = {
     "cut at the word": (cut_at_the_word, 1.0),
     "failing disk": (failing_disk, 1.0),
     "strangers": (strangers, 1.0),
+    SILENCE: (silence, 1.0),
 }

@@ -10,13 +10,15 @@ from yurt.fsm.errors import YurtError
 from yurt.server.testing.checker import check
 from yurt.server.testing.simulation import jobs
 from yurt.server.testing.simulation.cluster import Cluster
-from yurt.server.testing.simulation.faults import KINDS
+from yurt.server.testing.simulation.faults import KINDS, SILENCE, silence
 from yurt.server.testing.simulation.operators import WORK
+from yurt.server.testing.simulation.world import Server
 
 SIZES = (1, 2, 3, 3, 3, 4, 5, 5)
 FAULT_SECONDS = 7.0
 PEACE_SECONDS, SLOW_PEACE_SECONDS = 12.0, 60.0
 JOBS_EVERY = 4  # one of so many lives (of each size) has the product's own state machine
+QUIET_SECONDS, SLOW_QUIET_SECONDS = 8.0, 50.0  # within which all answer reads, though nobody writes
 AFTERWARDS = 8  # commands acknowledged in peace
 
 
@@ -114,9 +116,12 @@ class Life:
 
     def _recover(self) -> None:
         cluster, world = self.cluster, self.cluster.world
-        cluster.calm()
+        if SILENCE in self.faults:
+            self._be_silent()
+        else:
+            cluster.calm()
         before = len(cluster.clients.acknowledged)
-        end = self.seconds + (SLOW_PEACE_SECONDS if cluster.is_slow_in_peace else PEACE_SECONDS)
+        end = world.time + (SLOW_PEACE_SECONDS if cluster.is_slow_in_peace else PEACE_SECONDS)
         while world.time < end and len(cluster.clients.acknowledged) < before + AFTERWARDS:
             cluster.step()
             self._clients(0.05, 0.1)
@@ -131,6 +136,37 @@ class Life:
             assert self._has_one_state(), "servers that have applied the same differ"
         assert len(cluster.clients.acknowledged) >= before + AFTERWARDS, "after the faults ended too little is written"
         assert self._is_settled(), "somebody does not catch up after the faults ended"
+
+    def _be_silent(self) -> None:
+        """One more leader is toppled, then peace comes, and nobody writes: all members answer default reads."""
+        cluster, world = self.cluster, self.cluster.world
+        silence(cluster, next(iter(cluster.servers.values())))
+        cluster.run_until(world.time + 2.0)
+        cluster.calm()
+        end = world.time + (SLOW_QUIET_SECONDS if cluster.is_slow_in_peace else QUIET_SECONDS)
+        answered: set[str] = set()
+        while world.time < end and not (answered and answered >= self._members()):
+            if self._is_due("question", 0.2):
+                for server in cluster.running:
+                    self._ask(server, answered)
+            cluster.step()
+        silent = self._members() - answered
+        assert answered and not silent, f"without writes {sorted(silent)} answer no default read"
+
+    def _members(self) -> set[str]:
+        """Who is in the leader's configuration and runs."""
+        leader = self.cluster.leader
+        if leader is None or leader.engine is None:
+            return {server.name for server in self.cluster.running}
+        return {one[0] for one in leader.engine.configuration} & {server.name for server in self.cluster.running}
+
+    def _ask(self, server: Server, answered: set[str]) -> None:
+        def done(_result: Any, error: Exception | None) -> None:
+            if error is None:
+                answered.add(server.name)
+
+        if server.engine is not None and server.name not in answered:
+            server.engine.read(done)
 
     def _is_settled(self) -> bool:
         """There is a leader, and all members have applied the same."""
