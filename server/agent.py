@@ -39,6 +39,7 @@ from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.state import EngineConfig
 from yurt.server.raft.transport import PeerTransport, bounds_for
 from yurt.server.reload import Reread, reload_at_hangup
+from yurt.server.supervision import supervisor_of
 from yurt.server.tls import TlsFiles
 
 log = logging.getLogger("agent")
@@ -108,6 +109,7 @@ class _Agent:
         self.chance = random.SystemRandom()
         self.metrics = Metrics()
         self.collector = CycleCollector(self.metrics)
+        self.supervisor = supervisor_of(self.metrics)
         self.faults = faults_asked_for()
         self.disk = disk_of(
             self.faults,
@@ -137,7 +139,8 @@ class _Agent:
         with self.collector.loading():
             parts = self._assemble(transport, self.configuration)
         server, engine = parts.server, parts.server.engine
-        http = HttpServer(App(server, parts.dispatcher), sockets, limits=config.limits, tls=self.tls.http)
+        app = App(server, parts.dispatcher)
+        http = HttpServer(app, sockets, limits=config.limits, tls=self.tls.http, supervisor=self.supervisor)
 
         def authority_changed() -> None:
             transport.reconnect()
@@ -202,6 +205,7 @@ class _Agent:
                 total=config.limits.rpc_max_conns,
                 handshake_seconds=seconds(config.limits.rpc_handshake_timeout),
             ),
+            supervisor=self.supervisor,
         )
         if config.tls.rpc and config.tls.verify_server_hostname:
             transport.name_wanted = f"server.{config.region}.nomad"
@@ -230,10 +234,11 @@ class _Agent:
         return Ground(
             self.disk,
             self.path,
-            AsyncioRuntime(),
+            AsyncioRuntime(self._fatal),
             self.chance,
             apart=Forked(),
             wall_clock_ns=wall_clock_ns,
+            supervisor=self.supervisor,
             loading=self.collector.loading,
         )
 

@@ -38,6 +38,7 @@ from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.server import Server
+from yurt.server.supervision import Supervisor
 from yurt.server.tracing import tracing
 from yurt.server.turns import Turns
 from yurt.server.variable_locks import VariableLocks
@@ -59,6 +60,7 @@ class Ground:
     wall_clock_ns: Callable[[], int] = time.time_ns
     segment_bytes: int = SEGMENT_BYTES  # of the log's files
     make_key: Callable[[str], Kept] = make_key
+    supervisor: Supervisor | None = None  # of the process; None: one of the server's own
     stopwatch: Callable[[], int] = time.perf_counter_ns  # nanoseconds, of the leader's slices of work
     loading: Callable[[], AbstractContextManager[None]] = nullcontext  # entered by the thread that loads a state
 
@@ -134,6 +136,7 @@ def assemble_server(
         metrics,
         wall_clock_ns=ground.wall_clock_ns,
         chance=ground.chance,
+        supervisor=ground.supervisor,
         turns=Turns(lambda: ground.stopwatch() / 1e9),
     )
     measure_state(metrics, machine, server.in_turns)
@@ -141,7 +144,7 @@ def assemble_server(
     is_durable = bool(config.data_dir)
     server.event_file = EventFile(server.events, f"{ground.directory}/server", sync=is_durable)
     engine.on_snapshot = server.save_events
-    server.audit = audit_log(config.audit, ground.directory, metrics)
+    server.audit = audit_log(config.audit, ground.directory, metrics, server.supervisor)
     keystore = Keystore(Path(ground.directory) / "server/keystore", sync=is_durable)
     server.authority.keystore = keystore
     server.keyring, server.locks = Keyring(server, keystore, ground.make_key), VariableLocks(server)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import orjson
 
 from yurt.server.config.agent import Audit, AuditSink, nanoseconds
 from yurt.server.logfile import RotatingFile
+from yurt.server.supervision import Supervisor
 
 if TYPE_CHECKING:
     from yurt.server.http.context import Answer, Context
@@ -34,7 +34,7 @@ class AuditLog:
     What cannot be written is counted. `is_enforced`: then nothing is changed until lines can be written again.
     """
 
-    def __init__(self, path: str, sink: AuditSink, metrics: Metrics) -> None:
+    def __init__(self, path: str, sink: AuditSink, metrics: Metrics, supervisor: Supervisor) -> None:
         self.is_enforced = sink.delivery_guarantee == ENFORCED
         self._file = RotatingFile(
             path,
@@ -46,8 +46,7 @@ class AuditLog:
         metrics.count("yurt.audit.lost", by=0)  # alerts see only counters rise that were there
         self._lines: queue.Queue[bytes | None] = queue.Queue(LINES_MAX)
         self._is_failing = False
-        self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
-        self._thread.start()
+        self._thread = supervisor.thread("audit", self._write_all)
 
     @property
     def refuses(self) -> bool:
@@ -90,12 +89,12 @@ class AuditLog:
         self._file.close()
 
 
-def audit_log(config: Audit, data_dir: str, metrics: Metrics) -> AuditLog | None:
+def audit_log(config: Audit, data_dir: str, metrics: Metrics, supervisor: Supervisor) -> AuditLog | None:
     """The log that the configuration asks for; its first sink counts. Raises OSError."""
     if not config.enabled:
         return None
     sink = next(iter(config.sink.values()), AuditSink())
-    return AuditLog(sink.path or f"{data_dir}/audit/audit.log", sink, metrics)
+    return AuditLog(sink.path or f"{data_dir}/audit/audit.log", sink, metrics, supervisor)
 
 
 def _now() -> str:

@@ -12,6 +12,7 @@ from yurt.fsm.store.schema import AUTOPILOT_CONFIG
 from yurt.fsm.structs.operator import AutopilotConfiguration
 from yurt.fsm.structs.times import ZERO_TIME, to_rfc3339
 from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.supervision import Supervised
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -59,18 +60,18 @@ class Autopilot:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._configured = configured(server.config)
-        self._task: asyncio.Task[None] | None = None
+        self._task: Supervised | None = None
         self._stable: dict[str, int] = {}  # server ID → healthy since, wall clock
 
     def start(self) -> None:
         """Look regularly."""
         self._server.engine.may_vote = self._server.keyring.survey.may_vote
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = self._server.supervisor.start("autopilot", self._run)
 
     def stop(self) -> None:
         """Look no more."""
         if self._task is not None:
-            self._task.cancel()
+            self._task.stop()
 
     @property
     def configuration(self) -> AutopilotConfiguration:

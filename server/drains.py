@@ -48,7 +48,7 @@ class DrainWatcher:
             self._timer.cancel()
             self._timer = None
         if seconds is not None:
-            self._timer = loop.call_later(min(seconds, SLEEP_SECONDS_MAX), self._look)
+            self._timer = self._server.supervisor.later("drains", min(seconds, SLEEP_SECONDS_MAX), self._look)
 
     def _look(self) -> None:
         self._timer = None

@@ -96,6 +96,8 @@ class EventFile:
                 await asyncio.to_thread(self._write, entries, gone, told)
             except OSError as error:
                 log.warning("the newest events were not written", extra={"reason": str(error)})
+            except Exception:
+                log.exception("newest events not written")
 
     def _write(self, entries: list[Entry], gone: int, told: int) -> None:
         write_whole(self._path, pack(entries, gone, told), sync=self._sync)

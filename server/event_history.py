@@ -22,6 +22,7 @@ import msgspec
 from yurt.fsm.errors import YurtError
 from yurt.server.event_file import BYTES_MAX, pack, unpack
 from yurt.server.raft.errors import NotSent
+from yurt.server.supervision import Supervised
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -43,7 +44,7 @@ class EventHistory:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._task: asyncio.Task[None] | None = None
+        self._task: Supervised | None = None
         self._room = 0  # bytes that may still be taken
         self._runs = False
 
@@ -57,12 +58,12 @@ class EventHistory:
         """Ask the others for what happened before the oldest event held, in the background."""
         self.leave()
         if self._runs and not self._server.events.is_whole:
-            self._task = asyncio.get_running_loop().create_task(self._look())
+            self._task = self._server.supervisor.start("event history", self._look)
 
     def leave(self) -> None:
         """What happened before is not wanted."""
         if self._task is not None:
-            self._task.cancel()
+            self._task.stop()
             self._task = None
 
     def stop(self) -> None:
@@ -73,8 +74,8 @@ class EventHistory:
     async def settled(self) -> bool:
         """Wait until it is known what comes back, but not for long; whether it is known."""
         if self._task is not None:
-            await asyncio.wait((self._task,), timeout=WAIT_SECONDS_MAX)
-        return self._runs and (self._task is None or self._task.done())
+            await asyncio.wait((self._task.task,), timeout=WAIT_SECONDS_MAX)
+        return self._runs and (self._task is None or self._task.is_done)
 
     # --- asking
 

@@ -46,7 +46,7 @@ class Garbage:
 
     def start(self) -> None:
         """Collect after each interval from now on."""
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._collect_regularly)
+        self._timer = self._server.supervisor.later("core gc", self._seconds, self._collect_regularly)
 
     def stop(self) -> None:
         """Collect no more."""
@@ -59,14 +59,14 @@ class Garbage:
     async def force(self) -> None:
         """Collect whatever may go, however young, and wait until it is gone; callers that come meanwhile share this."""
         if self._forced is None or self._forced.done():
-            self._forced = asyncio.get_running_loop().create_task(self._collect(FORCED, 0))
+            self._forced = self._server.supervisor.spawn("core gc", self._collect(FORCED, 0))
         await asyncio.wait((self._forced,))
 
     def _collect_regularly(self) -> None:
         self.start()
         if self._collection is None or self._collection.done():
             work = self._collect(self._thresholds, self._token_threshold)
-            self._collection = asyncio.get_running_loop().create_task(work)
+            self._collection = self._server.supervisor.spawn("core gc", work)
 
     async def _collect(self, thresholds: Thresholds, token_threshold: int) -> None:
         """One pass; it ends early if this server leads no more."""

@@ -93,13 +93,18 @@ class HeartbeatTimers:
             self._wake.cancel()
             self._wake = None
         if deadline is not None:
-            self._wake = asyncio.get_running_loop().call_at(deadline, self._look)
+            wait = max(0.0, deadline - asyncio.get_running_loop().time())
+            self._wake = self._server.supervisor.later("heartbeats", wait, self._look)
 
     def _look(self) -> None:
         self._wake = None
         missed = self._timers.missed(asyncio.get_running_loop().time())
         for start in range(0, len(missed), NODES_PER_COMMAND_MAX):
-            self._miss(missed[start : start + NODES_PER_COMMAND_MAX])
+            try:
+                self._miss(missed[start : start + NODES_PER_COMMAND_MAX])
+            except Exception:
+                self._missed_again(missed[start:])
+                raise
         self._set_timer()
 
     def _miss(self, node_ids: list[str]) -> None:

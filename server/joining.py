@@ -13,6 +13,7 @@ from yurt.server.raft.configuration import Servers
 from yurt.server.raft.connection import Hello
 from yurt.server.raft.errors import NotSent
 from yurt.server.server import Server
+from yurt.server.supervision import Supervised
 
 log = logging.getLogger("raft.joining")
 
@@ -26,7 +27,7 @@ class Joining:
 
     def __init__(self, server: Server, own: Hello, always_dialled: list[str]) -> None:
         self._server, self._own, self._kept = server, own, set(always_dialled)
-        self._task: asyncio.Task[None] | None = None
+        self._task: Supervised | None = None
         self._began_empty = False
         self._configured_addresses: set[str] = set()
         server.engine.on_configuration = self._configured
@@ -40,12 +41,12 @@ class Joining:
             self._greeted(hello)
         self._configured(engine.configuration)
         self._began_empty = not engine.log.last_index and not engine.snapshot.index
-        self._task = asyncio.get_running_loop().create_task(self._ask())
+        self._task = self._server.supervisor.start("joining", self._ask)
 
     def stop(self) -> None:
         """Ask no more."""
         if self._task is not None:
-            self._task.cancel()
+            self._task.stop()
 
     # --- links
 

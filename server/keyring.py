@@ -17,6 +17,7 @@ from yurt.fsm.structs.variable import ACTIVE, PREPUBLISHED, RootKey
 from yurt.server.key_survey import KeyStatus, KeySurvey
 from yurt.server.keystore import Kept, Keystore, NoKey, make_key
 from yurt.server.server import Server
+from yurt.server.supervision import Supervised
 
 log = logging.getLogger("keyring")
 
@@ -35,7 +36,7 @@ class Keyring:
 
     def __init__(self, server: Server, keystore: Keystore, make: Callable[[str], Kept] = make_key) -> None:
         self._server, self.keystore, self._make = server, keystore, make
-        self._task: asyncio.Task[None] | None = None
+        self._task: Supervised | None = None
         self._news = asyncio.Event()
         self._told_missing: tuple[str, ...] = ()  # in the log
         self.survey = KeySurvey(server, self.status)
@@ -47,12 +48,12 @@ class Keyring:
 
     def start(self) -> None:
         """Begin to look after the keys."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = self._server.supervisor.start("keyring", self._run)
 
     def stop(self) -> None:
         """Do nothing more."""
         if self._task is not None:
-            self._task.cancel()
+            self._task.stop()
 
     def status(self) -> KeyStatus:
         """Return which root keys of the state this server cannot use."""

@@ -12,7 +12,6 @@ from contextlib import nullcontext
 from functools import partial
 
 from yurt.fsm.commands import LATE_SINCE, ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
-from yurt.fsm.errors import YurtError
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
 from yurt.fsm.store.view import View
@@ -171,7 +170,7 @@ class Leader:
     def _schedule(self) -> None:
         if not self._scheduled and self._inflight < INFLIGHT_MAX:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._work)
+            self._server.supervisor.later("scheduling", 0.0, self._work)
 
     def _work(self) -> None:
         """Work on a slice of what is ready, hand the decisions to the log in one command."""
@@ -258,7 +257,7 @@ class Leader:
                 placed: list[Allocation] = []
                 self._inflight += 1
                 plans.add(self._track(self._propose(reserving(pieces, placed, self._reserve), [eval_id], placed)))
-        except (YurtError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is: the evaluations are tried again)
             for place, one in enumerate(left.values()):
                 if place:
                     broker.set_aside(one.id)
@@ -280,8 +279,7 @@ class Leader:
         self._waiting.block(replace(evaluation, snapshot_index=seen))
 
     def _track(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks.add(task := self._server.supervisor.spawn("evaluations", work))
         task.add_done_callback(self._tasks.discard)
         return task
 
@@ -355,8 +353,8 @@ class Leader:
                     if fitting.placed and self._server.version_known_by_all() >= LATE_SINCE:
                         fitting = replace(fitting, evaluates_late=True)
                 await self._server.propose(fitting)
-        except YurtError as error:
-            log.debug("a decision was not committed", extra={"reason": str(error)})
+        except Exception as error:  # noqa: BLE001 (whatever it is: the evaluations are tried again)
+            self._server.supervisor.noted("evaluations", error)
             for eval_id in eval_ids:
                 if broker is not None:
                     broker.nack(eval_id, self._now())

@@ -72,14 +72,15 @@ class PeriodicLaunches:
         deadline = self._dispatcher.next_deadline() if self._dispatcher is not None else None
         if deadline is not None and len(self._tasks) < INFLIGHT_MAX:
             wait = (deadline - self._server.now_ns()) / SECOND_NS
-            self._timer = asyncio.get_running_loop().call_later(min(max(wait, 0.0), SLEEP_SECONDS_MAX), self._pump)
+            wait = min(max(wait, 0.0), SLEEP_SECONDS_MAX)
+            self._timer = self._server.supervisor.later("periodic", wait, self._pump)
 
     def _pump(self) -> None:
         """Propose what is due, as far as there is room; the rest when something is done."""
         if self._dispatcher is not None and not self._queue:
             self._queue.extend(self._dispatcher.take(self._server.view(), self._server.now_ns()))
         while self._queue and len(self._tasks) < INFLIGHT_MAX:
-            task = asyncio.get_running_loop().create_task(self._launch(self._queue.popleft()))
+            task = self._server.supervisor.spawn("periodic", self._launch(self._queue.popleft()))
             self._tasks.add(task)
             task.add_done_callback(self._done)
         self._set_timer()

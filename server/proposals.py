@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from yurt.fsm.commands import Command
-from yurt.fsm.errors import YurtError
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -25,7 +24,7 @@ class Proposals:
 
     def propose(self, command: Command, done: Callable[[Any], None] | None = None) -> None:
         """Propose; then call `done` with the result, or with None if it was refused or not committed."""
-        task = asyncio.get_running_loop().create_task(self._propose(command, done))
+        task = self._server.supervisor.spawn("proposals", self._propose(command, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -33,8 +32,8 @@ class Proposals:
         result = None
         try:
             result = await self._server.propose(command)
-        except YurtError as error:
-            log.debug("a decision was not committed", extra={"command": type(command).__name__, "reason": str(error)})
+        except Exception as error:  # noqa: BLE001 (whatever it is: the duty must not wait for ever)
+            self._server.supervisor.noted("proposals", error)
         if done is not None:
             done(result)
 

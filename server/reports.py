@@ -26,7 +26,7 @@ class Reports:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((updates, future))
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._send())
+            self._task = self._server.supervisor.spawn("allocation updates", self._send())
         return await future
 
     async def _send(self) -> None:
@@ -41,7 +41,7 @@ class Reports:
             command = UpdateAllocations(now_ns=server.now_ns(), updates=updates, seed=server.new_id())
             try:
                 result = await server.propose(command)
-            except Exception as error:  # noqa: BLE001 (whatever it is, those who wait must hear of it)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (those who wait must hear of it)
                 for _, future in taken:
                     if not future.done():
                         future.set_exception(error)

@@ -12,6 +12,7 @@ from yurt.fsm.commands import Command, UpdateEvaluations
 from yurt.fsm.commands_nodes import FailDeployment, PromoteDeployment, TransitionAllocations
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, JOBS
+from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import DesiredTransition
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation, pending_evaluation
@@ -87,27 +88,37 @@ class Rollouts:
             wait = max(0.0, (min(self._deadlines.values()) - self._server.now_ns()) / 1e9)
         else:
             return
-        self._timer = asyncio.get_running_loop().call_later(min(wait, SLEEP_SECONDS_MAX), self._look)
+        self._timer = self._server.supervisor.later("deployments", min(wait, SLEEP_SECONDS_MAX), self._look)
 
     def _look(self) -> None:
         self._timer = None
         now_ns = self._server.now_ns()
         late = [one for one, deadline in self._deadlines.items() if deadline <= now_ns]
         looked = list(islice(dict.fromkeys((*self._changed, *late)), LOOKED_AT_ONCE))
+        count = len(looked)
         view = self._server.view()
-        for deployment_id in looked:
+        while looked:
+            deployment_id = looked.pop(0)
             self._changed.pop(deployment_id, None)
-            deployment = view.get(DEPLOYMENTS, deployment_id)
-            self._deadlines.pop(deployment_id, None)
-            if deployment is None or not deployment.is_active or deployment_id in self._busy:
-                continue
-            verdict = assess(view, deployment, now_ns)
-            if verdict.deadline_ns:
-                self._deadlines[deployment_id] = verdict.deadline_ns
-            if (command := self._command(deployment, verdict, now_ns)) is not None:
-                self._busy[deployment_id] = None
-                self._proposals.propose(command, partial(self._done, deployment_id))
-        self._set_timer(at_once=len(looked) == LOOKED_AT_ONCE)
+            try:
+                self._assess(view, deployment_id, now_ns)
+            except Exception:
+                self._changed[deployment_id] = None  # it is looked at again, after the others
+                raise
+        self._set_timer(at_once=count == LOOKED_AT_ONCE)
+
+    def _assess(self, view: View, deployment_id: str, now_ns: int) -> None:
+        """Look at one deployment, and propose its next step."""
+        deployment = view.get(DEPLOYMENTS, deployment_id)
+        self._deadlines.pop(deployment_id, None)
+        if deployment is None or not deployment.is_active or deployment_id in self._busy:
+            return
+        verdict = assess(view, deployment, now_ns)
+        if verdict.deadline_ns:
+            self._deadlines[deployment_id] = verdict.deadline_ns
+        if (command := self._command(deployment, verdict, now_ns)) is not None:
+            self._busy[deployment_id] = None
+            self._proposals.propose(command, partial(self._done, deployment_id))
 
     def _done(self, deployment_id: str, _result: object) -> None:
         self._busy.pop(deployment_id, None)

@@ -34,6 +34,7 @@ from yurt.server.raft.engine import Engine
 from yurt.server.raft.reads import Callback
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.reports import Reports
+from yurt.server.supervision import Supervisor, supervisor_of
 from yurt.server.tracing import Tracing
 from yurt.server.turns import Steps, Turns
 from yurt.server.zones import zone
@@ -74,9 +75,11 @@ class Server:
         wall_clock_ns: Callable[[], int] = time.time_ns,
         chance: random.Random | None = None,
         turns: Turns | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self.config, self.machine, self.engine, self.transport = config, machine, engine, transport
         self.metrics = metrics
+        self.supervisor = supervisor or supervisor_of(metrics)
         self._wall_clock_ns, self._chance = wall_clock_ns, chance or random.SystemRandom()
         self.data_dir = config.data_dir  # of -dev: the temporary one, as soon as it is known
         self.region, self.datacenter, self.name = config.region, config.datacenter, config.node_name
@@ -158,7 +161,7 @@ class Server:
         if not self._has_begun:
             deque(steps, maxlen=0)
             return
-        task = asyncio.get_running_loop().create_task(self._pass(steps))
+        task = self.supervisor.spawn("turns", self._pass(steps))
         self._passes.add(task)
         task.add_done_callback(self._passes.discard)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from yurt.fsm.commands_variables import UnlockVariable
 from yurt.fsm.errors import YurtError
@@ -25,7 +26,6 @@ class VariableLocks:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._timers: dict[Key, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         server.machine.on_commit(self._committed)
         server.engine.on_leadership(self._leadership)
 
@@ -34,8 +34,10 @@ class VariableLocks:
         key = (variable.namespace, variable.path)
         self._cancel(key)
         if variable.lock is not None:
-            loop = asyncio.get_running_loop()
-            self._timers[key] = loop.call_later(variable.lock.ttl / 1e9, self._run_out, key, variable.lock.id)
+            run_out = partial(self._run_out, key, variable.lock.id)
+            self._timers[key] = self._server.supervisor.later(
+                "locks", variable.lock.ttl / 1e9, run_out, name="/".join(key)
+            )
 
     def stop(self) -> None:
         """Forget all timers."""
@@ -66,9 +68,7 @@ class VariableLocks:
 
     def _run_out(self, key: Key, lock_id: str) -> None:
         self._timers.pop(key, None)
-        task = asyncio.get_running_loop().create_task(self._free(key, lock_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._server.supervisor.spawn("locks", self._free(key, lock_id))
 
     async def _free(self, key: Key, lock_id: str) -> None:
         server = self._server

@@ -31,7 +31,7 @@ class Waiting:
     def __init__(self, server: Server, wake: Wake, cancel: Cancel) -> None:
         self._server, self._wake, self._cancel = server, wake, cancel
         self._blocked: Blocked | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: dict[float, asyncio.TimerHandle] = {}  # by their intervals
         self._moved_on = 0  # the index up to which room may have come before this server led
         for name in ("blocked", "escaped"):
             server.metrics.gauge(f"nomad.nomad.blocked_evals.total_{name}", partial(self._count, name))
@@ -64,18 +64,21 @@ class Waiting:
     def disable(self) -> None:
         """Forget everything."""
         self._blocked = None
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
 
     def _every(self, seconds: float, work: Callable[[], None]) -> None:
-        def again() -> None:
-            self._timers.remove(timer)
-            work()
-            self._every(seconds, work)
+        blocked = self._blocked
 
-        timer = asyncio.get_running_loop().call_later(seconds, again)
-        self._timers.append(timer)
+        def again() -> None:
+            if self._blocked is blocked:
+                work()
+                self._every(seconds, work)
+
+        self._timers[seconds] = self._server.supervisor.later(
+            "blocked evaluations", seconds, again, name=f"{seconds:.0f} s"
+        )
 
     def _retry(self) -> None:
         if self._blocked is not None:

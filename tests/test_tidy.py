@@ -41,6 +41,31 @@ BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 BANNED_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml"}
 BANNED_PURE_CALLS = {"open", "print", "input", "hash", "id"}
 
+# Tasks and threads are started by `server/supervision.py`, which logs, counts and restarts them. These calls elsewhere
+# start short ones; the reason says who hears of their errors.
+STARTS = {"create_task", "ensure_future", "run_coroutine_threadsafe", "Thread"}
+STARTED_ELSEWHERE = {
+    "deploy/experiments/run.py": (2, "threads of an experiment's clients: it joins them, and they record their errors"),
+    "server/agent.py": (2, "the cluster's forming and the stop that ends it: awaited"),
+    "server/cli/alloc_exec.py": (7, "a command line, which ends with them"),
+    "server/client/agent.py": (1, "the end of runners: awaited"),
+    "server/client/drivers/mock.py": (4, "the handle's result, which its task runner awaits"),
+    "server/client/execute.py": (3, "a session's pipes: awaited, and cancelled at its end"),
+    "server/client/task_runner.py": (5, "what is awaited unless the task is killed"),
+    "server/event_file.py": (1, "a write that catches every error itself"),
+    "server/http/forward.py": (1, "a call to the leader: awaited unless another server leads"),
+    "server/http/reads.py": (1, "a body that all who asked for it await"),
+    "server/http/streams.py": (2, "the next piece, and the client's end: awaited"),
+    "server/http/websocket.py": (2, "both directions: awaited"),
+    "server/server.py": (2, "the engine's answers, which any number of requests await"),
+    "server/supervision.py": (3, "the supervisor itself"),
+    "server/testing/links.py": (4, "tests: a thread of their own, which they ask for results"),
+    "server/testing/simulation/duty_servers.py": (1, "virtual time: the loop reports every error"),
+    "server/testing/virtual/machine.py": (1, "virtual time: the loop reports every error"),
+    "server/testing/virtual/network.py": (1, "virtual time: the loop reports every error"),
+    "server/testing/virtual/server.py": (1, "virtual time: the loop reports every error"),
+}
+
 
 def files(*rooms: str) -> list[Path]:
     return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
@@ -180,6 +205,23 @@ def test_every_file_is_imported_by_another() -> None:
         if module.startswith(found_by_name):
             continue  # loaded by `deploy/experiments/scenario.py`, which takes all files of these folders
         assert module in used | entries, f"{relative(path)} is used by nobody"
+
+
+def _called(node: ast.AST) -> str:
+    """The last name of what is called; empty if nothing is."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return getattr(node.func, "attr", "") or getattr(node.func, "id", "")
+
+
+def test_tasks_and_threads_are_started_by_the_supervisor_or_have_an_owner() -> None:
+    found: dict[str, int] = {}
+    for path in files(*ROOMS):
+        starts = sum(_called(node) in STARTS for node in ast.walk(ast.parse(path.read_text())))
+        if starts:
+            found[relative(path)] = starts
+    listed = {path: count for path, (count, _) in STARTED_ELSEWHERE.items()}
+    assert found == listed, "start long-lived work with `Supervisor.start`, short work with `Supervisor.spawn`"
 
 
 def test_test_folders_are_packages() -> None:

@@ -7,6 +7,7 @@ import logging
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from yurt.fsm.errors import YurtError
@@ -22,6 +23,7 @@ from yurt.server.client.reports import Reports
 from yurt.server.client.saved import SavedAllocs
 from yurt.server.client.servers import NODE_NOT_FOUND, Beat, Operations, Refused
 from yurt.server.client.surroundings import Surroundings
+from yurt.server.supervision import Supervised
 
 log = logging.getLogger("client")
 
@@ -29,6 +31,7 @@ REGISTER_SECONDS, WATCH_RETRY_SECONDS, FIRST_BEAT_SECONDS = 1.0, 2.0, 10.0
 ALLOCS_PER_REQUEST_MAX = 100
 END_SECONDS = 10.0
 SAVE_AGAIN_SECONDS = 1.0
+STALL_SECONDS = 5.0  # so much later than it was due, a heartbeat shows that the agent stood still
 
 
 class NodeAgent:
@@ -54,9 +57,11 @@ class NodeAgent:
         surroundings.operations = operations
         self._saved = None if surroundings.ends_with_agent else SavedAllocs(surroundings.state_dir / "allocs")
         self._unsaved: set[str] = set()  # whose state could not be written
-        self._tasks: list[asyncio.Task[None]] = []
+        self.supervisor = surroundings.supervisor
+        self._tasks: dict[str, Supervised] = {}
         self._heard = 0.0
-        self._destroying: set[asyncio.Task[None]] = set()
+        self._wait = 0.0  # seconds until the next heartbeat
+        self._is_restored = self._is_registered = False
 
     @property
     def node(self) -> Node:
@@ -71,17 +76,18 @@ class NodeAgent:
 
     def start(self) -> None:
         """Begin; everything runs in the present loop."""
-        loop = asyncio.get_running_loop()
-        works = (
-            self._life(), self._reports.run(), self._registrar.run(), self._collect_often(), self._save_again(),
-        )  # fmt: skip
-        self._tasks = [loop.create_task(work) for work in works]
+        works = {
+            "node": self._life, "watch": self._watch, "reports": self._reports.run, "services": self._registrar.run,
+            "collector": self._collect_often, "saving": self._save_again,
+        }  # fmt: skip
+        self._tasks = {kind: self.supervisor.start(kind, work) for kind, work in works.items()}
 
     async def stop(self) -> None:
         """End all of it. Tasks go on for the next agent, but a development agent's end, and their directories go."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in self._tasks.values():
+            task.stop()
+        for task in self._tasks.values():
+            await task.wait()
         if self.surroundings.ends_with_agent:
             await self._end_tasks()
         for runner in self.runners.values():
@@ -101,16 +107,22 @@ class NodeAgent:
     # --- registration and heartbeats
 
     async def _life(self) -> None:
-        await self._restore()
-        beat = await self._register()
-        watching = asyncio.get_running_loop().create_task(self._watch())
-        try:
-            wait = 0.0 if self._dev else self._chance.random() * min(FIRST_BEAT_SECONDS, beat.ttl_seconds)
-            while True:
-                await asyncio.sleep(wait)
-                wait = await self._beat()
-        finally:
-            watching.cancel()
+        """Restore, register, be heard; begun anew after a failure it goes on where it was."""
+        if not self._is_restored:
+            await self._restore()
+            self._is_restored = True
+        if not self._is_registered:
+            beat = await self._register()
+            self._is_registered = True
+            self._wait = 0.0 if self._dev else self._chance.random() * min(FIRST_BEAT_SECONDS, beat.ttl_seconds)
+        while True:
+            due_ns = self.surroundings.now_ns() + int(self._wait * 1e9)
+            await asyncio.sleep(self._wait)
+            if (late := (self.surroundings.now_ns() - due_ns) / 1e9) > STALL_SECONDS:
+                log.warning("node agent stood still", extra={"seconds": round(late)})
+                self._watch_anew()
+            self._wait = 0.0  # if it breaks, the next comes at once
+            self._wait = await self._beat()
 
     async def _register(self) -> Beat:
         told = ""
@@ -157,6 +169,8 @@ class NodeAgent:
     async def _restore(self) -> None:
         """Go on with what an earlier agent of this node began."""
         for saved in self._saved.load() if self._saved is not None else ():
+            if saved.allocation.id in self.runners:
+                continue
             if not AllocDir(self.surroundings.alloc_dir, saved.allocation.id).path.is_dir():
                 continue
             runner = AllocRunner(saved.allocation, self.surroundings, self._changed)
@@ -165,11 +179,18 @@ class NodeAgent:
             await runner.restore(saved)
             self._changed(runner)
 
+    def _watch_anew(self) -> None:
+        """Ask for the allocations at once: the answer to the question under way may never come."""
+        self._tasks["watch"].stop()
+        self._tasks["watch"] = self.supervisor.start("watch", self._watch)
+
     async def _watch(self) -> None:
-        index = 0
+        await self.surroundings.contact.wait()
+        index, count = 0, 0
         while True:
             try:
-                seen, index = await self.operations.client_allocs(index)
+                seen, index = await self.operations.client_allocs(index, count)
+                count = len(seen)
                 await self._take(seen)
             except YurtError as error:
                 log.debug("the allocations were not read", extra={"reason": str(error)})
@@ -221,8 +242,7 @@ class NodeAgent:
         """End what still runs, then remove its directories."""
         if not runner.ended.is_set():
             runner.forgotten()
-        self._destroying.add(task := asyncio.get_running_loop().create_task(self._destroyed(runner)))
-        task.add_done_callback(self._destroying.discard)
+        self.supervisor.start("removal", partial(self._destroyed, runner), name=runner.allocation.id)
 
     async def collect(self, runner: AllocRunner) -> None:
         """Remove the directories of an allocation that has ended; that it was here is still known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from yurt.fsm.commands_nodes import AllocUpdate
@@ -26,6 +27,7 @@ from yurt.server.client.preparing import Preparation
 from yurt.server.client.saved import SavedAlloc, SavedTask
 from yurt.server.client.surroundings import Surroundings
 from yurt.server.client.task_runner import NotRunning, TaskRunner
+from yurt.server.supervision import Supervised, Work
 
 TOO_LONG = "allocation exceeded max_run_duration"
 
@@ -52,6 +54,7 @@ class AllocRunner:
             changed=self._check_changed,
             restart=self._check_failed,
             now_ns=surroundings.now_ns,
+            supervise=partial(self._supervise, "health check"),
         )
         self.runners = {
             task.name: TaskRunner(
@@ -63,17 +66,17 @@ class AllocRunner:
                 changed=self._task_changed,
                 kill_timeout_max_ns=surroundings.kill_timeout_max_ns,
                 now_ns=surroundings.now_ns,
+                supervise=partial(self._supervise, "task"),
             )
             for task in tasks
         }
         self._lifecycle = Lifecycle(tasks)
         self._health = allocation.deployment_status if allocation.deployment_status else None
         self._watcher: HealthWatcher | None = None
-        self._work: asyncio.Task[None] | None = None
-        self._killing: asyncio.Task[None] | None = None
+        self._work: Supervised | None = None
+        self._killing: Supervised | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._exceeded = False
-        self._restarting: set[asyncio.Task[None]] = set()
         self.ended = asyncio.Event()
         self.ended_at = 0.0
         self.is_collected = False
@@ -82,7 +85,10 @@ class AllocRunner:
 
     def start(self, previous: list[AllocRunner]) -> None:
         """Run the tasks once the allocations that this one replaces on this node have ended."""
-        self._work = asyncio.get_running_loop().create_task(self._begin(previous))
+        self._work = self._supervise("allocation", partial(self._begin, previous))
+
+    def _supervise(self, kind: str, work: Work) -> Supervised:
+        return self.surroundings.supervisor.start(kind, work, name=self.allocation.id)
 
     async def _begin(self, previous: list[AllocRunner]) -> None:
         for runner in self.runners.values():
@@ -177,8 +183,7 @@ class AllocRunner:
         if self._watcher is not None:
             self._watcher.stop()
         if self._killing is None:
-            work = self._kill(reason, skip_delay, poststop)
-            self._killing = asyncio.get_running_loop().create_task(work)
+            self._killing = self._supervise("allocation end", partial(self._kill, reason, skip_delay, poststop))
 
     async def _kill(self, reason: str, skip_delay: bool, poststop: bool) -> None:
         self._offers.stop(GROUP)
@@ -193,8 +198,8 @@ class AllocRunner:
                 runner.kill(reason=reason, skip_delay=skip_delay)
             for runner in part:
                 await runner.wait()
-        if self._work is not None and not self._work.done():
-            self._work.cancel()  # it still waits for the one before it
+        if self._work is not None and not self._work.is_done:
+            self._work.stop()  # it still waits for the one before it
             for runner in self.runners.values():
                 if runner.state.state != DEAD:
                     runner.end_unstarted()
@@ -209,7 +214,7 @@ class AllocRunner:
         self._offers.abandon()
         for task in (self._work, self._killing):
             if task is not None:
-                task.cancel()
+                task.stop()
         if self._watcher is not None:
             self._watcher.stop()
         if self._limit is not None:
@@ -261,8 +266,7 @@ class AllocRunner:
         """A check asks for a restart: of its task, or of all for a check of the group."""
         for runner in self.runners.values():
             if task in ("", runner.task.name) and runner.state.state == RUNNING and not runner.is_ending:
-                self._restarting.add(work := asyncio.get_running_loop().create_task(_restarted(runner, reason)))
-                work.add_done_callback(self._restarting.discard)
+                self.surroundings.supervisor.spawn("task restart", _restarted(runner, reason))
 
     def _one_died(self, runner: TaskRunner) -> None:
         if runner.is_poststop:
@@ -308,7 +312,8 @@ class AllocRunner:
         known = self._health is not None and self._health.healthy is not None
         if rules is not None and not known and not self.allocation.is_server_terminal:
             runners, now_ns = list(self.runners.values()), self.surroundings.now_ns
-            self._watcher = HealthWatcher(rules, runners, self._decided, self._offers.checks, now_ns)
+            supervise = partial(self._supervise, "health")
+            self._watcher = HealthWatcher(rules, runners, self._decided, self._offers.checks, now_ns, supervise)
 
     def _decided(self, healthy: bool, reasons: dict[str, str]) -> None:
         if self.allocation.deployment_id:

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -17,6 +18,7 @@ from yurt.fsm.structs.service import Check, Service
 from yurt.server.client.environment import Environment
 from yurt.server.client.http import Unreachable, request
 from yurt.server.client.services import address_of, own_services
+from yurt.server.supervision import Supervise, Supervised, unsupervised
 
 PENDING, SUCCESS, FAILURE = "pending", "success", "failure"
 OUTPUT_BYTES_MAX = 3 << 10
@@ -157,23 +159,24 @@ class Checks:
         changed: Callable[[], None],
         restart: Callable[[str, str], None],
         now_ns: Callable[[], int] = time.time_ns,
+        supervise: Supervise = unsupervised,
     ) -> None:
         self._changed, self._restart, self._now_ns = changed, restart, now_ns
-        self._running: dict[str, tuple[list[Watched], list[asyncio.Task[None]]]] = {}
+        self._supervise = supervise
+        self._running: dict[str, tuple[list[Watched], list[Supervised]]] = {}
 
     def start(self, owner: str, checks: list[Watched]) -> None:
         """Begin to make the checks of a group or task, in place of those it had; the same ones just go on."""
         if [one.id for one in self._running.get(owner, ([], []))[0]] == [one.id for one in checks]:
             return
         self.stop(owner)
-        loop = asyncio.get_running_loop()
-        self._running[owner] = (checks, [loop.create_task(self._watch(one)) for one in checks])
+        self._running[owner] = (checks, [self._supervise(partial(self._watch, check)) for check in checks])
 
     def stop(self, owner: str) -> None:
         """Make them no more."""
         _, tasks = self._running.pop(owner, ([], []))
         for task in tasks:
-            task.cancel()
+            task.stop()
 
     def stop_all(self) -> None:
         """Make none any more."""

@@ -16,6 +16,7 @@ from yurt.fsm.structs.times import SECOND, from_rfc3339
 from yurt.server.client.checks import SUCCESS, Watched
 from yurt.server.client.lifecycle import DEAD, RUNNING, is_main, is_poststop, is_sidecar
 from yurt.server.client.task_runner import TaskRunner
+from yurt.server.supervision import Supervise, unsupervised
 
 MIN_HEALTHY_NS = 10 * SECOND
 DEADLINE_NS = 300 * SECOND
@@ -88,11 +89,13 @@ class HealthWatcher:
         decided: Callable[[bool, dict[str, str]], None],
         checks: Callable[[], list[Watched]] = list,
         now_ns: Callable[[], int] = time.time_ns,
+        supervise: Supervise = unsupervised,
     ) -> None:
         self._now_ns = now_ns
         self._rules, self._runners, self._decided, self._checks = rules, runners, decided, checks
         self._changed = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._watch())
+        self._deadline = now_ns() + rules.deadline_ns
+        self._task = supervise(self._watch)
 
     def changed(self) -> None:
         """A task's state changed."""
@@ -100,10 +103,10 @@ class HealthWatcher:
 
     def stop(self) -> None:
         """Decide nothing any more."""
-        self._task.cancel()
+        self._task.stop()
 
     async def _watch(self) -> None:
-        deadline = self._now_ns() + self._rules.deadline_ns
+        deadline = self._deadline
         while True:
             self._changed.clear()
             now = self._now_ns()

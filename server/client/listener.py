@@ -18,6 +18,7 @@ from yurt.server.http.exchange import read_body, send_answer
 from yurt.server.http.proxy import PROXIED, Target, proxied
 from yurt.server.http.route import JOB_BYTES_MAX
 from yurt.server.http.table import find
+from yurt.server.supervision import failed_tasks
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -103,7 +104,9 @@ class NodeApp:
 
     async def _answer(self, context: Context) -> Answer:
         if context.path == "/v1/agent/health":
-            return text(200, '{"client":{"message":"ok","ok":true}}')
+            down = self._agent.supervisor.down()
+            health = {"client": {"message": failed_tasks(down) if down else "ok", "ok": not down}}
+            return text(500 if down else 200, orjson.dumps(health).decode())
         if context.path == "/v1/agent/self":
             return json_answer(orjson.dumps(self._self()))
         asked = context.query.get("node_id", "") in ("", self._agent.node.id) and "server_id" not in context.query

@@ -12,6 +12,7 @@ from yurt.server.client.checks import Checks, Watched, watched
 from yurt.server.client.environment import Environment
 from yurt.server.client.registrar import Registrar
 from yurt.server.client.services import of_group, registrations
+from yurt.server.supervision import Supervise, unsupervised
 
 GROUP = ""
 
@@ -28,9 +29,10 @@ class Offers:
         changed: Callable[[], None],
         restart: Callable[[str, str], None],
         now_ns: Callable[[], int] = time.time_ns,
+        supervise: Supervise = unsupervised,
     ) -> None:
         self._group, self._registrar, self._environments = group, registrar, environments
-        self._checks = Checks(changed, restart, now_ns)
+        self._checks = Checks(changed, restart, now_ns, supervise)
         self._offered: dict[str, list[str]] = {}  # owner → IDs of registrations
 
     def start(self, owner: str, allocation: Allocation, datacenter: str) -> None:

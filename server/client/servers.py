@@ -6,7 +6,7 @@ import random
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -20,6 +20,7 @@ from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.server.client.http import Answered, Unreachable, request
 from yurt.server.client.identity import Identity
 
+T = TypeVar("T")
 SECONDS = 15.0
 WAIT_SECONDS = 300
 NODE_NOT_FOUND = "node not found"
@@ -108,64 +109,76 @@ class Operations:
     def __init__(self, send: Send, identity: Identity, introduction: str = "") -> None:
         self._send, self._identity, self._introduction = send, identity, introduction
 
-    async def _ask(self, method: str, name: str, body: Any = None, *, seconds: float = SECONDS, **query: str) -> Any:
+    async def _ask(
+        self, method: str, name: str, read: Callable[[bytes], T], body: Any = None, *, seconds: float = SECONDS,
+        **query: str,
+    ) -> T:  # fmt: skip
+        """Return the answer as `read` understands it.
+
+        Raises `Refused` for a refusal and `Unreachable` for anything else: no other error of connections, deadlines
+        or decoders gets past this place.
+        """
         target = f"/v1/agent-rpc/{name}" + (f"?{urlencode(query)}" if query else "")
         payload = b"" if body is None else msgspec.json.encode(body)
         headers = {"X-Nomad-Token": self._identity.secret_id}
         if self._introduction and name == "Node.Register":
             headers["Authorization"] = f"Bearer {self._introduction}"
-        status, _, answer = await self._send(method, target, headers, payload, seconds)
-        if status != 200:
-            raise Refused(status, answer.decode("utf-8", "replace"))
-        return answer
+        try:
+            status, _, answer = await self._send(method, target, headers, payload, seconds)
+            if status == 200:
+                return read(answer)
+        except (OSError, EOFError, ValueError, TypeError, LookupError) as error:  # TimeoutError is an OSError
+            raise Unreachable(f"{name} was not answered: {type(error).__name__}: {error}") from error
+        raise Refused(status, answer.decode("utf-8", "replace"))
 
     async def register(self, node: Node) -> Beat:
         """Node.Register."""
-        return _beat(await self._ask("PUT", "Node.Register", {"Node": node}))
+        return await self._ask("PUT", "Node.Register", _beat, {"Node": node})
 
     async def heartbeat(self) -> Beat:
         """Node.UpdateStatus; raises `Refused` with `node not found` if the node must register again."""
         body = {"NodeID": self._identity.node_id, "Status": "ready"}
-        return _beat(await self._ask("PUT", "Node.UpdateStatus", body))
+        return await self._ask("PUT", "Node.UpdateStatus", _beat, body)
 
-    async def client_allocs(self, index: int) -> tuple[dict[str, int], int]:
-        """Node.GetClientAllocs: allocation → AllocModifyIndex, and the index to wait for next."""
+    async def client_allocs(self, index: int, count: int) -> tuple[dict[str, int], int]:
+        """Node.GetClientAllocs: allocation → AllocModifyIndex, and the index to wait for next.
+
+        `index` and `count` are those of the answer before (0 for the first): a change raises the index, a removal
+        changes the count.
+        """
         query = {"node_id": self._identity.node_id, "wait": f"{WAIT_SECONDS}s"}
         if index:
-            query["index"] = str(index)
+            query |= {"index": str(index), "known": str(count)}
         seconds = WAIT_SECONDS * 1.1 + SECONDS
-        body = orjson.loads(await self._ask("GET", "Node.GetClientAllocs", seconds=seconds, **query))
-        return body["Allocs"], body["Index"]
+        return await self._ask("GET", "Node.GetClientAllocs", _seen, seconds=seconds, **query)
 
     async def get_allocs(self, alloc_ids: list[str]) -> list[Allocation]:
         """Alloc.GetAllocs: whole allocations."""
         body = {"NodeID": self._identity.node_id, "AllocIDs": alloc_ids}
-        return _allocs.decode(await self._ask("PUT", "Alloc.GetAllocs", body)).allocs
+        return (await self._ask("PUT", "Alloc.GetAllocs", _allocs.decode, body)).allocs
 
     async def update_allocs(self, updates: list[AllocUpdate]) -> None:
         """Node.UpdateAlloc."""
-        await self._ask("PUT", "Node.UpdateAlloc", {"NodeID": self._identity.node_id, "Alloc": updates})
+        await self._ask("PUT", "Node.UpdateAlloc", bytes, {"NodeID": self._identity.node_id, "Alloc": updates})
 
     async def upsert_services(self, services: list[ServiceRegistration]) -> None:
         """ServiceRegistration.Upsert."""
         body = {"NodeID": self._identity.node_id, "Services": services}
-        await self._ask("PUT", "ServiceRegistration.Upsert", body)
+        await self._ask("PUT", "ServiceRegistration.Upsert", bytes, body)
 
     async def sign(self, alloc_id: str, task: str, names: list[str]) -> dict[str, str]:
         """Alloc.SignIdentities: name → signed identity of a task."""
         body = {"NodeID": self._identity.node_id, "AllocID": alloc_id, "Task": task, "Names": names}
-        signed: dict[str, str] = orjson.loads(await self._ask("PUT", "Alloc.SignIdentities", body))["Signed"]
-        return signed
+        return await self._ask("PUT", "Alloc.SignIdentities", _signed, body)
 
     async def authorize(self, asked: Asked) -> bool:
         """ACL.Authorize: whether access control is on. Raises `Refused` (403) if a token may not do something."""
-        answer = await self._ask("PUT", "ACL.Authorize", {"NodeID": self._identity.node_id, **asked.body()})
-        enabled: bool = orjson.loads(answer)["Enabled"]
-        return enabled
+        return await self._ask("PUT", "ACL.Authorize", _enabled, {"NodeID": self._identity.node_id, **asked.body()})
 
     async def delete_services(self, ids: list[str]) -> None:
         """ServiceRegistration.DeleteByID."""
-        await self._ask("PUT", "ServiceRegistration.DeleteByID", {"NodeID": self._identity.node_id, "IDs": ids})
+        body = {"NodeID": self._identity.node_id, "IDs": ids}
+        await self._ask("PUT", "ServiceRegistration.DeleteByID", bytes, body)
 
 
 class _Allocs(msgspec.Struct):
@@ -179,3 +192,18 @@ def _beat(body: bytes) -> Beat:
     answer = orjson.loads(body)
     servers = [one["HTTPAddr"] for one in answer["Servers"] or () if one["HTTPAddr"]]
     return Beat(ttl_seconds=answer["HeartbeatTTL"] / 1e9, servers=servers)
+
+
+def _seen(body: bytes) -> tuple[dict[str, int], int]:
+    answer = orjson.loads(body)
+    return answer["Allocs"], answer["Index"]
+
+
+def _signed(body: bytes) -> dict[str, str]:
+    signed: dict[str, str] = orjson.loads(body)["Signed"]
+    return signed
+
+
+def _enabled(body: bytes) -> bool:
+    enabled: bool = orjson.loads(body)["Enabled"]
+    return enabled

@@ -36,6 +36,7 @@ from yurt.server.http.proxy import Target
 from yurt.server.http.serve import HttpServer, bind
 from yurt.server.reload import Reread, reload_at_hangup
 from yurt.server.server import Server
+from yurt.server.supervision import Supervisor
 from yurt.server.tls import TlsFiles, server_roles
 
 log = logging.getLogger("client")
@@ -85,6 +86,7 @@ def make_agent(
     *,
     known: dict[str, Driver] | None = None,
     now_ns: Callable[[], int] = time.time_ns,
+    supervisor: Supervisor | None = None,
 ) -> NodeAgent:
     """An agent that talks through `send`, with the `known` drivers (without them: those of this version).
 
@@ -107,6 +109,7 @@ def make_agent(
         ends_with_agent=config.dev,
         remote_exec=not client.disable_remote_exec,
         now_ns=now_ns,
+        supervisor=supervisor or Supervisor(),
         artifacts=Artifacts(artifact_limits(client.artifact)),
         limits=Limits(
             interval_seconds=nanoseconds(client.gc_interval) / 1e9,
@@ -142,7 +145,7 @@ def agent_beside(server: Server, dispatcher: Dispatcher, data_dir: str, chance: 
             answer = await dispatcher.answer(context)
         return answer.status, {}, answer.body
 
-    return make_agent(server.config, data_dir, send, lambda _addresses: None, chance)
+    return make_agent(server.config, data_dir, send, lambda _addresses: None, chance, supervisor=server.supervisor)
 
 
 async def run_alone(config: AgentConfig, data_dir: str, reread: Reread) -> int:
@@ -179,4 +182,5 @@ def _listen(config: AgentConfig, agent: NodeAgent, servers: RemoteServers, tls: 
         [bind(host, config.ports.http) for host in config.bind("http")],
         limits=limits,
         tls=tls.http,
+        supervisor=agent.supervisor,
     )

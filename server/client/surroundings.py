@@ -14,6 +14,7 @@ from yurt.server.client.collector import Limits
 from yurt.server.client.drivers.base import Driver
 from yurt.server.client.registrar import Registrar
 from yurt.server.client.servers import Operations
+from yurt.server.supervision import Supervisor
 
 KILL_TIMEOUT_MAX_NS = 30_000_000_000
 
@@ -39,4 +40,5 @@ class Surroundings:
     operations: Operations | None = None  # what is asked of the servers
     contact: asyncio.Event = field(default_factory=asyncio.Event)  # a server was reached since the agent's start
     limits: Limits = field(default_factory=Limits)
+    supervisor: Supervisor = field(default_factory=Supervisor)
     artifacts: Artifacts = field(default_factory=Artifacts)

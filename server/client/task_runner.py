@@ -19,6 +19,7 @@ from yurt.server.client.lifecycle import DEAD, PENDING, RUNNING, is_poststop
 from yurt.server.client.preparing import Emit, HookError
 from yurt.server.client.restarts import FAIL, RESTART, STOP, Decision, Restarts
 from yurt.server.client.surroundings import KILL_TIMEOUT_MAX_NS
+from yurt.server.supervision import Supervise, Supervised, unsupervised
 
 T = TypeVar("T")
 KILL_TRIES = 5
@@ -58,6 +59,7 @@ class TaskRunner:
         changed: Callable[[TaskRunner], None],
         kill_timeout_max_ns: int = KILL_TIMEOUT_MAX_NS,
         now_ns: Callable[[], int] = time.time_ns,
+        supervise: Supervise = unsupervised,
     ) -> None:
         self.task, self._driver, self._preparing, self._changed = task, driver, preparing, changed
         self._now_ns = now_ns
@@ -71,14 +73,16 @@ class TaskRunner:
         self._was_set_up = False
         self._handle: Handle | None = None
         self._restart_asked = False
-        self._run: asyncio.Task[None] | None = None
+        self._supervise = supervise
+        self._run: Supervised | None = None
         self._contact: asyncio.Event | None = None  # to be waited for before the first start
 
     # --- what others see and do
 
     def start(self) -> None:
         """Begin: wait for the task's turn, then run it."""
-        self._run = asyncio.get_running_loop().create_task(self._life())
+        if self._run is None or self._run.is_done:
+            self._run = self._supervise(self._life)
 
     def emit(self, event: TaskEvent) -> None:
         """Note an event; the newest ten are kept."""
@@ -146,12 +150,12 @@ class TaskRunner:
     def abandon(self) -> None:
         """The agent ends: do nothing more; the process goes on if its driver lets it."""
         if self._run is not None:
-            self._run.cancel()
+            self._run.stop()
 
     async def wait(self) -> None:
         """Until the task is dead."""
         if self._run is not None:
-            await asyncio.wait([self._run])
+            await self._run.wait()
 
     # --- over a restart of the agent
 

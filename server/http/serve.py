@@ -9,6 +9,7 @@ import resource
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 import uvicorn
@@ -16,6 +17,7 @@ import uvicorn
 from yurt.fsm.errors import YurtError
 from yurt.server.config.agent import Limits, seconds
 from yurt.server.http.protocol import Connections, limited
+from yurt.server.supervision import Supervised, Supervisor
 
 GRACE_SECONDS = 5
 WEBSOCKET_BYTES_MAX = 1 << 20
@@ -51,7 +53,9 @@ class _Embedded(uvicorn.Server):
     handshake_seconds: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen on sockets that are bound."""
+        """Listen on sockets that are bound, unless an earlier run of this server still does."""
+        if self.started:
+            return
         await self.lifespan.startup()
         loop, config = asyncio.get_running_loop(), self.config
 
@@ -107,6 +111,7 @@ class HttpServer:
         *,
         limits: Limits,
         tls: ssl.SSLContext | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         http, websocket = limited(_connections(limits))
         config = uvicorn.Config(
@@ -131,12 +136,13 @@ class HttpServer:
         self._server.handshake_seconds = seconds(limits.https_handshake_timeout) if tls is not None else None
         self._end_waiting = app.end_waiting
         self._sockets = sockets
-        self._task: asyncio.Task[None] | None = None
+        self._supervisor = supervisor or Supervisor()
+        self._task: Supervised | None = None
 
     def start(self) -> None:
         """Serve."""
         work: Callable[..., Coroutine[Any, Any, None]] = self._server.serve
-        self._task = asyncio.get_running_loop().create_task(work(sockets=self._sockets))
+        self._task = self._supervisor.start("http", partial(work, sockets=self._sockets))
 
     def end_connections(self) -> None:
         """Close every connection, each after the request that is in work; clients connect again."""
@@ -148,4 +154,4 @@ class HttpServer:
         self._server.should_exit = True
         self._end_waiting()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=GRACE_SECONDS + 2)
+            await asyncio.wait([self._task.task], timeout=GRACE_SECONDS + 2)

@@ -14,6 +14,7 @@ from yurt.server.address import client_of
 from yurt.server.raft.arrivals import Arrival, Arrivals
 from yurt.server.raft.connection import Connection
 from yurt.server.raft.first_byte import Protocol, protocol_of
+from yurt.server.supervision import Supervised, Supervisor
 
 log = logging.getLogger("raft.transport")
 
@@ -41,10 +42,12 @@ class Listener:
         tls: ssl.SSLContext | None,
         handshake_seconds: float,
         member_hosts: Callable[[], Collection[str]],
+        supervisor: Supervisor,
     ) -> None:
         self._make, self._arrivals, self._tls = make, arrivals, tls
         self._handshake_seconds, self._member_hosts = handshake_seconds, member_hosts
-        self._accepting: set[asyncio.Task[None]] = set()
+        self._supervisor = supervisor
+        self._accepting: list[Supervised] = []
         self._serving: set[asyncio.Task[None]] = set()
         self._sockets: list[socket.socket] = []
         self._by_connection: dict[Connection, Arrival] = {}
@@ -53,12 +56,11 @@ class Listener:
     def listen(self, sock: socket.socket) -> None:
         """Accept on a listening socket, which is this object's own from now on."""
         self._sockets.append(sock)
-        task = asyncio.get_running_loop().create_task(self._accept(sock))
-        self._accepting.add(task)
+        self._accepting.append(self._supervisor.start("peer port", partial(self._accept, sock)))
 
     async def close(self) -> None:
         """Accept no more; connections that are up are the transport's to end."""
-        tasks = [*self._accepting, *self._serving]
+        tasks = [*(accepting.task for accepting in self._accepting), *self._serving]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -91,7 +93,7 @@ class Listener:
 
     def _arrived(self, accepted: socket.socket, address: str) -> None:
         arrival = Arrival(address, lambda: None)
-        task = asyncio.get_running_loop().create_task(self._serve(accepted, arrival))
+        task = self._supervisor.spawn("peer connection", self._serve(accepted, arrival))
         arrival.close = partial(_cancel, task)  # until there is a connection
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 
 ASIDE_THREADS = 3
@@ -43,10 +44,13 @@ class Runtime(Protocol):
 
 
 class AsyncioRuntime:
-    """The running asyncio loop, a disk thread, and threads aside: one may wait for a process, one moves bytes."""
+    """The running asyncio loop, a disk thread, and threads aside: one may wait for a process, one moves bytes.
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    `fatal` takes the error of a callback: an engine whose timer broke would never campaign or send a heartbeat again.
+    """
+
+    def __init__(self, fatal: Callable[[BaseException], None] | None = None) -> None:
+        self._loop, self._fatal = asyncio.get_running_loop(), fatal
         self._disk = ThreadPoolExecutor(1, "raft-disk")
         self._aside = ThreadPoolExecutor(ASIDE_THREADS, "raft-aside")
 
@@ -56,11 +60,19 @@ class AsyncioRuntime:
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call back once, in `seconds`."""
-        return self._loop.call_later(seconds, callback)
+        return self._loop.call_later(seconds, self._call, callback)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call back after what is at hand."""
-        self._loop.call_soon(callback)
+        self._loop.call_soon(self._call, callback)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception as error:
+            if self._fatal is None:
+                raise
+            self._fatal(error)
 
     def run_disk(self, work: Callable[[], Any], done: Done) -> None:
         """Do `work` on the disk thread."""
@@ -75,7 +87,7 @@ class AsyncioRuntime:
             error = future.exception()
             result = None if error else future.result()
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(done, result, error)
+                self._loop.call_soon_threadsafe(self._call, partial(done, result, error))
 
         pool.submit(work).add_done_callback(finished)
 

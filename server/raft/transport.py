@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from yurt.server.address import client_of, split_address
@@ -23,6 +24,7 @@ from yurt.server.raft.certificates import refusal
 from yurt.server.raft.connection import Connection, Counters, Hello
 from yurt.server.raft.errors import NotSent
 from yurt.server.raft.listener import Listener, keep_alive
+from yurt.server.supervision import Supervised, Supervisor
 
 log = logging.getLogger("raft.transport")
 
@@ -71,9 +73,11 @@ class PeerTransport:
         client_tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         bounds: PortBounds = PortBounds(),
         known_regions: Collection[str] = (),
+        supervisor: Supervisor | None = None,
     ) -> None:
         self.own_hello, self._methods, self._known_regions = own_hello, methods, known_regions
         self._chance, self._server_tls, self._client_tls, self._bounds = chance, server_tls, client_tls, bounds
+        self._supervisor = supervisor or Supervisor()
         self.hellos: dict[str, Hello] = {}
         self.on_raft: Callable[[str, bytes], None] = lambda _server, _data: None
         self.on_connected: Callable[[str], None] = lambda _server: None
@@ -81,7 +85,7 @@ class PeerTransport:
         self.on_hello: Callable[[Hello], None] = lambda _hello: None
         self._dialled: dict[str, Connection] = {}  # by server ID
         self._open: set[Connection] = set()
-        self._dialling: dict[str, asyncio.Task[None]] = {}  # by address
+        self._dialling: dict[str, Supervised] = {}  # by address
         self._wanted: set[str] = set()  # addresses to dial for ever
         self._hosts: dict[str, str] = {}  # of members, by server ID
         self._handlers: dict[str, AskerHandler] = {}
@@ -94,6 +98,7 @@ class PeerTransport:
             tls=server_tls,
             handshake_seconds=bounds.handshake_seconds,
             member_hosts=lambda: self._hosts.values(),
+            supervisor=self._supervisor,
         )
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
@@ -125,7 +130,8 @@ class PeerTransport:
 
     def _begin_dialling(self, address: str) -> None:
         if address not in self._dialling and not self._closed:
-            self._dialling[address] = asyncio.get_running_loop().create_task(self._keep(address))
+            keep = partial(self._keep, address)
+            self._dialling[address] = self._supervisor.start("peer link", keep, name=address)
 
     def _is_wanted(self, address: str) -> bool:
         return address in self._wanted or any(
@@ -139,7 +145,7 @@ class PeerTransport:
         self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
-        tasks = [*self._dialling.values(), *self._requests]
+        tasks = [*(link.task for link in self._dialling.values()), *self._requests]
         for task in tasks:
             task.cancel()
         await self._listener.close()
@@ -165,17 +171,15 @@ class PeerTransport:
 
     async def _keep(self, address: str) -> None:
         wait = REDIAL_SECONDS
-        try:
-            while self._is_wanted(address):
-                connection = self._connection(address)
-                if await self._dialled_once(address, connection):
-                    if connection.hello is not None and connection.hello.server_id == self.own_hello().server_id:
-                        self._wanted.discard(address)
-                    wait = REDIAL_SECONDS
-                await asyncio.sleep(wait * (0.5 + self._chance.random()))
-                wait = min(wait * 1.5, REDIAL_SECONDS_MAX)
-        finally:
-            del self._dialling[address]
+        while self._is_wanted(address):
+            connection = self._connection(address)
+            if await self._dialled_once(address, connection):
+                if connection.hello is not None and connection.hello.server_id == self.own_hello().server_id:
+                    self._wanted.discard(address)
+                wait = REDIAL_SECONDS
+            await asyncio.sleep(wait * (0.5 + self._chance.random()))
+            wait = min(wait * 1.5, REDIAL_SECONDS_MAX)
+        del self._dialling[address]  # not after an unexpected error: then the supervisor begins anew
 
     async def _dialled_once(self, address: str, connection: Connection) -> bool:
         """Whether a connection came about; returns when it has ended."""
@@ -329,7 +333,7 @@ class PeerTransport:
         else:
             asker = Asker(kind, hello.server_id, hello.address, hello.region)
             work = self._handle(connection, request_id, handler(payload, asker))
-            task = asyncio.get_running_loop().create_task(work)
+            task = self._supervisor.spawn("peer requests", work)
             self._requests[task] = connection
             task.add_done_callback(lambda done: self._requests.pop(done, None))
 
@@ -345,8 +349,7 @@ class PeerTransport:
 
     def _sweep(self) -> None:
         """End connections of strangers that say nothing."""
-        loop = asyncio.get_running_loop()
-        members, latest = self.members_of(), loop.time() - self._bounds.idle_seconds
+        members, latest = self.members_of(), asyncio.get_running_loop().time() - self._bounds.idle_seconds
         self._arrivals.demote(members)
         self._hosts = {server_id: host for server_id, host in self._hosts.items() if server_id in members}
         for connection in list(self._open):
@@ -354,7 +357,7 @@ class PeerTransport:
             is_silent = hello is not None and hello.server_id not in members and connection.heard_at < latest
             if is_silent and not connection.dialled:
                 connection.close()
-        self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._sweeping = self._supervisor.later("peer sweep", SWEEP_SECONDS, self._sweep)
 
     def members(self) -> list[dict[str, Any]]:
         """The members and all who are connected: id, name, address, datacenter, software, http_address, alive."""

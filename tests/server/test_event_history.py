@@ -16,6 +16,7 @@ from yurt.server import event_history
 from yurt.server.event_file import BYTES_MAX, pack, unpack
 from yurt.server.event_history import EventHistory
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
+from yurt.server.supervision import Supervisor
 
 Handler = Callable[[bytes], Awaitable[bytes]]
 Peer = EventRing | Handler | Exception
@@ -31,6 +32,7 @@ class Stub:
         self.handler: Handler | None = None
         self.asked: list[str] = []
         self.saved = 0
+        self.supervisor = Supervisor()
         self.others = {name: self._handler(one) for name, one in others.items()}
         self.history = EventHistory(self)  # type: ignore[arg-type]
 

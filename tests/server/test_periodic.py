@@ -16,6 +16,7 @@ from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.job import Job, Periodic
 from yurt.server.periodic import INFLIGHT_MAX, PeriodicLaunches
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown, Overloaded, StorageFull
+from yurt.server.supervision import Supervisor
 
 START = 1_800_000_000 * 1_000_000_000  # a full minute
 
@@ -31,6 +32,7 @@ class FakeServer:
         self.troubles: list[Exception] = []
         self.under_way = self.under_way_max = 0
         self.leadership: Callable[[bool], None] = lambda _leads: None
+        self.supervisor = Supervisor()
         self.engine = SimpleNamespace(on_leadership=self._keep)
         self.hold: asyncio.Event | None = None
         for job_id in jobs:

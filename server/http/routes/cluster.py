@@ -26,6 +26,8 @@ from yurt.server.http.answers import answered
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
 from yurt.server.http.reads import Found
 from yurt.server.raft.errors import NotLeader
+from yurt.server.server import Server
+from yurt.server.supervision import failed_tasks
 
 READY_SECONDS = 2.0
 
@@ -95,7 +97,7 @@ async def regions(context: Context) -> Answer:
 
 
 async def agent_health(context: Context) -> Answer:
-    """GET /v1/agent/health: 200 with a leader, else 500 with the same shape as text.
+    """GET /v1/agent/health: 200 with a leader and all long-lived tasks running, else 500 with the same shape as text.
 
     `type=ready` asks more: is this server's state caught up with what the leader has committed, and are all root keys
     here that are in it?
@@ -105,15 +107,22 @@ async def agent_health(context: Context) -> Answer:
     known = server.leader_address is not None and (server.is_ready or server.last_contact_ms() < 5000)
     found: dict[str, Health] = {}
     if wanted in ("", "server"):
-        found["server"] = Health(known, (server.keyring.status().reason or "ok") if known else "No cluster leader")
+        found["server"] = _healthy(server, "" if known else "No cluster leader", note=server.keyring.status().reason)
     if wanted == "ready":
-        problem = (server.keyring.status().reason or "ok") if await _is_caught_up(context) else "not caught up"
-        found["server"] = Health(problem == "ok", problem)
+        problem = server.keyring.status().reason if await _is_caught_up(context) else "not caught up"
+        found["server"] = _healthy(server, problem)
     if wanted == "client":
-        found["client"] = Health(ok=False, message="client not enabled")
+        found["client"] = _healthy(server, "" if server.node_agent is not None else "client not enabled")
     if all(one.ok for one in found.values()):
         return json_answer(to_json(found))
     return text(500, to_json(found).decode())
+
+
+def _healthy(server: Server, problem: str, note: str = "") -> Health:
+    """Well if there is no problem and every long-lived task runs; then there may be a note."""
+    if not problem and (down := server.supervisor.down()):
+        problem = failed_tasks(down)
+    return Health(not problem, problem or note or "ok")
 
 
 async def _is_caught_up(context: Context) -> bool:

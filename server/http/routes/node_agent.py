@@ -209,10 +209,15 @@ def _next_status(view: View, node: Node, wanted: str) -> str:
 
 
 def client_allocs(view: View, context: Context, options: ReadOptions) -> Found:
-    """Node.GetClientAllocs: allocation → AllocModifyIndex of one node; with `index` it waits for a change of those."""
+    """Node.GetClientAllocs: allocation → AllocModifyIndex of one node; with `index` it waits for a change of those.
+
+    A row that is removed takes its index with it: `known`, how many rows the node knows of, tells that some are gone.
+    """
     node = authenticated(view, context.query.get("node_id", ""), _secret(context))
-    rows = view.find(ALLOCATIONS, "node", node.id)
+    rows = list(view.find(ALLOCATIONS, "node", node.id))
     index = max(node.modify_index, *(one.alloc_modify_index for one in rows), 1)
+    if context.query.get("known", str(len(rows))) != str(len(rows)):
+        index = max(index, view.table_index(ALLOCATIONS))
     body = ClientAllocsAnswer(allocs={one.id: one.alloc_modify_index for one in rows}, index=index)
     return Found(to_json(body), index, ((ALLOCATIONS, Having("node", node.id)), (NODES, node.id)))
 

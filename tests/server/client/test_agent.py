@@ -43,7 +43,7 @@ class Servers:
             raise Refused(500, "node not found")
         return Beat(0.01, [])
 
-    async def client_allocs(self, index: int) -> tuple[dict[str, int], int]:
+    async def client_allocs(self, index: int, _count: int) -> tuple[dict[str, int], int]:
         if index:
             await self.changed.wait()
         self.changed.clear()
