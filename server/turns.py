@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
+from yurt.fsm.store.view import View
+
 T = TypeVar("T")
 Steps = Generator[Any, None, T]
 
@@ -59,6 +61,17 @@ class Turns:
             await self.next()
             self._slice(steps, ended)
         return ended[0]
+
+    async def over(self, view: View, steps: Steps[T]) -> T:
+        """Run a pass over a view that was taken in this round of the loop."""
+        ended = self.begin(steps)
+        if ended is not None:
+            return ended[0]
+        view.pin()
+        try:
+            return await self.run(steps)
+        finally:
+            view.unpin()
 
     def begin(self, steps: Steps[T]) -> tuple[T] | None:
         """Run the first steps of a pass at once: its result in a tuple, None if it must be continued by `run`."""

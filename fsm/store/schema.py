@@ -62,6 +62,7 @@ JOBS: Table[JobKey, Job] = Table(
         ),
         "system": lambda j: True if j.type == SYSTEM and not j.stop else None,
     },
+    orders={"modified": lambda j: (j.modify_index, (j.namespace, j.id))},
 )  # fmt: skip
 JOB_VERSIONS: Table[VersionKey, Job] = Table(
     "job_version", Job, lambda j: (j.namespace, j.id, j.version),

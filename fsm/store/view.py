@@ -23,6 +23,10 @@ class View(Reader):
             self._pin = self._orders.pin((name, state.rows) for name, state in self._tables.items())
         return self._pin is not None
 
+    def unpin(self) -> None:
+        """End what `pin` began."""
+        self._pin = None
+
     def detached(self) -> View:
         """The same state for another thread: it sorts for itself from the start."""
         return View(self.index, self._tables, None)

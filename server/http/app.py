@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import html
-import json
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -19,9 +19,11 @@ from starlette.routing import Route
 from yurt.fsm.errors import Refusal
 from yurt.server.acl.workloads import key_set
 from yurt.server.http import assets, guard, problems, websocket
+from yurt.server.http.bodies import CHUNK_BYTES, Bodies
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.exchange import read_body, send_file
+from yurt.server.http.pretty import indented
 from yurt.server.http.route import BODY_BYTES_MAX, JOB_BYTES_MAX
 from yurt.server.http.streams import send_stream
 from yurt.server.http.table import ROUTES, find
@@ -96,6 +98,7 @@ class App:
 
     def __init__(self, server: Server, dispatcher: Dispatcher) -> None:
         self._server, self._dispatcher, self._fallback = server, dispatcher, fallback(server)
+        self._bodies = Bodies(server.turns)
         self._body_bytes_max = server.config.limits.http_body_bytes_max
         self._sites, self._extra = guard.sites(server.config), guard.answer_headers(server.config)
 
@@ -139,8 +142,15 @@ class App:
             await send_stream(receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
             return
         if "pretty" in context.query and context.query["pretty"] != "0":
-            answer = _pretty(answer)
-        await self._send(scope, send, answer, accepted=headers.get(b"accept-encoding", b""))
+            answer = await self._pretty(answer)
+        encoding = b"" if _is_encoded(answer) else _encoding(headers.get(b"accept-encoding", b""))
+        if answer.rows is None and len(answer.body) <= CHUNK_BYTES:
+            await self._send(scope, send, answer, encoding)
+            return
+        await self._bodies.send(
+            scope, receive, send, status=answer.status, headers=[*answer.headers, VARY, *self._extra],
+            body=answer.body if answer.rows is None else answer.rows, encoding=encoding,
+        )  # fmt: skip
 
     def end_waiting(self) -> None:
         """Answer every blocking query now: the server stops."""
@@ -156,12 +166,24 @@ class App:
         wanted = problems.is_asked_for(dict(scope["headers"]).get(b"accept", b""))
         await self._send(scope, send, problems.as_problem(answer, scope["path"]) if wanted else answer)
 
-    async def _send(self, scope: Scope, send: Send, answer: Answer, *, accepted: bytes = b"") -> None:
-        answer = _packed(answer, accepted)
+    async def _pretty(self, answer: Answer) -> Answer:
+        """JSON indented by four spaces, with a newline at the end."""
+        if answer.rows is not None:
+            return Answer(answer.status, b"", answer.headers, rows=answer.rows.pretty())
+        if JSON not in answer.headers or not answer.body or _is_encoded(answer):
+            return answer
+        work = partial(_indented, answer.body)
+        body = await self._server.background.run(work) if len(answer.body) > CHUNK_BYTES else work()
+        return Answer(answer.status, body, answer.headers)
+
+    async def _send(self, scope: Scope, send: Send, answer: Answer, encoding: bytes = b"") -> None:
         body, headers = answer.body, [*answer.headers, VARY, *self._extra]
         if isinstance(answer, FileAnswer):
             await send_file(send, answer, headers)
             return
+        if encoding and body:
+            body = gzip.compress(body, 1) if encoding == b"gzip" else zlib.compress(body, 1)
+            headers.append((b"content-encoding", encoding))
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -200,22 +222,12 @@ def _is_encoded(answer: Answer) -> bool:
     return any(name == b"content-encoding" for name, _ in answer.headers)
 
 
-def _packed(answer: Answer, accepted: bytes) -> Answer:
-    """The answer compressed as the client takes it: once, and `deflate` is the zlib format."""
-    if not answer.body or isinstance(answer, FileAnswer) or _is_encoded(answer):
-        return answer
+def _encoding(accepted: bytes) -> bytes:
+    """How the body is compressed; deflate, in the zlib format as HTTP calls it, for clients that do not take gzip."""
     if b"gzip" in accepted:
-        body, name = gzip.compress(answer.body, 1), b"gzip"
-    elif b"deflate" in accepted:
-        body, name = zlib.compress(answer.body, 1), b"deflate"
-    else:
-        return answer
-    return Answer(answer.status, body, (*answer.headers, (b"content-encoding", name)))
+        return b"gzip"
+    return b"deflate" if b"deflate" in accepted else b""
 
 
-def _pretty(answer: Answer) -> Answer:
-    """JSON indented by four spaces, with a newline at the end."""
-    if JSON not in answer.headers or not answer.body or _is_encoded(answer):
-        return answer
-    body = json.dumps(orjson.loads(answer.body), indent=4, ensure_ascii=False).encode() + b"\n"
-    return Answer(answer.status, body, answer.headers)
+def _indented(body: bytes) -> bytes:
+    return indented(orjson.loads(body)) + b"\n"

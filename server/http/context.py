@@ -17,7 +17,9 @@ from yurt.server.acl.need import Need
 
 if TYPE_CHECKING:
     from yurt.fsm.store.view import View
+    from yurt.server.http.found import LongBody
     from yurt.server.server import Server
+    from yurt.server.turns import Turns
 
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
@@ -27,9 +29,9 @@ QUERY_BYTES_MAX = 8192
 
 
 class Answer:
-    """Status, headers and body, or in its place a stream of pieces that ends with the connection."""
+    """Status, headers and body; in its place `rows`, a body too long to be whole, or a stream of pieces without end."""
 
-    __slots__ = ("body", "headers", "status", "stream")
+    __slots__ = ("body", "headers", "rows", "status", "stream")
 
     def __init__(
         self,
@@ -38,8 +40,13 @@ class Answer:
         headers: tuple[tuple[bytes, bytes], ...] = (),
         *,
         stream: AsyncIterator[bytes] | None = None,
+        rows: LongBody | None = None,
     ) -> None:
-        self.status, self.body, self.headers, self.stream = status, body, headers, stream
+        self.status, self.body, self.headers, self.stream, self.rows = status, body, headers, stream, rows
+
+    async def whole(self, turns: Turns) -> bytes:
+        """The body, also if it is a long one, for readers in other processes and in this one."""
+        return self.body if self.rows is None else b"".join([chunk async for chunk in self.rows.chunks(turns)])
 
 
 class FileAnswer(Answer):
@@ -241,15 +248,15 @@ class ReadOptions:
                 raise Refusal(400, "Invalid index") from None
 
 
-_PLAIN = ReadOptions.__new__(ReadOptions)
+PLAIN = ReadOptions.__new__(ReadOptions)
 for _name, _value in (("prefix", ""), ("per_page", 0), ("next_token", ""), ("filter", ""), ("reverse", False)):
-    setattr(_PLAIN, _name, _value)
-_PLAIN.wait_seconds, _PLAIN.index = WAIT_SECONDS_MAX, 0
+    setattr(PLAIN, _name, _value)
+PLAIN.wait_seconds, PLAIN.index = WAIT_SECONDS_MAX, 0
 
 
 def read_options(context: Context) -> ReadOptions:
     """The shared parameters; raises Refusal(400)."""
     if not context.query:
-        return _PLAIN
+        return PLAIN
     _ = context.is_stale
     return ReadOptions(context)

@@ -87,6 +87,7 @@ def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answ
         )
         context.is_inside = asker.kind is Caller.MEMBER and _INSIDE in request.headers
         answer = await dispatch(context)
-        return msgspec.msgpack.encode(Answered(answer.status, answer.body, list(answer.headers)))
+        body = await answer.whole(server.turns)
+        return msgspec.msgpack.encode(Answered(answer.status, body, list(answer.headers)))
 
     server.transport.serve_asker(METHOD, handle)

@@ -1,66 +1,56 @@
 """Reads: found at once or waited for (spec jobs-api §2.6).
 
-A query is a function from a view to what was found and what it depends on. Equal queries share one computation and one
-watch: a thousand clients that wait for one job cost one lookup when it changes.
+A query is a function from a view to what was found and what it depends on. What costs more than a page is a pass: steps
+that are run in turns with other passes, over a view that does not change. Equal queries share one pass, one computation
+and one watch: a thousand clients that wait for one job cost one lookup when it changes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
+import weakref
 from collections.abc import Callable
 from typing import Any
 
-from yurt.fsm.errors import Refusal
 from yurt.fsm.store.view import View
-from yurt.fsm.store.watches import Watch, WatchItem
 from yurt.server.address import client_of
+from yurt.server.http.budget import Budget
 from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header, read_options
+from yurt.server.http.found import Found, LongBody
+from yurt.server.http.listing import Listing
+from yurt.server.http.waiting import Waiting
+from yurt.server.turns import Steps
 
 CACHED_MAX = 2048
 CACHED_BODY_BYTES_MAX = 1 << 20
 CACHED_BYTES_MAX = 64 << 20
+PASSES_MAX = 32  # different ones at a time, with the long lists that are being sent: each keeps its rows
+PASSES_MAX_PER_CLIENT = 8
 KNOWN = (b"x-nomad-knownleader", b"true")
 UNKNOWN = (b"x-nomad-knownleader", b"false")
 NO_CONTACT = (b"x-nomad-lastcontact", b"0")
 
-
-class Found:
-    """What a query found: body, the index for X-Nomad-Index, what to watch, perhaps an error status or a next page.
-
-    `later` makes a body that takes long, once it is known that this is the answer.
-    """
-
-    __slots__ = ("body", "index", "later", "making", "next_token", "status", "watch")
-
-    def __init__(
-        self,
-        body: bytes,
-        index: int,
-        watch: tuple[WatchItem, ...],
-        *,
-        status: int = 200,
-        next_token: str = "",
-        later: Callable[[], bytes] | None = None,
-    ) -> None:
-        self.body, self.index, self.watch = body, index, watch
-        self.status, self.next_token = status, next_token
-        self.later = later
-        self.making: asyncio.Future[bytes] | None = None
+Query = Callable[[View, Context, ReadOptions], Found | Listing | Steps[Found]]
 
 
-Query = Callable[[View, Context, ReadOptions], Found]
+class _Pass:
+    """A pass that runs, and how many requests wait for it."""
 
+    __slots__ = ("index", "task", "users")
 
-class _Group:
-    """Everybody who waits for the same query."""
+    def __init__(self, index: int, task: asyncio.Task[Found]) -> None:
+        self.index, self.task, self.users = index, task, 0
 
-    __slots__ = ("futures", "watch")
-
-    def __init__(self) -> None:
-        self.futures: set[asyncio.Future[None]] = set()
-        self.watch: Watch | None = None
+    async def result(self) -> Found:
+        """What it found; it is given up when nobody waits for it any more."""
+        self.users += 1
+        try:
+            return await asyncio.shield(self.task)
+        finally:
+            self.users -= 1
+            if not self.users:
+                self.task.cancel()
 
 
 class Reads:
@@ -68,36 +58,112 @@ class Reads:
 
     def __init__(self, *, waiters_max: int, jitter: Callable[[], float], waiters_max_per_client: int = 0) -> None:
         self._cache: dict[Any, tuple[int, Found]] = {}
-        self._groups: dict[Any, _Group] = {}
-        self._waiters_max, self._per_client_max, self._jitter = waiters_max, waiters_max_per_client, jitter
-        self._clients: Counter[str] = Counter()  # how many of whom wait, if that is limited
-        self.waiting = self._cached_bytes = 0
-        self._ended = False
+        self._cached_bytes = 0
+        self._passes: dict[Any, _Pass] = {}
+        self._long: dict[Any, tuple[int, Found, weakref.ref[LongBody]]] = {}  # long lists that are being sent
+        self._room = Budget(PASSES_MAX, PASSES_MAX_PER_CLIENT)
+        self._waiting = Waiting(waiters_max, waiters_max_per_client, jitter)
+
+    @property
+    def waiting(self) -> int:
+        """How many blocking queries wait."""
+        return self._waiting.count
 
     async def answer(self, context: Context, query: Query) -> Answer:
         """Run a query, or wait for it with `index`."""
         options = read_options(context)
         key = (query, context.arguments, _without_waiting(context), context.secret, _digest(context.body))
-        found = self._compute(context, query, options, key)
+        found = await self._find(context, query, options, key, options.index)
         if options.index > 0 and found.index <= options.index:
-            found = await self._wait(context, query, options, key, found)
+            index, watch = found.index, found.watch
+            del found  # its body would stay as long as the wait
+            found = await self._wait(context, query, options, key, index, watch)
         if found.later is not None:
             await self._make(context, found, key)
         return self._answered(context, found)
 
-    def _compute(self, context: Context, query: Query, options: ReadOptions, key: Any) -> Found:
-        view = context.server.machine.view()
+    async def _find(self, context: Context, query: Query, options: ReadOptions, key: Any, known: int = 0) -> Found:
+        """What a query finds in the newest state; without the rows of a list that is not newer than `known`."""
+        has_room, client = False, client_of(context.address)
+        try:
+            while True:
+                view = context.server.machine.view()
+                if (shared := self._shared(key, view.index)) is not None:
+                    return shared
+                if (running := self._passes.get(key)) is not None and running.index == view.index and running.users:
+                    return await running.result()
+                result = query(view, context, options)
+                if isinstance(result, Found):
+                    return self._keep(key, view.index, result)
+                if isinstance(result, Listing):
+                    if known and result.index_is_known and result.index <= known:
+                        return Found(b"", result.index, result.watch)
+                    result = result.steps()
+                if (ended := context.server.turns.begin(result)) is not None:
+                    return self._keep(key, view.index, ended[0])
+                if has_room or self._room.take_now(1, client):
+                    has_room = False  # the pass has it from now on
+                    return await self._start(context, view, result, key, client).result()
+                result.close()
+                del view, result
+                await self._room.take(1, client)
+                has_room = True
+        finally:
+            if has_room:
+                self._room.give(1, client)
+
+    def _shared(self, key: Any, index: int) -> Found | None:
+        """What an equal query found in the same state, if it is still there."""
         kept = self._cache.get(key)
-        if kept is not None and kept[0] == view.index:
+        if kept is not None and kept[0] == index:
             return kept[1]
-        found = query(view, context, options)
-        if len(found.body) <= CACHED_BODY_BYTES_MAX:
+        if (long := self._long.get(key)) is not None and long[0] == index and (rows := long[2]()) is not None:
+            return Found(b"", long[1].index, long[1].watch, next_token=long[1].next_token, rows=rows)
+        return None
+
+    def _keep(self, key: Any, index: int, found: Found) -> Found:
+        if found.rows is None and len(found.body) <= CACHED_BODY_BYTES_MAX:
             if len(self._cache) >= CACHED_MAX or self._cached_bytes >= CACHED_BYTES_MAX:
                 self._cache.clear()
                 self._cached_bytes = 0
-            self._cache[key] = (view.index, found)
+            self._cache[key] = (index, found)
             self._cached_bytes += len(found.body)
         return found
+
+    def _start(self, context: Context, view: View, steps: Steps[Found], key: Any, client: str) -> _Pass:
+        """Go on with a pass over a view that was taken in this round of the loop."""
+        view.pin()
+
+        async def run() -> Found:
+            rows = None
+            try:
+                found = self._keep(key, view.index, await context.server.turns.run(steps))
+                rows = found.rows
+                return found
+            finally:
+                steps.close()
+                view.unpin()
+                if self._passes.get(key) is running:
+                    del self._passes[key]
+                if rows is None:
+                    self._room.give(1, client)
+                else:
+                    self._share(key, view.index, found, rows, client)
+
+        running = self._passes[key] = _Pass(view.index, asyncio.ensure_future(run()))
+        return running
+
+    def _share(self, key: Any, index: int, found: Found, rows: LongBody, client: str) -> None:
+        """Let equal queries have a long list as long as it is being sent; it gives its room back after that."""
+        entry = (index, Found(b"", found.index, found.watch, next_token=found.next_token), weakref.ref(rows))
+        self._long[key] = entry
+
+        def forget() -> None:
+            if self._long.get(key) is entry:
+                del self._long[key]
+            self._room.give(1, client)
+
+        weakref.finalize(rows, forget).atexit = False
 
     async def _make(self, context: Context, found: Found, key: Any) -> None:
         """Make the body beside the loop, once for all who ask for it at the same time."""
@@ -118,71 +184,28 @@ class Reads:
             else:
                 self._cached_bytes += len(body)
 
-    async def _wait(self, context: Context, query: Query, options: ReadOptions, key: Any, found: Found) -> Found:
-        if self.waiting >= self._waiters_max:
-            raise Refusal(429, "too many blocking queries are waiting; retry later")
-        client = client_of(context.address) if self._per_client_max else ""
-        if client and self._clients[client] >= self._per_client_max:
-            raise Refusal(429, "too many blocking queries of your address are waiting; let some end")
+    async def _wait(
+        self, context: Context, query: Query, options: ReadOptions, key: Any, index: int, watch: Any
+    ) -> Found:
+        waiting, server = self._waiting, context.server
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + options.wait_seconds * (1 + self._jitter() / 16)
-        self.waiting += 1
-        if client:
-            self._clients[client] += 1
-        try:
-            while found.index <= options.index and not self._ended:
-                future: asyncio.Future[None] = loop.create_future()
-                timer = loop.call_at(deadline, _finish, future)
-                self._join(context, key, found, future)
-                try:
-                    await future
-                finally:
-                    timer.cancel()
-                    self._leave(key, future)
-                context.authorize(context.server.machine.view())  # rights may have changed meanwhile
-                found = self._compute(context, query, options, key)
+        deadline = waiting.deadline(options.wait_seconds)
+        with waiting.counted(client_of(context.address)):
+            while index <= options.index and not waiting.has_ended:
+                await waiting.wait(server.machine.store.watches, watch, key, deadline)
+                context.authorize(server.machine.view())  # rights may have changed meanwhile
                 if loop.time() >= deadline:
                     break
-            return found
-        finally:
-            self.waiting -= 1
-            if client:
-                self._clients[client] -= 1
-                if not self._clients[client]:
-                    del self._clients[client]
+                found = await self._find(context, query, options, key, options.index)
+                index, watch = found.index, found.watch
+                if index > options.index:
+                    return found
+                del found
+        return await self._find(context, query, options, key)
 
     def end_waiting(self) -> None:
         """Answer everybody who waits with what there is, and let nobody wait any more."""
-        self._ended = True
-        for key in list(self._groups):
-            self._wake(key)
-
-    def _join(self, context: Context, key: Any, found: Found, future: asyncio.Future[None]) -> None:
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = _Group()
-            group.watch = context.server.machine.store.watches.watch(found.watch, lambda _index: self._wake(key))
-        group.futures.add(future)
-
-    def _leave(self, key: Any, future: asyncio.Future[None]) -> None:
-        group = self._groups.get(key)
-        if group is None or future not in group.futures:
-            return
-        group.futures.discard(future)
-        if not group.futures:
-            self._end(key, group)
-
-    def _wake(self, key: Any) -> None:
-        group = self._groups.get(key)
-        if group is not None:
-            self._end(key, group)
-            for future in group.futures:
-                _finish(future)
-
-    def _end(self, key: Any, group: _Group) -> None:
-        del self._groups[key]
-        if group.watch is not None:
-            group.watch.cancel()
+        self._waiting.end()
 
     def _answered(self, context: Context, found: Found) -> Answer:
         server = context.server
@@ -195,12 +218,7 @@ class Reads:
         headers: tuple[tuple[bytes, bytes], ...] = (kind, index_header(found.index), known, contact)
         if found.next_token:
             headers = (*headers, (b"x-nomad-nexttoken", found.next_token.encode()))
-        return Answer(found.status, found.body, headers)
-
-
-def _finish(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+        return Answer(found.status, found.body, headers, rows=found.rows)
 
 
 def _digest(body: bytes) -> bytes:

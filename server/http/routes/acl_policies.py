@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 
@@ -17,9 +19,9 @@ from yurt.fsm.structs.acl import ANONYMOUS, AclPolicy, JobAcl, PolicyRules
 from yurt.fsm.structs.base import Record, to_json
 from yurt.server.acl.authority import denied, policy_names
 from yurt.server.acl.policy_text import RulesError, parse_rules
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header
-from yurt.server.http.pages import join, page
-from yurt.server.http.reads import Found
+from yurt.server.http.context import PLAIN, Answer, Context, ReadOptions, index_header
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing, stored
 from yurt.server.http.routes.lookup import missing
 
 _NAME = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")
@@ -52,28 +54,30 @@ def _own(view: View, context: Context) -> set[str]:
     return set(policy_names(view, token)) if token is not None else set()
 
 
-def list_policies(view: View, context: Context, options: ReadOptions) -> Found:
+def list_policies(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/acl/policies: all for management, else the token's own."""
     check_enabled(context)
-    rows = view.scan(ACL_POLICIES, prefix=options.prefix or None)
+    rows: Iterator[Any] = view.scan(ACL_POLICIES, prefix=options.prefix or None)
     if not context.identity.rights.is_management:
-        own = _own(view, context)
-        rows = (row for row in rows if row.name in own)
-    found, token = page(rows, options, lambda row: row.name)
-    store = context.server.machine.store
-    body = join(store.encoded(ACL_POLICIES, row, stub_json) for row in found)
-    return Found(body, view.table_index(ACL_POLICIES), ((ACL_POLICIES, None),), next_token=token)
+        rows = _only(rows, _own(view, context))
+    return _stubs(view, context, rows, options)
 
 
-def own_policies(view: View, context: Context, options: ReadOptions) -> Found:
+def _only(rows: Iterator[AclPolicy], names: set[str]) -> Iterator[AclPolicy | None]:
+    return (row if row.name in names else None for row in rows)
+
+
+def _stubs(view: View, context: Context, rows: Iterator[Any], options: ReadOptions = PLAIN) -> Listing:
+    form, watch = stored(context, ACL_POLICIES, stub_json), ((ACL_POLICIES, None),)
+    return Listing(rows, form, view.table_index(ACL_POLICIES), watch, options, lambda row: row.name)
+
+
+def own_policies(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/acl/policy/self: stubs of the token's own policies."""
     check_enabled(context)
     if context.identity.is_anonymous:
         raise denied()
-    own = _own(view, context)
-    store = context.server.machine.store
-    body = join(store.encoded(ACL_POLICIES, row, stub_json) for row in view.scan(ACL_POLICIES) if row.name in own)
-    return Found(body, view.table_index(ACL_POLICIES), ((ACL_POLICIES, None),))
+    return _stubs(view, context, _only(view.scan(ACL_POLICIES), _own(view, context)))
 
 
 def read_policy(view: View, context: Context, options: ReadOptions) -> Found:

@@ -17,8 +17,8 @@ from yurt.fsm.structs.acl import AclRole, PolicyLink
 from yurt.fsm.structs.base import Record, to_json
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
-from yurt.server.http.pages import join, page
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing, stored
 from yurt.server.http.routes.acl_policies import check_enabled
 from yurt.server.http.routes.lookup import missing
 
@@ -49,14 +49,13 @@ def _is_visible(context: Context, role_id: str) -> bool:
     return context.identity.rights.is_management or (token is not None and role_id in (token.role_ids or ()))
 
 
-def list_roles(view: View, context: Context, options: ReadOptions) -> Found:
+def list_roles(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/acl/roles: all for management, else the token's own."""
     check_enabled(context)
-    rows = (row for row in view.scan(ACL_ROLES, prefix=options.prefix or None) if _is_visible(context, row.id))
-    found, token = page(rows, options, lambda row: row.id)
-    store = context.server.machine.store
-    body = join(store.encoded(ACL_ROLES, row) for row in found)
-    return Found(body, view.table_index(ACL_ROLES), ((ACL_ROLES, None),), next_token=token)
+    roles = view.scan(ACL_ROLES, prefix=options.prefix or None)
+    rows = (row if _is_visible(context, row.id) else None for row in roles)
+    form, watch = stored(context, ACL_ROLES), ((ACL_ROLES, None),)
+    return Listing(rows, form, view.table_index(ACL_ROLES), watch, options, lambda row: row.id)
 
 
 def read_role(view: View, context: Context, options: ReadOptions) -> Found:

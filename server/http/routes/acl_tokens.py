@@ -27,8 +27,8 @@ from yurt.server.acl.authority import UUID, denied
 from yurt.server.config.agent import nanoseconds
 from yurt.server.http.answers import answered
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header
-from yurt.server.http.pages import join, page
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing
 from yurt.server.http.routes.acl_policies import check_enabled
 from yurt.server.http.routes.lookup import check_prefix, check_uuid, missing
 
@@ -92,15 +92,14 @@ def links(view: View, token: AclToken) -> tuple[RoleLink, ...] | None:
     return tuple(RoleLink(id=one.id, name=one.name) for one in roles if one is not None) or None
 
 
-def list_tokens(view: View, context: Context, options: ReadOptions) -> Found:
+def list_tokens(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/acl/tokens."""
     check_enabled(context)
     if options.prefix:
         check_prefix(options.prefix, LOOKUP)
     rows = (row.stub(links(view, row)) for row in view.scan(ACL_TOKENS, prefix=options.prefix or None))
-    found, token = page(rows, options, lambda row: row.accessor_id)
     watch = ((ACL_TOKENS, None), (ACL_ROLES, None))
-    return Found(join(map(to_json, found)), view.table_index(ACL_TOKENS), watch, next_token=token)
+    return Listing(rows, to_json, view.table_index(ACL_TOKENS), watch, options, lambda row: row.accessor_id)
 
 
 def read_token(view: View, context: Context, options: ReadOptions) -> Found:

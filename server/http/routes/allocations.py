@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from yurt.fsm.commands_nodes import TransitionAllocations
@@ -15,9 +15,9 @@ from yurt.fsm.structs.evaluation import pending_evaluation
 from yurt.fsm.structs.resources import Resources
 from yurt.server.http.answers import answered
 from yurt.server.http.context import Answer, Context, ReadOptions
-from yurt.server.http.pages import join
-from yurt.server.http.reads import Found
-from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Form, Listing, stored
+from yurt.server.http.routes.lookup import check_uuid, list_by_creation, missing
 
 LOOKUP = "alloc lookup failed: "
 _SUMMED = ("cpu", "cores", "memory_mb", "memory_max_mb")
@@ -71,24 +71,29 @@ def _older_form(resources: AllocatedResources) -> AllocationShown:
     return AllocationShown(resources=whole, shared_resources=shared, task_resources=tasks)
 
 
-def stubs(context: Context, rows: Iterable[Allocation]) -> bytes:
-    """A list of stubs, as `resources` and `task_states` want it."""
+def stub_form(context: Context) -> Form:
+    """How an allocation stands in a list, as `resources` and `task_states` want it."""
     resources = context.flag("resources")
     states = context.query.get("task_states", "") == "" or context.flag("task_states")
-    store = context.server.machine.store
     if states and not resources:
-        return join(store.encoded(ALLOCATIONS, row, stub_json) for row in rows)
-    found = []
-    for row in rows:
+        return stored(context, ALLOCATIONS, stub_json)
+
+    def form(row: Allocation) -> bytes:
         stub = row.stub() if states else replace(row.stub(), task_states=None)
-        found.append(replace(stub, allocated_resources=row.allocated_resources) if resources else stub)
-    return to_json(found)
+        return to_json(replace(stub, allocated_resources=row.allocated_resources) if resources else stub)
+
+    return form
 
 
-def list_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+def _stubs(view: View, context: Context, rows: Iterator[Allocation | None]) -> Listing:
+    """A list of stubs that is not cut into pages."""
+    index, watch = view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),)
+    return Listing(rows, stub_form(context), index, watch)
+
+
+def list_allocations(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/allocations."""
-    rows, token = page_by_creation(rows_of(view, context, options, ALLOCATIONS, LOOKUP), options)
-    return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),), next_token=token)
+    return list_by_creation(view, context, options, ALLOCATIONS, LOOKUP, stub_form(context))
 
 
 def read_allocation(view: View, context: Context, options: ReadOptions) -> Found:
@@ -104,33 +109,37 @@ def read_allocation(view: View, context: Context, options: ReadOptions) -> Found
     return Found(body, row.modify_index, ((ALLOCATIONS, alloc_id),))
 
 
-def evaluation_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+def evaluation_allocations(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/evaluation/:id/allocations."""
     rows = _of_object(context, view.get(EVALUATIONS, context.arguments[0]), view, "eval")
-    return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+    return _stubs(view, context, rows)
 
 
-def deployment_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+def deployment_allocations(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/deployment/allocations/:id."""
     rows = _of_object(context, view.get(DEPLOYMENTS, context.arguments[0]), view, "deployment")
-    return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+    return _stubs(view, context, rows)
 
 
-def _of_object(context: Context, owner: Any, view: View, index: str) -> list[Allocation]:
+def _of_object(context: Context, owner: Any, view: View, index: str) -> Iterator[Allocation | None]:
     """The allocations of an evaluation or a deployment, whose namespace decides."""
     context.allow(owner.namespace if owner is not None else context.namespace)
-    rows = view.find(ALLOCATIONS, index, context.arguments[0])
-    return [one for one in rows if context.identity.rights.in_namespace(one.namespace, *context.need.any_of)]
+    may, any_of = context.identity.rights.in_namespace, context.need.any_of
+    rows = view.each(ALLOCATIONS, index, context.arguments[0])
+    return (row if row is not None and may(row.namespace, *any_of) else None for row in rows)
 
 
-def job_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+def job_allocations(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/job/:id/allocations: those of the present job of that name, with `all=true` of earlier ones too."""
     key = (context.namespace, context.arguments[0])
-    rows = view.find(ALLOCATIONS, "job", key)
+    rows = view.each(ALLOCATIONS, "job", key)
     job = view.get(JOBS, key)
     if job is not None and context.query.get("all") != "true":
-        rows = [one for one in rows if one.job is None or one.job.create_index == job.create_index]
-    return Found(stubs(context, rows), view.table_index(ALLOCATIONS), ((ALLOCATIONS, None),))
+        created = job.create_index
+        rows = (
+            row if row is not None and (row.job is None or row.job.create_index == created) else None for row in rows
+        )
+    return _stubs(view, context, rows)
 
 
 async def stop(context: Context) -> Answer:

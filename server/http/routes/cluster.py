@@ -24,7 +24,7 @@ from yurt.server.address import split_address
 from yurt.server.config.agent import Limits
 from yurt.server.http.answers import answered
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
 from yurt.server.raft.errors import NotLeader
 from yurt.server.server import Server
 from yurt.server.supervision import failed_tasks

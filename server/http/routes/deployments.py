@@ -19,9 +19,9 @@ from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record
 from yurt.server.http.answers import answered
 from yurt.server.http.context import Answer, Context, ReadOptions
-from yurt.server.http.pages import join
-from yurt.server.http.reads import Found
-from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing, stored
+from yurt.server.http.routes.lookup import check_uuid, list_by_creation, missing
 
 LOOKUP = "deployment lookup failed: "
 
@@ -47,12 +47,9 @@ class DeploymentAnswer(Record, frozen=True):
     reverted_job_version: int | None
 
 
-def list_deployments(view: View, context: Context, options: ReadOptions) -> Found:
+def list_deployments(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/deployments."""
-    rows, token = page_by_creation(rows_of(view, context, options, DEPLOYMENTS, ""), options)
-    store = context.server.machine.store
-    body = join(store.encoded(DEPLOYMENTS, row) for row in rows)
-    return Found(body, view.table_index(DEPLOYMENTS), ((DEPLOYMENTS, None),), next_token=token)
+    return list_by_creation(view, context, options, DEPLOYMENTS, "", stored(context, DEPLOYMENTS))
 
 
 def read_deployment(view: View, context: Context, options: ReadOptions) -> Found:

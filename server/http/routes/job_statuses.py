@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from yurt.fsm.errors import Refusal
@@ -14,8 +16,8 @@ from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.job import SYSBATCH, SYSTEM, Job
 from yurt.server.http.context import Context, ReadOptions
-from yurt.server.http.pages import page
-from yurt.server.http.reads import Found
+from yurt.server.http.listing import Listing
+from yurt.server.http.routes.lookup import seen
 
 
 class JobName(Record, frozen=True):
@@ -87,7 +89,7 @@ class JobStatus(Record, frozen=True):
     version: int
 
 
-def statuses(view: View, context: Context, options: ReadOptions) -> Found:
+def statuses(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET or POST /v1/jobs/statuses."""
     given = StatusesRequest()
     if context.method == "POST" and context.body:
@@ -95,22 +97,35 @@ def statuses(view: View, context: Context, options: ReadOptions) -> Found:
         if not given.jobs:
             raise Refusal(400, "no jobs in request")
     with_children = given.include_children or _flag(context)
+    rows: Iterator[Job | None]
     if given.jobs:
         spaces = (context.namespace if context.namespace != "*" else "default",)
         keys = [(one.namespace or spaces[0], one.id) for one in given.jobs]
         found = [job for key in keys if (job := view.get(JOBS, key)) is not None and _allowed(context, key[0])]
+        found.sort(key=JOBS.orders["modified"], reverse=options.reverse)
+        rows = iter(found)
     else:
-        found = [job for job in view.scan(JOBS) if context.sees(job.namespace)]
-        found = [job for job in found if with_children or not job.parent_id]
-    found.sort(key=lambda job: (job.modify_index, job.namespace, job.id), reverse=options.reverse)
-    rows, token = page(found, options, lambda job: str(job.modify_index), order=_number)
-    index, shown = 0, []
-    for job in rows:
-        one, newest = _shown(view, job, with_children=with_children)
-        index = max(index, newest)
-        shown.append(one)
-    watch = ((JOBS, None), (ALLOCATIONS, None), (DEPLOYMENTS, None))
-    return Found(to_json(shown), index, watch, next_token=token)
+        jobs = view.scan(JOBS, order="modified", start=_start(options), reverse=options.reverse)
+        rows = seen(context, jobs, None if with_children else lambda job: not job.parent_id)
+    return Listing(
+        rows,
+        lambda job: to_json(_shown(view, job)),
+        0,
+        ((JOBS, None), (ALLOCATIONS, None), (DEPLOYMENTS, None)),
+        options,
+        lambda job: str(job.modify_index),
+        place_of=lambda job: _number(str(job.modify_index)),
+        start=_number(options.next_token) if options.next_token else None,
+        index_of=lambda job: _newest(view, job),
+    )
+
+
+def _start(options: ReadOptions) -> tuple[int, ...] | None:
+    """The place of the first job that a page may show: tokens are indexes of jobs."""
+    is_text, index, _ = _number(options.next_token)
+    if is_text:
+        return None
+    return (index + 1,) if options.reverse else (index,)
 
 
 def _allowed(context: Context, namespace: str) -> bool:
@@ -130,22 +145,28 @@ def _number(token: str) -> tuple[bool, int, str]:
     return (True, 0, token) if index is None else (False, index, "")
 
 
-def _shown(view: View, job: Job, *, with_children: bool) -> tuple[JobStatus, int]:
-    """A job, and the newest index of what is shown of it."""
+def _newest(view: View, job: Job) -> int:
+    """The newest index of what is shown of a job."""
+    key = (job.namespace, job.id)
+    index = job.modify_index
+    for row in view.find(ALLOCATIONS, "job", key):
+        index = max(index, row.modify_index)
+    latest = max(view.find(DEPLOYMENTS, "job", key), key=lambda one: one.create_index, default=None)
+    if latest is not None:
+        index = max(index, latest.modify_index)
+    if job.is_parent:
+        index = max(index, *(child.modify_index for child in view.find(JOBS, "parent", key)), 0)
+    return index
+
+
+def _shown(view: View, job: Job) -> JobStatus:
     key = (job.namespace, job.id)
     allocations = view.find(ALLOCATIONS, "job", key)
     deployments = view.find(DEPLOYMENTS, "job", key)
     latest = max(deployments, key=lambda one: one.create_index, default=None)
     children = view.find(JOBS, "parent", key) if job.is_parent else []
-    index = max(
-        job.modify_index,
-        *(one.modify_index for one in allocations),
-        latest.modify_index if latest is not None else 0,
-        *(one.modify_index for one in children),
-        0,
-    )
     counted = 0 if job.type in (SYSTEM, SYSBATCH) else sum(group.count for group in job.task_groups or ())
-    shown = JobStatus(
+    return JobStatus(
         allocs=tuple(_allocation(one) for one in allocations),
         child_statuses=tuple(one.status for one in children) if job.is_parent else None,
         datacenters=job.datacenters,
@@ -165,7 +186,6 @@ def _shown(view: View, job: Job, *, with_children: bool) -> tuple[JobStatus, int
         type=job.type,
         version=job.version,
     )
-    return shown, index
 
 
 def _allocation(one: Allocation) -> StatusAllocation:

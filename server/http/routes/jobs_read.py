@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from yurt.fsm.store.schema import (
     JOBS,
     SCALING_EVENTS,
     SERVICE_REGISTRATIONS,
+    Table,
 )
 from yurt.fsm.store.view import View
 from yurt.fsm.store.watches import Prefix
@@ -33,10 +34,12 @@ from yurt.fsm.structs.secrets import readable_fields
 from yurt.server.acl.authority import denied
 from yurt.server.http.answers import encoded
 from yurt.server.http.context import Answer, Context, ReadOptions, json_answer, text
-from yurt.server.http.pages import join, page
-from yurt.server.http.reads import NO_CONTACT, UNKNOWN, Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing, join, stored
+from yurt.server.http.reads import NO_CONTACT, UNKNOWN
 from yurt.server.http.routes.job_diffs import LARGE_BYTES, diff_version, encoded_diffs, pairs_of_versions
-from yurt.server.http.routes.lookup import missing
+from yurt.server.http.routes.lookup import missing, seen
+from yurt.server.turns import Steps
 
 
 class JobStub(Record, frozen=True):
@@ -107,7 +110,7 @@ class JobAction(Record, frozen=True):
     task_group_name: str
 
 
-_stubs: dict[tuple[str, str], tuple[Job, JobSummary | None, bytes]] = {}
+_encoded_stubs: dict[tuple[str, str], tuple[Job, JobSummary | None, bytes]] = {}
 STUBS_KEPT_MAX = 200_000
 
 
@@ -115,16 +118,16 @@ def stub(view: View, job: Job, *, meta: bool) -> bytes:
     """The encoded stub of a job, made once for a job record and its summary."""
     key = (job.namespace, job.id)
     summary = view.get(JOB_SUMMARIES, key)
-    kept = _stubs.get(key)
+    kept = _encoded_stubs.get(key)
     if kept is not None and kept[0] is job and kept[1] is summary:
         body = kept[2]
     else:
         fields = {name: getattr(job, name) for name in _SAME}
         one = JobStub(**fields, periodic=job.is_periodic, parameterized_job=job.is_parameterized, job_summary=summary)
         body = to_json(one)
-        if len(_stubs) >= STUBS_KEPT_MAX:
-            _stubs.clear()
-        _stubs[key] = (job, summary, body)
+        if len(_encoded_stubs) >= STUBS_KEPT_MAX:
+            _encoded_stubs.clear()
+        _encoded_stubs[key] = (job, summary, body)
     if meta and job.meta:
         return body[:-1] + b',"Meta":' + orjson.dumps(job.meta) + b"}"
     return body
@@ -142,45 +145,63 @@ def as_listed(context: Context) -> Callable[[Job], Any]:
     return lambda job: job if may(job.namespace, "read-job") else Partial(job, STUB_FIELDS)
 
 
-def list_jobs(view: View, context: Context, options: ReadOptions) -> Found:
+def list_jobs(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/jobs."""
-    meta = context.flag("meta")
-    namespace = context.namespace
-    rows: Iterable[Job]
+    _ = context.flag("meta")  # a bad value comes before a bad filter
+    namespace, prefix = context.namespace, options.prefix
+    rows: Iterator[Job | None]
+    start = _start(options)
     if namespace == "*":
-        rows = (job for job in view.scan(JOBS, reverse=options.reverse) if context.sees(job.namespace))
-        if options.prefix:
-            rows = (job for job in rows if job.id.startswith(options.prefix))
+        rows = seen(context, view.scan(JOBS, start=start, reverse=options.reverse))
+        if prefix:
+            rows = (job if job is not None and job.id.startswith(prefix) else None for job in rows)
     else:
-        start = _start(options, namespace)
-        rows = view.scan(JOBS, prefix=(namespace, options.prefix), start=start, reverse=options.reverse)
-        rows = (job for job in rows if job.namespace == namespace)
-    jobs, token = page(rows, options, lambda job: f"{job.namespace}.{job.id}", as_seen=as_listed(context))
+        found = view.scan(JOBS, prefix=(namespace, prefix), start=start, reverse=options.reverse)
+        rows = (job if job.namespace == namespace else None for job in found)
+    return _stubs(view, context, rows, options, start)
+
+
+def _stubs(
+    view: View,
+    context: Context,
+    rows: Iterator[Job | None],
+    options: ReadOptions,
+    start: tuple[str, str] | None,
+) -> Listing:
+    meta = context.flag("meta")
     index = max(view.table_index(JOBS), view.table_index(JOB_SUMMARIES))
-    body = join(stub(view, job, meta=meta) for job in jobs)
-    return Found(body, index, ((JOBS, None), (JOB_SUMMARIES, None)), next_token=token)
+    watch = ((JOBS, None), (JOB_SUMMARIES, None))
+    place_of = None if start is None else JOBS.key
+
+    def form(job: Job) -> bytes:
+        return stub(view, job, meta=meta)
+
+    return Listing(
+        rows, form, index, watch, options, _token, place_of=place_of, start=start, as_seen=as_listed(context)
+    )
 
 
-def pool_jobs(view: View, context: Context, options: ReadOptions) -> Found:
+def _token(job: Job) -> str:
+    return f"{job.namespace}.{job.id}"
+
+
+def pool_jobs(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/node/pool/:name/jobs."""
-    name, meta = context.arguments[0], context.flag("meta")
+    name, _ = context.arguments[0], context.flag("meta")
     if options.prefix:
         raise Refusal(400, "prefix argument not allowed")
     if not context.identity.rights.with_pool(name, "read"):
         raise denied()
-    rows = (job for job in view.scan(JOBS, reverse=options.reverse) if job.node_pool == name)
-    rows = (job for job in rows if context.sees(job.namespace))
-    jobs, token = page(rows, options, lambda job: f"{job.namespace}.{job.id}", as_seen=as_listed(context))
-    index = max(view.table_index(JOBS), view.table_index(JOB_SUMMARIES))
-    body = join(stub(view, job, meta=meta) for job in jobs)
-    return Found(body, index, ((JOBS, None), (JOB_SUMMARIES, None)), next_token=token)
+    start = _start(options)
+    jobs = view.scan(JOBS, start=start, reverse=options.reverse)
+    rows = seen(context, jobs, lambda job: job.node_pool == name)
+    return _stubs(view, context, rows, options, start)
 
 
-def _start(options: ReadOptions, namespace: str) -> tuple[str, str] | None:
-    """Where to begin, so that skipping to a page costs nothing."""
-    if options.next_token.startswith(f"{namespace}."):
-        return (namespace, options.next_token[len(namespace) + 1 :])
-    return None
+def _start(options: ReadOptions) -> tuple[str, str] | None:
+    """The job that a page begins with, so that skipping to it costs nothing; no namespace has a dot in its name."""
+    namespace, dot, job_id = options.next_token.partition(".")
+    return (namespace, job_id) if dot else None
 
 
 def read_job(view: View, context: Context, options: ReadOptions) -> Found:
@@ -248,20 +269,20 @@ def submission_version(context: Context) -> int:
         raise Refusal(400, "Unable to parse job submission version parameter") from None
 
 
-def job_evaluations(view: View, context: Context, options: ReadOptions) -> Found:
+def job_evaluations(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/job/:id/evaluations."""
-    key = (context.namespace, context.arguments[0])
-    store = context.server.machine.store
-    body = join(store.encoded(EVALUATIONS, one) for one in view.find(EVALUATIONS, "job", key))
-    return Found(body, view.table_index(EVALUATIONS), ((EVALUATIONS, None),))
+    return _of_job(view, context, EVALUATIONS)
 
 
-def job_deployments(view: View, context: Context, options: ReadOptions) -> Found:
+def job_deployments(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/job/:id/deployments."""
-    key = (context.namespace, context.arguments[0])
-    store = context.server.machine.store
-    body = join(store.encoded(DEPLOYMENTS, one) for one in view.find(DEPLOYMENTS, "job", key))
-    return Found(body, view.table_index(DEPLOYMENTS), ((DEPLOYMENTS, None),))
+    return _of_job(view, context, DEPLOYMENTS)
+
+
+def _of_job(view: View, context: Context, table: Table[str, Any]) -> Listing:
+    """All rows of a table that a job has."""
+    rows = view.each(table, "job", (context.namespace, context.arguments[0]))
+    return Listing(rows, stored(context, table), view.table_index(table), ((table, None),))
 
 
 def job_deployment(view: View, context: Context, options: ReadOptions) -> Found:
@@ -274,7 +295,7 @@ def job_deployment(view: View, context: Context, options: ReadOptions) -> Found:
     return Found(body, view.table_index(DEPLOYMENTS), ((DEPLOYMENTS, None),))
 
 
-def read_scale(view: View, context: Context, options: ReadOptions) -> Found:
+def read_scale(view: View, context: Context, options: ReadOptions) -> Steps[Found]:
     """GET /v1/job/:id/scale."""
     key = (context.namespace, context.arguments[0])
     watch = ((JOBS, key), (SCALING_EVENTS, key), (ALLOCATIONS, None))
@@ -283,7 +304,11 @@ def read_scale(view: View, context: Context, options: ReadOptions) -> Found:
         return missing("job not found", view.index, *watch)
     events = view.get(SCALING_EVENTS, key)
     groups, index = {}, max(job.modify_index, events.modify_index if events else 0)
-    allocations = [one for one in view.find(ALLOCATIONS, "live", key) if not _canary(one)]
+    allocations = []
+    for row in view.each(ALLOCATIONS, "live", key):
+        if row is not None and not _canary(row):
+            allocations.append(row)
+        yield
     for group in job.task_groups or ():
         own = [one for one in allocations if one.task_group == group.name]
         health = [one.deployment_status.healthy for one in own if one.deployment_status]
@@ -312,16 +337,15 @@ def _canary(allocation: Allocation) -> bool:
     return allocation.deployment_status is not None and allocation.deployment_status.canary
 
 
-def job_services(view: View, context: Context, options: ReadOptions) -> Found:
+def job_services(view: View, context: Context, options: ReadOptions) -> Found | Listing:
     """GET /v1/job/:id/services."""
     key = (context.namespace, context.arguments[0])
     watch = ((SERVICE_REGISTRATIONS, None), (JOBS, key))
     if view.get(JOBS, key) is None:
         return missing("job not found", 0, *watch)
-    store = context.server.machine.store
-    rows = view.find(SERVICE_REGISTRATIONS, "job", key)
-    body = join(store.encoded(SERVICE_REGISTRATIONS, one) for one in rows)
-    return Found(body, view.table_index(SERVICE_REGISTRATIONS), watch)
+    rows = view.each(SERVICE_REGISTRATIONS, "job", key)
+    form = stored(context, SERVICE_REGISTRATIONS)
+    return Listing(rows, form, view.table_index(SERVICE_REGISTRATIONS), watch)
 
 
 async def job_actions(context: Context) -> Answer:

@@ -11,8 +11,8 @@ from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.variable import RootKey
 from yurt.server.http.answers import answered
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
-from yurt.server.http.pages import join
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import join
 
 
 class RotateAnswer(Record, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from yurt.fsm.errors import Refusal
@@ -10,8 +10,8 @@ from yurt.fsm.lang.strconv import parse_position
 from yurt.fsm.store.schema import Table
 from yurt.fsm.store.view import View
 from yurt.server.http.context import Context, ReadOptions
-from yurt.server.http.pages import page
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Form, Listing
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 UUID_LENGTH = 36
@@ -43,43 +43,49 @@ def check_uuid(identifier: str, what: str) -> None:
         raise Refusal(500, f"{what}index error: UUID must be 36 characters")
 
 
-def rows_of(view: View, context: Context, options: ReadOptions, table: Table[str, Any], what: str) -> Iterable[Any]:
-    """The rows of the namespace, by creation or, with a prefix, by ID."""
-    prefix, sees = options.prefix, context.sees
-    if prefix:
-        check_prefix(prefix, what)
-        found = view.scan(table, prefix=prefix, reverse=options.reverse)
-        return (row for row in found if sees(row.namespace))
-    ordered = view.scan(table, order="created", reverse=options.reverse)
-    return (row for row in ordered if sees(row.namespace))
+def list_by_creation(
+    view: View,
+    context: Context,
+    options: ReadOptions,
+    table: Table[str, Any],
+    what: str,
+    form: Form,
+    belongs: Callable[[Any], bool] | None = None,
+) -> Listing:
+    """The rows of the namespace, by creation or, with a prefix, by ID; only those that `belongs` is true of.
 
-
-def token_of(options: ReadOptions) -> Callable[[Any], str]:
-    """What makes a row's page token: its ID with a prefix, else its index and ID."""
+    A page's token is a row's ID with a prefix, else its index and ID; what is no such place is compared as text.
+    """
+    index, watch = view.table_index(table), ((table, None),)
     if options.prefix:
-        return lambda row: str(row.id)
-    return lambda row: f"{row.create_index}.{row.id}"
+        check_prefix(options.prefix, what)
+        found = view.scan(table, prefix=options.prefix, start=options.next_token or None, reverse=options.reverse)
+        rows = seen(context, found, belongs)
+        return Listing(rows, form, index, watch, options, lambda row: str(row.id))
+    start = _start(options.next_token)
+    found = view.scan(table, order="created", start=start, reverse=options.reverse)
+    rows = seen(context, found, belongs)
+    place_of = None if start is None else _place
+    return Listing(rows, form, index, watch, options, _token, place_of=place_of, start=start)
 
 
-def page_by_creation(rows: Iterable[Any], options: ReadOptions) -> tuple[list[Any], str]:
-    """A page whose token is compared by creation index first."""
-    token = options.next_token
-    if token and not options.prefix and "." in token:
-        index, _, identifier = token.partition(".")
-        if (place := parse_position(index)) is not None:
-            start = (place, identifier)
-            kept = (r for r in rows if (_place(r) <= start if options.reverse else _place(r) >= start))
-            return page(kept, _without_token(options), token_of(options))
-    return page(rows, options, token_of(options))
+def seen(context: Context, rows: Iterator[Any], belongs: Callable[[Any], bool] | None = None) -> Iterator[Any]:
+    """The rows of the namespaces that the request sees, None in place of each other one."""
+    sees = context.sees
+    if belongs is None:
+        return (row if sees(row.namespace) else None for row in rows)
+    return (row if sees(row.namespace) and belongs(row) else None for row in rows)
+
+
+def _start(token: str) -> tuple[int, str] | None:
+    index, dot, identifier = token.partition(".")
+    number = parse_position(index) if dot else None
+    return None if number is None else (number, identifier)
 
 
 def _place(row: Any) -> tuple[int, str]:
     return (row.create_index, row.id)
 
 
-def _without_token(options: ReadOptions) -> ReadOptions:
-    bare = ReadOptions.__new__(ReadOptions)
-    for name in ReadOptions.__slots__:
-        setattr(bare, name, getattr(options, name))
-    bare.next_token = ""
-    return bare
+def _token(row: Any) -> str:
+    return f"{row.create_index}.{row.id}"

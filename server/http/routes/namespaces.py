@@ -16,21 +16,19 @@ from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.namespace import Namespace
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header
-from yurt.server.http.pages import join
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing, stored
 from yurt.server.http.routes.lookup import missing
 
 _NAMESPACE = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")
 DESCRIPTION_MAX = 256
 
 
-def list_namespaces(view: View, context: Context, options: ReadOptions) -> Found:
+def list_namespaces(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/namespaces: those in which something is allowed."""
     sees = context.identity.rights.sees_namespace
-    store = context.server.machine.store
-    rows = (row for row in view.scan(NAMESPACES, prefix=options.prefix or None) if sees(row.name))
-    body = join(store.encoded(NAMESPACES, row) for row in rows)
-    return Found(body, view.table_index(NAMESPACES), ((NAMESPACES, None),))
+    rows = (row if sees(row.name) else None for row in view.scan(NAMESPACES, prefix=options.prefix or None))
+    return Listing(rows, stored(context, NAMESPACES), view.table_index(NAMESPACES), ((NAMESPACES, None),))
 
 
 def read_namespace(view: View, context: Context, options: ReadOptions) -> Found:

@@ -31,7 +31,7 @@ from yurt.server.acl.need import CLUSTER
 from yurt.server.acl.workloads import sign
 from yurt.server.http.answers import IndexAnswer, answered
 from yurt.server.http.context import Answer, Context, ReadOptions, json_answer
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
 from yurt.server.http.routes.lookup import check_uuid
 from yurt.server.http.routes.nodes import LOOKUP, node_update
 from yurt.server.server import Server

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import msgspec
 
 from yurt.fsm.commands_nodes import DrainNode, EvaluateNode, NodeWritten, PurgeNode, SetNodeEligibility
@@ -27,11 +30,12 @@ from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.acl.authority import denied
 from yurt.server.http.answers import answered
 from yurt.server.http.context import Answer, Context, ReadOptions
-from yurt.server.http.pages import join, page
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Form, Listing, stored
 from yurt.server.http.routes.allocations import full_json
 from yurt.server.http.routes.lookup import check_prefix, check_uuid, missing
 from yurt.server.server import Server
+from yurt.server.turns import Steps
 
 LOOKUP = "node lookup failed: "
 
@@ -161,31 +165,33 @@ def _list_flag(context: Context, name: str) -> bool:
         raise Refusal(400, f"Failed to parse node list fields: {text}") from None
 
 
-def _listed(context: Context, nodes: list[Node]) -> bytes:
+def _form(context: Context) -> Form:
+    """How a node stands in a list, as `resources` and `os` want it."""
     resources, system = _list_flag(context, "resources"), _list_flag(context, "os")
     if not (resources or system):
-        store = context.server.machine.store
-        return join(store.encoded(NODES, node, stub_json) for node in nodes)
-    found = []
-    for node in nodes:
-        one = _stub(node)
+        return stored(context, NODES, stub_json)
+
+    def form(node: Node) -> bytes:
+        stub = _stub(node)
         if resources:
-            one = replace(one, node_resources=node.node_resources, reserved_resources=node.reserved_resources)
+            stub = replace(stub, node_resources=node.node_resources, reserved_resources=node.reserved_resources)
         if system:
-            one = replace(one, attributes={"os.name": (node.attributes or {}).get("os.name", "")})
-        found.append(one)
-    return to_json(found)
+            stub = replace(stub, attributes={"os.name": (node.attributes or {}).get("os.name", "")})
+        return to_json(stub)
+
+    return form
 
 
-def list_nodes(view: View, context: Context, options: ReadOptions) -> Found:
+def list_nodes(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/nodes."""
     if options.prefix:
         check_prefix(options.prefix, LOOKUP)
-    rows, token = page(view.scan(NODES, prefix=options.prefix or None), options, lambda node: node.id)
-    return Found(_listed(context, rows), view.table_index(NODES), ((NODES, None),), next_token=token)
+    start = None if options.reverse else options.next_token or None
+    rows = view.scan(NODES, prefix=options.prefix or None, start=start)
+    return Listing(rows, _form(context), view.table_index(NODES), ((NODES, None),), options, lambda node: node.id)
 
 
-def pool_nodes(view: View, context: Context, options: ReadOptions) -> Found:
+def pool_nodes(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/node/pool/:name/nodes; the pool `all` has every node."""
     name = context.arguments[0]
     if options.prefix:
@@ -193,10 +199,9 @@ def pool_nodes(view: View, context: Context, options: ReadOptions) -> Found:
     if not context.identity.rights.with_pool(name, "read"):
         raise denied()
     known = view.get(NODE_POOLS, name) is not None
-    rows = view.scan(NODES) if name == "all" else iter(view.find(NODES, "pool", name))
-    nodes, token = page(rows, options, lambda node: node.id)
+    rows: Iterator[Any] = view.scan(NODES) if name == "all" else view.each(NODES, "pool", name)
     index = max(1, view.table_index(NODES)) if known else 0
-    return Found(_listed(context, nodes), index, ((NODES, None),), next_token=token)
+    return Listing(rows, _form(context), index, ((NODES, None),), options, lambda node: node.id)
 
 
 def read_node(view: View, context: Context, options: ReadOptions) -> Found:
@@ -210,16 +215,21 @@ def read_node(view: View, context: Context, options: ReadOptions) -> Found:
     return Found(body, node.modify_index, ((NODES, node_id),))
 
 
-def node_allocations(view: View, context: Context, options: ReadOptions) -> Found:
+def node_allocations(view: View, context: Context, options: ReadOptions) -> Steps[Found]:
     """GET /v1/node/:id/allocations: whole allocations."""
     node_id = context.arguments[0]
     check_uuid(node_id, LOOKUP)
-    rows = view.find(ALLOCATIONS, "node", node_id)
-    index = max((one.modify_index for one in rows), default=max(1, view.table_index(ALLOCATIONS)))
-    store = context.server.machine.store
+    newest, rows = 0, []
     may = context.identity.rights.in_namespace
-    body = join(store.encoded(ALLOCATIONS, one, full_json) for one in rows if may(one.namespace, "read-job"))
-    return Found(body, index, ((ALLOCATIONS, Having("node", node_id)),))
+    for row in view.each(ALLOCATIONS, "node", node_id):
+        if row is not None:
+            newest = max(newest, row.modify_index)
+            if may(row.namespace, "read-job"):
+                rows.append(row)
+        yield
+    index = newest or max(1, view.table_index(ALLOCATIONS))
+    form, watch = stored(context, ALLOCATIONS, full_json), ((ALLOCATIONS, Having("node", node_id)),)
+    return (yield from Listing(rows, form, index, watch).steps())
 
 
 def _node_id(context: Context, given: str) -> str:

@@ -16,8 +16,8 @@ from yurt.fsm.structs.base import replace, to_json
 from yurt.fsm.structs.node import NodePool
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header
-from yurt.server.http.pages import join, page
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing, stored
 from yurt.server.http.routes.lookup import missing
 from yurt.server.http.routes.namespaces import DESCRIPTION_MAX
 
@@ -29,14 +29,13 @@ def pool_json(pool: NodePool) -> bytes:
     return to_json(replace(pool, hash=pool.content_hash()))
 
 
-def list_node_pools(view: View, context: Context, options: ReadOptions) -> Found:
+def list_node_pools(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/node/pools: those that may be read."""
     may = context.identity.rights.with_pool
-    seen = (pool for pool in view.scan(NODE_POOLS, prefix=options.prefix or None) if may(pool.name, "read"))
-    rows, token = page(seen, options, lambda pool: pool.name)
-    store = context.server.machine.store
-    body = join(store.encoded(NODE_POOLS, row, pool_json) for row in rows)
-    return Found(body, view.table_index(NODE_POOLS), ((NODE_POOLS, None),), next_token=token)
+    pools = view.scan(NODE_POOLS, prefix=options.prefix or None)
+    rows = (pool if may(pool.name, "read") else None for pool in pools)
+    form, watch = stored(context, NODE_POOLS, pool_json), ((NODE_POOLS, None),)
+    return Listing(rows, form, view.table_index(NODE_POOLS), watch, options, lambda pool: pool.name)
 
 
 def read_node_pool(view: View, context: Context, options: ReadOptions) -> Found:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from yurt.fsm.lang.filter import Partial
+from yurt.fsm.store.postings import gradually
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_json
@@ -14,9 +15,10 @@ from yurt.fsm.structs.policies import ScalingPolicy, ScalingTarget
 from yurt.fsm.structs.secrets import readable_fields
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import Context, ReadOptions
-from yurt.server.http.pages import page
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing, filter_of
 from yurt.server.http.routes.lookup import missing
+from yurt.server.turns import Steps
 
 
 class ScalingPolicyStub(Record, frozen=True):
@@ -65,27 +67,37 @@ def _as_listed(context: Context) -> Callable[[tuple[str, ScalingPolicy]], Any]:
     return seen
 
 
-def list_policies(view: View, context: Context, options: ReadOptions) -> Found:
+def list_policies(view: View, context: Context, options: ReadOptions) -> Steps[Found]:
     """GET /v1/scaling/policies: stubs, of one `job` or one `type` if asked so."""
     namespace, job_id, kind = context.namespace, context.query.get("job", ""), context.query.get("type", "")
     if not _may(context, namespace, "list-scaling-policies"):
         raise denied()
+    filter_of(options)  # a wrong one is refused before anything is looked at
     jobs = view.scan(JOBS) if namespace == "*" else view.scan(JOBS, prefix=(namespace, ""))
-    chosen = (
-        (job.namespace, policy)
-        for job in jobs
-        if namespace in ("*", job.namespace) and job_id in ("", job.id)
-        if _may(context, job.namespace, "list-scaling-policies")
-        for policy in policies_of(job)
-        if kind in ("", policy.type) and policy.id.startswith(options.prefix)
+    chosen: dict[str, list[tuple[str, ScalingPolicy]]] = {}
+    for job in jobs:
+        is_asked_for = namespace in ("*", job.namespace) and job_id in ("", job.id)
+        if is_asked_for and _may(context, job.namespace, "list-scaling-policies"):
+            for policy in policies_of(job):
+                if kind in ("", policy.type) and policy.id.startswith(options.prefix):
+                    chosen.setdefault(policy.id, []).append((job.namespace, policy))
+        yield
+    ids = gradually(chosen.keys())
+    rows = (row for policy_id in ids for row in ((None,) if policy_id is None else chosen[policy_id]))
+    index = max(1, view.table_index(JOBS))
+    listing = Listing(
+        rows,
+        lambda row: to_json(_stub(row[1])),
+        index,
+        ((JOBS, None),),
+        options,
+        lambda row: str(row[1].id),
+        as_seen=_as_listed(context),
     )
-    ordered = sorted(chosen, key=lambda row: row[1].id)
-    rows, token = page(ordered, options, lambda row: row[1].id, as_seen=_as_listed(context))
-    body = to_json([_stub(policy) for _, policy in rows])
-    return Found(body, max(1, view.table_index(JOBS)), ((JOBS, None),), next_token=token)
+    return (yield from listing.steps())
 
 
-def read_policy(view: View, context: Context, options: ReadOptions) -> Found:
+def read_policy(view: View, context: Context, options: ReadOptions) -> Steps[Found]:
     """GET /v1/scaling/policy/:id."""
     wanted = context.arguments[0]
     watch = ((JOBS, None),)
@@ -95,6 +107,7 @@ def read_policy(view: View, context: Context, options: ReadOptions) -> Found:
                 if not _may(context, job.namespace, "read-scaling-policy"):
                     raise denied()
                 return Found(to_json(policy), policy.modify_index, watch)
+        yield
     if not _may(context, context.namespace, "read-scaling-policy"):
         raise denied()
     return missing("policy not found", max(1, view.table_index(JOBS)), *watch)

@@ -16,9 +16,10 @@ from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.server.http.answers import CountAnswer, answered
 from yurt.server.http.context import Answer, Context, ReadOptions
-from yurt.server.http.pages import join, page
-from yurt.server.http.reads import Found
-from yurt.server.http.routes.lookup import check_uuid, missing, page_by_creation, rows_of, token_of
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing, stored
+from yurt.server.http.routes.lookup import check_uuid, list_by_creation, missing
+from yurt.server.turns import Steps
 
 LIST_LOOKUP, LOOKUP = "eval lookup failed: ", "failed to lookup eval: eval lookup failed: "
 DELETED_MAX = 7281
@@ -39,18 +40,17 @@ class EvaluationCount(CountAnswer, frozen=True):
     next_token: str = ""
 
 
-def list_evaluations(view: View, context: Context, options: ReadOptions) -> Found:
+def list_evaluations(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/evaluations."""
     status, job = context.query.get("status", ""), context.query.get("job", "")
     if options.filter and (status or job):
         raise Refusal(400, "Filter expression cannot be used with other filter parameters")
-    rows = rows_of(view, context, options, EVALUATIONS, LIST_LOOKUP)
-    if status or job:
-        rows = (row for row in rows if status in ("", row.status) and job in ("", row.job_id))
-    found, token = page_by_creation(rows, options)
-    store = context.server.machine.store
-    body = join(store.encoded(EVALUATIONS, row) for row in found)
-    return Found(body, view.table_index(EVALUATIONS), ((EVALUATIONS, None),), next_token=token)
+
+    def belongs(row: Evaluation) -> bool:
+        return status in ("", row.status) and job in ("", row.job_id)
+
+    form = stored(context, EVALUATIONS)
+    return list_by_creation(view, context, options, EVALUATIONS, LIST_LOOKUP, form, belongs if status or job else None)
 
 
 def read_evaluation(view: View, context: Context, options: ReadOptions) -> Found:
@@ -81,11 +81,12 @@ def _related(view: View, row: Any) -> list[Any]:
     return [one for one in seen.values() if one is not None]
 
 
-def count_evaluations(view: View, context: Context, options: ReadOptions) -> Found:
+def count_evaluations(view: View, context: Context, options: ReadOptions) -> Steps[Found]:
     """GET /v1/evaluations/count."""
-    rows, _ = page(rows_of(view, context, options, EVALUATIONS, LIST_LOOKUP), options, token_of(options))
-    index = view.table_index(EVALUATIONS)
-    return Found(to_json(EvaluationCount(count=len(rows), index=index)), index, ((EVALUATIONS, None),))
+    listing = list_by_creation(view, context, options, EVALUATIONS, LIST_LOOKUP, to_json)
+    rows, _ = yield from listing.choose()
+    body = to_json(EvaluationCount(count=len(rows), index=listing.index))
+    return Found(body, listing.index, listing.watch)
 
 
 async def delete_evaluations(context: Context) -> Answer:
@@ -103,10 +104,7 @@ async def delete_evaluations(context: Context) -> Answer:
     configuration = view.get(SCHEDULER_CONFIG, "")
     if configuration is None or not configuration.pause_eval_broker:
         raise Refusal(500, "eval broker is enabled; eval broker must be paused to delete evals")
-    chosen = _by_id(view, ids) if ids else _by_filter(view, context.namespace, given.filter)
-    for one in chosen:
-        if not one.is_terminal or not all(alloc.is_terminal for alloc in view.find(ALLOCATIONS, "eval", one.id)):
-            raise Refusal(500, f"eval {one.id} is not safe to delete")
+    chosen = await server.turns.over(view, _deletable(view, context.namespace, given))
     if not chosen:
         return answered(CountAnswer(count=0, index=0), 0)
     command = CollectGarbage(now_ns=server.now_ns(), evaluation_ids=tuple(one.id for one in chosen))
@@ -114,7 +112,23 @@ async def delete_evaluations(context: Context) -> Answer:
     return answered(CountAnswer(count=len(chosen), index=result.index), result.index)
 
 
-def _by_id(view: View, ids: tuple[str, ...]) -> list[Evaluation]:
+def _deletable(view: View, namespace: str, given: DeleteRequest) -> Steps[list[Evaluation]]:
+    """The evaluations that a request names; raises Refusal(500) if one of them is needed."""
+    chosen = (
+        yield from _by_filter(view, namespace, given.filter) if given.filter else _by_id(view, given.eval_ids or ())
+    )
+    for evaluation in chosen:
+        if not evaluation.is_terminal:
+            raise Refusal(500, f"eval {evaluation.id} is not safe to delete")
+        for allocation in view.each(ALLOCATIONS, "eval", evaluation.id):
+            if allocation is not None and not allocation.is_terminal:
+                raise Refusal(500, f"eval {evaluation.id} is not safe to delete")
+            yield
+        yield
+    return chosen
+
+
+def _by_id(view: View, ids: tuple[str, ...]) -> Steps[list[Evaluation]]:
     found = []
     for eval_id in ids:
         check_uuid(eval_id, LOOKUP)
@@ -122,13 +136,18 @@ def _by_id(view: View, ids: tuple[str, ...]) -> list[Evaluation]:
         if evaluation is None:
             raise Refusal(500, "eval not found")
         found.append(evaluation)
+        yield
     return found
 
 
-def _by_filter(view: View, namespace: str, expression: str) -> list[Evaluation]:
+def _by_filter(view: View, namespace: str, expression: str) -> Steps[list[Evaluation]]:
+    found: list[Evaluation] = []
     try:
         wanted = compile_filter(expression)
-        rows = (one for one in view.scan(EVALUATIONS) if namespace in ("*", one.namespace))
-        return [one for one in rows if wanted.matches(one)][:DELETED_MAX]
+        for row in view.scan(EVALUATIONS):
+            if namespace in ("*", row.namespace) and wanted.matches(row) and len(found) < DELETED_MAX:
+                found.append(row)
+            yield
     except FilterError as error:
         raise Refusal(500, str(error)) from None
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -30,6 +29,7 @@ from yurt.server.acl.authority import denied
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.reads import KNOWN, NO_CONTACT
 from yurt.server.http.routes.lookup import check_hex
+from yurt.server.turns import Steps
 
 MATCHES_MAX = 20
 FUZZY_MATCHES_MAX = 100
@@ -126,9 +126,15 @@ def _may_search(context: Context, name: str) -> bool:
 async def search(context: Context) -> Answer:
     """POST /v1/search."""
     given, contexts = _request(context)
-    view, cut = context.server.view(), {}
-    matches: dict[str, tuple[str, ...] | None] = {}
     contexts = _allowed(context, given, contexts)
+    view = context.server.view()
+    body = await context.server.turns.over(view, _search(view, context, given, contexts))
+    return json_answer(to_json(body), index_header(body.index), KNOWN, NO_CONTACT)
+
+
+def _search(view: View, context: Context, given: SearchRequest, contexts: list[str]) -> Steps[SearchAnswer]:
+    matches: dict[str, tuple[str, ...] | None] = {}
+    cut: dict[str, bool] = {}
     for name in contexts:
         if name in _UUIDS:
             try:
@@ -137,55 +143,73 @@ async def search(context: Context) -> Answer:
                 if given.context == "all":
                     continue
                 raise
-        found = tuple(islice(_beginning(view, context, name, given.prefix), MATCHES_MAX + 1))
-        matches[name] = found[:MATCHES_MAX] or None
+        found: list[str] = []
+        for identifier in _beginning(view, context, name, given.prefix):
+            if identifier is not None:
+                found.append(identifier)
+                if len(found) > MATCHES_MAX:
+                    break
+            yield
+        matches[name] = tuple(found[:MATCHES_MAX]) or None
         cut[name] = len(found) > MATCHES_MAX
-    index = _index(view, contexts)
-    body = SearchAnswer(index=index, matches=matches, truncations=cut)
-    return json_answer(to_json(body), index_header(index), KNOWN, NO_CONTACT)
+    return SearchAnswer(index=_index(view, contexts), matches=matches, truncations=cut)
 
 
 def _index(view: View, contexts: list[str]) -> int:
     return max((view.table_index(_TABLES[name]) for name in contexts if name in _TABLES), default=0)
 
 
-def _beginning(view: View, context: Context, name: str, prefix: str) -> Iterator[str]:
+def _beginning(view: View, context: Context, name: str, prefix: str) -> Iterator[str | None]:
+    """The IDs of a kind that begin with the prefix; None for each row that was looked at and is none of them."""
     if name in _UUIDS:
         rows = view.scan(_UUIDS[name], prefix=prefix.lower() or None)
-        return (row.id for row in rows if name == "nodes" or _sees(context, row.namespace))
+        return (row.id if name == "nodes" or _sees(context, row.namespace) else None for row in rows)
     if name == "jobs":
-        return (job.id for job in _jobs(view, context, prefix))
+        return (None if job is None else job.id for job in _jobs(view, context, prefix))
     if name in _SEEN:
-        return (row.name for row in _seen(view, context, name, prefix))
+        return (None if row is None else row.name for row in _seen(view, context, name, prefix))
     if name == "vars":
-        return (row.path for row in _variables(view, context) if row.path.startswith(prefix))
+        variables = _variables(view, context)
+        return (None if row is None or not row.path.startswith(prefix) else row.path for row in variables)
     if name == "scaling_policy":
-        return (one for job in _jobs(view, context, "") for one in _policies(job) if one.startswith(prefix))
+        return _policy_ids(view, context, prefix)
     return iter(())
 
 
+def _policy_ids(view: View, context: Context, prefix: str) -> Iterator[str | None]:
+    for job in _jobs(view, context, ""):
+        yield None
+        if job is not None:
+            yield from (policy_id for policy_id in _policies(job) if policy_id.startswith(prefix))
+
+
 def _seen(view: View, context: Context, name: str, prefix: str = "") -> Iterator[Any]:
-    """Namespaces or node pools that the token may know of."""
-    may = _SEEN[name]
-    return (row for row in view.scan(_TABLES[name], prefix=prefix or None) if may(context.identity.rights, row.name))
+    """Namespaces or node pools that the token may know of, None in place of others."""
+    may, rights = _SEEN[name], context.identity.rights
+    rows = view.scan(_TABLES[name], prefix=prefix or None)
+    return (row if may(rights, row.name) else None for row in rows)
 
 
-def _variables(view: View, context: Context) -> Iterator[Variable]:
+def _variables(view: View, context: Context) -> Iterator[Variable | None]:
     wanted, may = context.namespace, context.identity.rights.with_variable
-    rows = (row for row in view.scan(VARIABLES) if wanted in ("*", row.namespace))
-    return (row for row in rows if may(row.namespace, row.path, "list"))
+    return (
+        row if wanted in ("*", row.namespace) and may(row.namespace, row.path, "list") else None
+        for row in view.scan(VARIABLES)
+    )
 
 
 def _sees(context: Context, namespace: str) -> bool:
     return context.namespace in ("*", namespace) and context.identity.rights.in_namespace(namespace, "read-job")
 
 
-def _jobs(view: View, context: Context, prefix: str) -> Iterator[Job]:
+def _jobs(view: View, context: Context, prefix: str) -> Iterator[Job | None]:
+    """The jobs whose IDs begin with the prefix, None in place of others."""
     namespace = context.namespace
     if namespace == "*":
-        return (job for job in view.scan(JOBS) if job.id.startswith(prefix) and _sees(context, job.namespace))
-    rows = view.scan(JOBS, prefix=(namespace, prefix))
-    return (job for job in rows if job.namespace == namespace and _sees(context, namespace))
+        jobs = view.scan(JOBS)
+        return (job if job.id.startswith(prefix) and _sees(context, job.namespace) else None for job in jobs)
+    jobs = view.scan(JOBS, prefix=(namespace, prefix))
+    return (job if job.namespace == namespace and _sees(context, namespace) else None for job in jobs)
 
 
 def _policies(job: Job) -> Iterable[str]:
@@ -194,7 +218,8 @@ def _policies(job: Job) -> Iterable[str]:
 
 # --- fuzzy
 
-Named = Iterator[tuple[str, str, list[str]]]  # kind, name, scope
+Name = tuple[str, str, list[str]]  # kind, name, scope
+Named = Iterator[Name | None]  # None for each row that was looked at and has no name to be found
 
 
 async def fuzzy(context: Context) -> Answer:
@@ -209,22 +234,50 @@ async def fuzzy(context: Context) -> Answer:
         _allowed(context, given, contexts)
     contexts = [one for one in contexts if _may_search(context, one)]
     view = context.server.view()
-    found: dict[str, list[tuple[int, int, str, list[str]]]] = {}
+    body = await context.server.turns.over(view, _fuzzy(view, context, text, contexts))
+    return json_answer(to_json(body), index_header(body.index), KNOWN, NO_CONTACT)
+
+
+def _fuzzy(view: View, context: Context, text: str, contexts: list[str]) -> Steps[FuzzyAnswer]:
+    best: dict[str, _Best] = {}
     for name in contexts:
-        found.setdefault(name, [])
-        for kind, own, scope in _NAMES.get(name, _nothing)(view, context):
-            position = own.lower().find(text)
-            if position >= 0:
-                found.setdefault(kind, []).append((position, len(own), own, scope))
-    matches, cut = {}, {}
-    for kind, rows in found.items():
-        rows.sort()
-        best = rows[:FUZZY_MATCHES_MAX]
-        matches[kind] = tuple(FuzzyMatch(id=own, scope=tuple(scope)) for _, _, own, scope in best)
-        cut[kind] = len(rows) > FUZZY_MATCHES_MAX
-    index = _index(view, contexts)
-    body = FuzzyAnswer(index=index, matches=matches, truncations=cut)
-    return json_answer(to_json(body), index_header(index), KNOWN, NO_CONTACT)
+        best.setdefault(name, _Best())
+        for found in _NAMES.get(name, _nothing)(view, context):
+            if found is not None:
+                kind, own, scope = found
+                position = own.lower().find(text)
+                if position >= 0:
+                    best.setdefault(kind, _Best()).add((position, len(own), own, scope))
+            yield
+    return FuzzyAnswer(
+        index=_index(view, contexts),
+        matches={
+            kind: tuple(FuzzyMatch(id=own, scope=tuple(scope)) for _, _, own, scope in matches.first())
+            for kind, matches in best.items()
+        },
+        truncations={kind: matches.count > FUZZY_MATCHES_MAX for kind, matches in best.items()},
+    )
+
+
+class _Best:
+    """The first matches in order, of as many as there may be: position of the text, length, name, scope."""
+
+    __slots__ = ("_kept", "count")
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[int, int, str, list[str]]] = []
+        self.count = 0
+
+    def add(self, match: tuple[int, int, str, list[str]]) -> None:
+        """Add a match; from time to time those that cannot be among the first are dropped."""
+        self.count += 1
+        self._kept.append(match)
+        if len(self._kept) >= 4 * FUZZY_MATCHES_MAX:
+            self._kept = self.first()
+
+    def first(self) -> list[tuple[int, int, str, list[str]]]:
+        """The first matches, in order."""
+        return sorted(self._kept)[:FUZZY_MATCHES_MAX]
 
 
 def _nothing(_view: View, _context: Context) -> Named:
@@ -233,6 +286,9 @@ def _nothing(_view: View, _context: Context) -> Named:
 
 def _job_names(view: View, context: Context) -> Named:
     for job in _jobs(view, context, ""):
+        if job is None:
+            yield None
+            continue
         yield "jobs", job.name, [job.namespace, job.id]
         for group in job.task_groups or ():
             scope = [job.namespace, job.id, group.name]
@@ -255,11 +311,13 @@ def _node_names(view: View, _context: Context) -> Named:
 
 def _alloc_names(view: View, context: Context) -> Named:
     rows = view.scan(ALLOCATIONS)
-    return (("allocs", row.name, [row.namespace, row.id]) for row in rows if _sees(context, row.namespace))
+    return (("allocs", row.name, [row.namespace, row.id]) if _sees(context, row.namespace) else None for row in rows)
 
 
 def _plain_names(kind: str) -> Callable[[View, Context], Named]:
-    return lambda view, context: ((kind, row.name, [row.name]) for row in _seen(view, context, kind))
+    return lambda view, context: (
+        None if row is None else (kind, row.name, [row.name]) for row in _seen(view, context, kind)
+    )
 
 
 _SEEN: dict[str, Callable[[Rights, str], bool]] = {
@@ -272,5 +330,7 @@ _NAMES: dict[str, Callable[[View, Context], Named]] = {
     "allocs": _alloc_names,
     "namespaces": _plain_names("namespaces"),
     "node_pools": _plain_names("node_pools"),
-    "vars": lambda view, context: (("vars", row.path, [row.namespace, row.path]) for row in _variables(view, context)),
+    "vars": lambda view, context: (
+        None if row is None else ("vars", row.path, [row.namespace, row.path]) for row in _variables(view, context)
+    ),
 }

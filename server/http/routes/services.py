@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 from yurt.fsm.commands_services import DeleteServices
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.strconv import parse_position
+from yurt.fsm.store.postings import gradually
 from yurt.fsm.store.schema import ALLOCATIONS, SERVICE_REGISTRATIONS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header
-from yurt.server.http.pages import join, page
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing, join, stored
 from yurt.server.http.routes.allocations import LOOKUP
 from yurt.server.http.routes.lookup import check_uuid, missing
+from yurt.server.turns import Steps
 
 _FORM = "failed to choose services: Parameter for choose must be in form '<number>|<key>'"
 
@@ -35,12 +38,7 @@ class NamespaceServices(Record, frozen=True):
     services: tuple[ServiceStub, ...]
 
 
-def _encoded(context: Context, rows: Iterable[ServiceRegistration]) -> bytes:
-    store = context.server.machine.store
-    return join(store.encoded(SERVICE_REGISTRATIONS, one) for one in rows)
-
-
-def list_services(view: View, context: Context, options: ReadOptions) -> Found:
+def list_services(view: View, context: Context, options: ReadOptions) -> Steps[Found]:
     """GET /v1/services: names with all their tags, by namespace."""
     if context.identity.claims is None and not context.identity.rights.in_namespace("*", *context.need.any_of):
         return Found(b"[]", 0, ())
@@ -49,38 +47,53 @@ def list_services(view: View, context: Context, options: ReadOptions) -> Found:
         if context.namespace in ("*", one.namespace) and (context.identity.claims or context.sees(one.namespace)):
             tags = found.setdefault(one.namespace, {}).setdefault(one.service_name, {})
             tags.update(dict.fromkeys(one.tags or ()))
-    body = [
-        NamespaceServices(
-            namespace=namespace,
-            services=tuple(ServiceStub(service_name=name, tags=tuple(tags)) for name, tags in sorted(services.items())),
-        )
-        for namespace, services in sorted(found.items())
-    ]
+        yield
+    body = []
+    for namespace, services in sorted(found.items()):
+        stubs = []
+        for name in gradually(services.keys()):
+            if name is not None:
+                stubs.append(ServiceStub(service_name=name, tags=tuple(services[name])))
+            yield
+        body.append(NamespaceServices(namespace=namespace, services=tuple(stubs)))
     index = view.table_index(SERVICE_REGISTRATIONS)
     return Found(to_json(body), index, ((SERVICE_REGISTRATIONS, None),))
 
 
-def read_service(view: View, context: Context, options: ReadOptions) -> Found:
+def read_service(view: View, context: Context, options: ReadOptions) -> Steps[Found]:
     """GET /v1/service/:name: its registrations; `choose=N|KEY` picks N of them, the same ones for the same key."""
     name = context.arguments[0]
     if not name:
         raise Refusal(400, "missing service name")
-    rows = sorted(view.find(SERVICE_REGISTRATIONS, "service", (context.namespace, name)), key=lambda one: one.id)
+    rows: Iterable[Any] = view.each(
+        SERVICE_REGISTRATIONS, "service", (context.namespace, name)
+    )  # by ID, the table's key
     if choose := context.query.get("choose", ""):
-        rows = _chosen(rows, choose)
-    rows, token = page(rows, options, lambda one: one.id)
-    index = view.table_index(SERVICE_REGISTRATIONS)
-    return Found(_encoded(context, rows), index, ((SERVICE_REGISTRATIONS, None),), next_token=token)
+        rows = yield from _chosen(rows, choose)
+    index, watch = view.table_index(SERVICE_REGISTRATIONS), ((SERVICE_REGISTRATIONS, None),)
+    form = stored(context, SERVICE_REGISTRATIONS)
+    return (yield from Listing(rows, form, index, watch, options, lambda one: one.id).steps())
 
 
-def _chosen(rows: list[ServiceRegistration], choose: str) -> list[ServiceRegistration]:
+def _chosen(rows: Iterable[ServiceRegistration | None], choose: str) -> Steps[list[ServiceRegistration]]:
     """By rendezvous hashing: who goes takes only its own share along."""
     text, bar, key = choose.partition("|")
     number = parse_position(text)
     if not bar or number is None:
         raise Refusal(400, _FORM)
-    ordered = sorted(rows, key=lambda one: hashlib.sha256(f"{key}\0{one.id}".encode()).digest())
-    return ordered[:number]
+    by_digest: dict[bytes, ServiceRegistration] = {}
+    for row in rows:
+        if row is not None:
+            by_digest[hashlib.sha256(f"{key}\0{row.id}".encode()).digest()] = row
+        yield
+    found: list[ServiceRegistration] = []
+    for digest in gradually(by_digest.keys()):
+        if len(found) >= number:
+            break
+        if digest is not None:
+            found.append(by_digest[digest])
+        yield
+    return found
 
 
 async def delete_service(context: Context) -> Answer:
@@ -108,4 +121,5 @@ def allocation_services(view: View, context: Context, options: ReadOptions) -> F
         return missing("allocation not found", 0, *watch)
     context.allow(allocation.namespace)
     rows = sorted(view.find(SERVICE_REGISTRATIONS, "alloc", alloc_id), key=lambda one: one.id)
-    return Found(_encoded(context, rows), max((one.modify_index for one in rows), default=0), watch)
+    body = join(map(stored(context, SERVICE_REGISTRATIONS), rows))  # as many as the tasks of one allocation have
+    return Found(body, max((one.modify_index for one in rows), default=0), watch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-from itertools import islice
 
 import msgspec
 
@@ -12,7 +11,7 @@ from yurt.fsm.store.schema import TABLES
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_json
 from yurt.server.http.context import Answer, Context, FileAnswer, ReadOptions, index_header
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
 
 SAMPLE = 256
 
@@ -48,7 +47,7 @@ def state_sizes(view: View, context: Context, options: ReadOptions) -> Found:
     found = []
     for table in TABLES:
         rows = view.count(table)
-        sample = list(islice(view.scan(table), SAMPLE))
+        sample = view.sample(table, SAMPLE)
         sampled = sum(len(msgspec.msgpack.encode(row)) for row in sample)
         size = sampled * rows // len(sample) if sample else 0
         found.append(TableSize(table=table.name, rows=rows, bytes=size, index=view.table_index(table)))

@@ -27,8 +27,8 @@ from yurt.fsm.structs.times import SECOND
 from yurt.fsm.structs.variable import Variable, VariableLock, VariableMetadata
 from yurt.server.acl.authority import denied
 from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header
-from yurt.server.http.pages import join, page
-from yurt.server.http.reads import Found
+from yurt.server.http.found import Found
+from yurt.server.http.listing import Listing
 from yurt.server.http.routes.lookup import missing
 from yurt.server.keyring import active_key
 
@@ -102,18 +102,25 @@ def shown_lock(lock: VariableLock) -> LockShown:
     return LockShown(id=lock.id, ttl=format_duration(lock.ttl), lock_delay=format_duration(lock.lock_delay))
 
 
-def list_variables(view: View, context: Context, options: ReadOptions) -> Found:
+def list_variables(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/vars: metadata of those that may be listed."""
     namespace, may = context.namespace, context.identity.rights.with_variable
-    if namespace == "*":
-        rows = (row for row in view.scan(VARIABLES) if row.path.startswith(options.prefix))
-    else:
-        own = view.scan(VARIABLES, prefix=(namespace, options.prefix))
-        rows = (row for row in own if row.namespace == namespace)
-    listed = (Listed(variable_metadata=row.metadata()) for row in rows if may(row.namespace, row.path, "list"))
-    found, token = page(listed, options, lambda one: f"{one.variable_metadata.namespace}.{one.variable_metadata.path}")
-    body = join(to_json(one.variable_metadata) for one in found)
-    return Found(body, view.table_index(VARIABLES), ((VARIABLES, None),), next_token=token)
+    prefix = options.prefix
+    found = view.scan(VARIABLES) if namespace == "*" else view.scan(VARIABLES, prefix=(namespace, prefix))
+
+    def listed(row: Variable) -> Listed | None:
+        if namespace not in ("*", row.namespace) or not row.path.startswith(prefix):
+            return None
+        return Listed(variable_metadata=row.metadata()) if may(row.namespace, row.path, "list") else None
+
+    return Listing(
+        map(listed, found),
+        lambda one: to_json(one.variable_metadata),
+        view.table_index(VARIABLES),
+        ((VARIABLES, None),),
+        options,
+        lambda one: f"{one.variable_metadata.namespace}.{one.variable_metadata.path}",
+    )
 
 
 def read_variable(view: View, context: Context, options: ReadOptions) -> Found:

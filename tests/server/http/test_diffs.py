@@ -23,7 +23,8 @@ from yurt.server.acl.authority import Authority
 from yurt.server.background import Background
 from yurt.server.config.agent import Acl
 from yurt.server.http.context import Context
-from yurt.server.http.reads import Found, Reads
+from yurt.server.http.found import Found
+from yurt.server.http.reads import Reads
 from yurt.server.http.routes.job_diffs import LARGE_BYTES
 from yurt.server.http.routes.jobs_change import PLANNED_AT_ONCE, plan
 from yurt.server.http.routes.jobs_read import read_versions
