@@ -27,7 +27,7 @@ from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, AllocationStop, Placement
 
-COMMAND_VERSION = 5
+COMMAND_VERSION = 6
 LATE_SINCE = AUTHORS_SINCE = 5  # `evaluates_late` of plans, and authors
 
 

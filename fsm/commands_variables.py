@@ -7,7 +7,9 @@ from typing import ClassVar
 import msgspec
 
 from yurt.fsm.commands_base import Command
-from yurt.fsm.structs.variable import RootKey, Variable
+from yurt.fsm.structs.variable import RootKey, Variable, WrappedKey
+
+WRAPPED_SINCE = 6  # root keys in the state, wrapped
 
 
 class _Command(Command, frozen=True, kw_only=True, tag=True):
@@ -50,9 +52,21 @@ class UnlockVariable(_Command, frozen=True, kw_only=True):
 
 
 class UpsertRootKey(_Command, frozen=True, kw_only=True):
-    """Store a root key; an active one makes the active one before it inactive."""
+    """Store a root key, with its wrapped form if it is new; an active one makes the active one before it inactive."""
 
     key: RootKey
+    wrapped: WrappedKey | None = None
+
+    def needs(self) -> int:
+        """Wrapped forms came with version 6."""
+        return self.since if self.wrapped is None else max(self.since, WRAPPED_SINCE)
+
+
+class WrapRootKeys(Command, frozen=True, kw_only=True, tag=True):
+    """Store the wrapped form of root keys, in place of the one before; keys that are gone are left out."""
+
+    since: ClassVar[int] = WRAPPED_SINCE
+    keys: tuple[WrappedKey, ...] = ()
 
 
 class DeleteRootKey(_Command, frozen=True, kw_only=True):
@@ -80,6 +94,9 @@ VARIABLE_COMMANDS: tuple[type[Command], ...] = (
     LockVariable,
     UnlockVariable,
     UpsertRootKey,
+    WrapRootKeys,
     DeleteRootKey,
 )
-AnyVariableCommand = UpsertVariable | DeleteVariable | LockVariable | UnlockVariable | UpsertRootKey | DeleteRootKey
+AnyVariableCommand = (
+    UpsertVariable | DeleteVariable | LockVariable | UnlockVariable | UpsertRootKey | WrapRootKeys | DeleteRootKey
+)

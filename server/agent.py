@@ -147,7 +147,7 @@ class _Agent:
             if config.tls.verify_https_client:
                 http.end_connections()
 
-        reload_at_hangup(self.reread, self.tls, authority_changed)
+        reload_at_hangup(self.reread, self.tls, authority_changed, server.keyring.reload)
         joining = Joining(server, self._hello(), self.config.join_addresses())
         with self.collector.loading():
             engine.start(self.configuration)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,12 +16,15 @@ from pathlib import Path
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.machine import Machine
+from yurt.fsm.store.schema import WRAPPED_KEYS
+from yurt.fsm.structs.variable import WrappedKey
 from yurt.server.audit import audit_log
 from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.event_file import EventFile
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.forward import serve_forwarded
 from yurt.server.http.reads import Reads
+from yurt.server.key_encryption import FileKeeper
 from yurt.server.keyring import Keyring
 from yurt.server.keystore import Kept, Keystore, make_key
 from yurt.server.leader import Leader
@@ -61,6 +65,7 @@ class Ground:
     segment_bytes: int = SEGMENT_BYTES  # of the log's files
     make_key: Callable[[str], Kept] = make_key
     supervisor: Supervisor | None = None  # of the process; None: one of the server's own
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes  # of key-encryption keys and what is wrapped with them
     stopwatch: Callable[[], int] = time.perf_counter_ns  # nanoseconds, of the leader's slices of work
     loading: Callable[[], AbstractContextManager[None]] = nullcontext  # entered by the thread that loads a state
 
@@ -145,12 +150,23 @@ def assemble_server(
     server.event_file = EventFile(server.events, f"{ground.directory}/server", sync=is_durable)
     engine.on_snapshot = server.save_events
     server.audit = audit_log(config.audit, ground.directory, metrics, server.supervisor)
-    keystore = Keystore(Path(ground.directory) / "server/keystore", sync=is_durable)
-    server.authority.keystore = keystore
-    server.keyring, server.locks = Keyring(server, keystore, ground.make_key), VariableLocks(server)
+    server.keyring, server.locks = _keyring(server, ground), VariableLocks(server)
+    server.authority.keystore = server.keyring.keystore
     leader = Leader(server, ground.own_chance(), stopwatch=ground.stopwatch)
     dispatcher = _dispatcher(server, ground)
     return Parts(server, leader, PeriodicLaunches(server), dispatcher)
+
+
+def _keyring(server: Server, ground: Ground) -> Keyring:
+    """Root keys and what they are wrapped with; raises YurtError for a key-encryption key that cannot be read."""
+    directory, is_durable = Path(ground.directory) / "server/keystore", bool(server.config.data_dir)
+    sources = server.config.server.key_encryption_keys
+    keeper = FileKeeper(directory, sources, sync=is_durable, random_bytes=ground.random_bytes)
+
+    def in_state(key_id: str) -> WrappedKey | None:
+        return server.view().get(WRAPPED_KEYS, key_id)
+
+    return Keyring(server, Keystore(directory, keeper, in_state, sync=is_durable), keeper, ground.make_key)
 
 
 async def hand_over(server: Server) -> None:

@@ -23,10 +23,11 @@ _UNKNOWN_METHOD = f"unknown method {STATUS}"  # the answer of a server of a vers
 
 
 class KeyStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The root keys of a server's own state that it cannot use, and the reason in words."""
+    """The root keys of a server's own state that it cannot use, the reason in words, and its key-encryption keys."""
 
     missing: tuple[str, ...] = ()
     reason: str = ""
+    accepted: tuple[str, ...] = ()  # IDs of key-encryption keys
 
 
 NOT_ASKED = KeyStatus(reason="the server has not told yet which root keys it has")
@@ -51,7 +52,8 @@ class KeySurvey:
 
     def is_whole(self, server_id: str) -> bool:
         """Whether a server has said that it can use every root key of its state."""
-        return self.of(server_id) == KeyStatus()
+        status = self.of(server_id)
+        return status is not NOT_ASKED and not status.missing
 
     def may_vote(self, server_id: str) -> bool:
         """Whether a learner may become a voter: it lacks no key that this server has."""

@@ -1,4 +1,8 @@
-"""Root keys: made by the leader, on most servers' disks before one is used, fetched by others (spec cluster §11)."""
+"""Root keys: made by the leader, wrapped with a key-encryption key, in the state (spec cluster §11).
+
+In a cluster with servers of a version before they are in open files: on most servers' disks before one is used, fetched
+by the others. When every server knows how, the leader wraps them and they go into the state.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from yurt.fsm.commands_variables import DeleteRootKey, UpsertRootKey
+from yurt.fsm.commands_variables import WRAPPED_SINCE, DeleteRootKey, UpsertRootKey, WrapRootKeys
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.store.changes import Change
-from yurt.fsm.store.schema import ROOT_KEYS
+from yurt.fsm.store.schema import ROOT_KEYS, WRAPPED_KEYS
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.variable import ACTIVE, PREPUBLISHED, RootKey
+from yurt.fsm.structs.variable import ACTIVE, PREPUBLISHED, RootKey, WrappedKey
+from yurt.server.config.agent import AgentConfig
+from yurt.server.kek_exchange import KekExchange
+from yurt.server.key_encryption import FileKeeper
 from yurt.server.key_survey import KeyStatus, KeySurvey
 from yurt.server.keystore import Kept, Keystore, NoKey, make_key
 from yurt.server.server import Server
@@ -31,15 +38,23 @@ def active_key(view: View) -> RootKey | None:
     return next((one for one in view.scan(ROOT_KEYS) if one.state == ACTIVE), None)
 
 
+def _is_wrapped_with(kek_id: str, view: View, key_id: str) -> bool:
+    wrapped = view.get(WRAPPED_KEYS, key_id)
+    return wrapped is not None and wrapped.kek_id == kek_id
+
+
 class Keyring:
     """Keeps this server's keystore in step with the state, and makes new keys while it leads."""
 
-    def __init__(self, server: Server, keystore: Keystore, make: Callable[[str], Kept] = make_key) -> None:
-        self._server, self.keystore, self._make = server, keystore, make
+    def __init__(
+        self, server: Server, keystore: Keystore, keeper: FileKeeper, make: Callable[[str], Kept] = make_key
+    ) -> None:
+        self._server, self.keystore, self._keeper, self._make = server, keystore, keeper, make
         self._task: Supervised | None = None
         self._news = asyncio.Event()
         self._told_missing: tuple[str, ...] = ()  # in the log
         self.survey = KeySurvey(server, self.status)
+        self._exchange = KekExchange(server, keeper, self.survey)
         server.transport.serve(GET, self._give)
         server.transport.serve(PUT, self._take)
         server.machine.on_commit(self._committed)
@@ -55,16 +70,33 @@ class Keyring:
         if self._task is not None:
             self._task.stop()
 
+    def reload(self, config: AgentConfig) -> None:
+        """Read the configured key-encryption keys anew; raises YurtError and then keeps those before."""
+        self._keeper.reload(config.server.key_encryption_keys)
+        self._news.set()
+
     def status(self) -> KeyStatus:
         """Return which root keys of the state this server cannot use."""
-        rows = self._server.view().scan(ROOT_KEYS)
-        missing = tuple(row.key_id for row in rows if not self.keystore.has(row.key_id))
-        return KeyStatus(missing, f"root keys missing: {', '.join(missing)}" if missing else "")
+        view, accepted = self._server.view(), self._keeper.accepted
+        missing: list[str] = []
+        closed: dict[str, None] = {}  # the key-encryption keys that are not here
+        for key in view.scan(ROOT_KEYS):
+            wrapped = view.get(WRAPPED_KEYS, key.key_id)
+            if wrapped is not None and wrapped.kek_id not in accepted:
+                closed[wrapped.kek_id] = None
+            elif self.keystore.has(key.key_id):
+                continue
+            missing.append(key.key_id)
+        reason = f"root keys missing: {', '.join(missing)}" if missing else ""
+        if closed:
+            reason += f"; they are wrapped with key-encryption keys that this server does not have: {', '.join(closed)}"
+        return KeyStatus(tuple(missing), reason, accepted)
 
     def _tell_missing(self) -> None:
-        missing = self.status().missing
+        status = self.status()
+        missing = status.missing
         if missing and missing != self._told_missing:
-            log.warning("root keys are missing: this server is not ready", extra={"keys": ", ".join(missing)})
+            log.warning("root keys cannot be used: this server is not ready", extra={"reason": status.reason})
         elif self._told_missing and not missing:
             log.info("all root keys are here")
         self._told_missing = missing
@@ -72,8 +104,10 @@ class Keyring:
     # --- between servers
 
     async def _give(self, payload: bytes) -> bytes:
-        """Another server asks for a key; empty if it is not here."""
-        key_id = payload.decode()
+        """Hand out a key that the state has not wrapped yet; empty if it is not here."""
+        key_id, view = payload.decode(), self._server.view()
+        if view.get(ROOT_KEYS, key_id) is None or view.get(WRAPPED_KEYS, key_id) is not None:
+            return b""
         try:
             return msgspec.msgpack.encode(self.keystore.kept(key_id))
         except NoKey:
@@ -100,27 +134,59 @@ class Keyring:
     async def rotate(self, *, publish_time_ns: int = 0) -> tuple[RootKey, int]:
         """Make a new key; it is active at once, or only known of until `publish_time_ns`.
 
-        Raises Refusal(500) if it could not be kept on most servers: nothing has changed then.
+        Raises Refusal(500) if most servers could not use it: nothing has changed then.
         """
         server = self._server
         key_id = server.new_id()
-        made = await asyncio.to_thread(self._make, key_id)
         try:
-            await asyncio.to_thread(self.keystore.put, made)
+            wrapped = await (self._make_wrapped if self._may_wrap else self._make_open)(key_id)
         except OSError as error:
-            raise Refusal(500, f"the new root key is not on disk: {error.strerror}; nothing was changed") from error
-        others, payload = self._others(), msgspec.msgpack.encode(made)
-        kept = 1 + sum(map(bool, await asyncio.gather(*(self._call(one, PUT, payload) for one in others))))
-        if kept * 2 <= len(others) + 1:
-            raise Refusal(500, f"the new root key is on {kept} of {len(others) + 1} servers only; nothing was changed")
+            raise Refusal(500, f"the new key is not on disk: {error.strerror}; nothing was changed") from error
         key = RootKey(
             key_id=key_id,
             create_time=server.now_ns(),
             publish_time=publish_time_ns,
             state=PREPUBLISHED if publish_time_ns else ACTIVE,
         )
-        result = await server.propose(UpsertRootKey(now_ns=server.now_ns(), key=key))
+        result = await server.propose(UpsertRootKey(now_ns=server.now_ns(), key=key, wrapped=wrapped))
         return key, result.index
+
+    @property
+    def _may_wrap(self) -> bool:
+        return self._server.version_known_by_all() >= WRAPPED_SINCE
+
+    async def _make_wrapped(self, key_id: str) -> WrappedKey:
+        kek_id = await self._exchange.for_wrapping()
+        self.keystore.hold(await asyncio.to_thread(self._make, key_id))
+        return self.keystore.wrapped(kek_id, key_id)
+
+    async def _make_open(self, key_id: str) -> None:
+        """Make a key in an open file on most servers, as versions before know it; raises Refusal(500), OSError."""
+        made = await asyncio.to_thread(self._make, key_id)
+        await asyncio.to_thread(self.keystore.put, made)
+        others, payload = self._others(), msgspec.msgpack.encode(made)
+        kept = 1 + sum(map(bool, await asyncio.gather(*(self._call(one, PUT, payload) for one in others))))
+        if kept * 2 <= len(others) + 1:
+            raise Refusal(500, f"the new root key is on {kept} of {len(others) + 1} servers only; nothing was changed")
+
+    async def rewrap(self) -> tuple[str, int, int]:
+        """Wrap all root keys with the first key-encryption key: its ID, how many keys were changed, and the index.
+
+        Raises Refusal(500) if a connected server does not have it, or this one cannot unwrap a key.
+        """
+        view = self._server.view()
+        kek_id = await self._exchange.for_wrapping(by_all=True)
+        keys = [key.key_id for key in view.scan(ROOT_KEYS) if not _is_wrapped_with(kek_id, view, key.key_id)]
+        for key_id in keys:
+            if not self.keystore.has(key_id):
+                raise Refusal(500, f"the root key {key_id} cannot be unwrapped on the leader; nothing was changed")
+        return kek_id, len(keys), await self._wrap(kek_id, keys) if keys else view.table_index(WRAPPED_KEYS)
+
+    async def _wrap(self, kek_id: str, key_ids: list[str]) -> int:
+        wrapped = tuple(self.keystore.wrapped(kek_id, key_id) for key_id in key_ids)
+        result = await self._server.propose(WrapRootKeys(now_ns=self._server.now_ns(), keys=wrapped))
+        index: int = result.index
+        return index
 
     async def delete(self, key_id: str, *, force: bool) -> int:
         """Delete a key; raises Refusal(500) for the active one and for one in use."""
@@ -131,10 +197,10 @@ class Keyring:
 
     def _committed(self, _index: int, changes: list[Change]) -> None:
         for change in changes:
-            if change.table is ROOT_KEYS:
+            if change.table in (ROOT_KEYS, WRAPPED_KEYS):
                 self._news.set()
-                if change.new is None:
-                    self.keystore.remove(change.key)
+            if change.table is ROOT_KEYS and change.new is None:
+                self.keystore.remove(change.key)
 
     async def _run(self) -> None:
         """Fetch what is missing here; make the first key, and publish those whose time has come, while this leads."""
@@ -159,8 +225,8 @@ class Keyring:
         server = self._server
         view, done = server.view(), True
         for key in view.scan(ROOT_KEYS):
-            if not self.keystore.has(key.key_id):
-                done = await self._fetch(key.key_id) and done
+            wrapped = view.get(WRAPPED_KEYS, key.key_id)
+            done = await (self._fetch(key.key_id) if wrapped is None else self._open(wrapped)) and done
         if not server.is_ready:
             return done and not server.engine.is_leader_role
         if active_key(view) is None:
@@ -168,6 +234,12 @@ class Keyring:
                 return False
             await self.rotate()
             return False
+        bare = [key.key_id for key in view.scan(ROOT_KEYS) if view.get(WRAPPED_KEYS, key.key_id) is None]
+        here = [key_id for key_id in bare if self.keystore.has(key_id)]
+        if here and self._may_wrap:
+            await self._wrap(await self._exchange.for_wrapping(), here)
+            log.info("root keys wrapped", extra={"keys": ", ".join(here)})
+        done = done and not bare
         for key in view.scan(ROOT_KEYS):
             if key.state == PREPUBLISHED:
                 if key.publish_time > server.now_ns():
@@ -177,7 +249,17 @@ class Keyring:
                 await server.propose(UpsertRootKey(now_ns=server.now_ns(), key=ready))
         return done
 
+    async def _open(self, wrapped: WrappedKey) -> bool:
+        """See to it that this server can unwrap a key of the state."""
+        if wrapped.kek_id not in self._keeper.accepted and not await self._exchange.fetch(wrapped.kek_id):
+            return False
+        await asyncio.to_thread(self.keystore.keep_copy, wrapped)
+        return self.keystore.has(wrapped.key_id)
+
     async def _fetch(self, key_id: str) -> bool:
+        """See to it that this server has a key that is not wrapped yet."""
+        if self.keystore.has(key_id):
+            return True
         for server_id in self._others():
             if found := await self._call(server_id, GET, key_id.encode()):
                 await asyncio.to_thread(self.keystore.put, msgspec.msgpack.decode(found, type=Kept))

@@ -1,11 +1,13 @@
-"""Root keys on disk: one file a key, readable by its owner only; variables are encrypted with them (spec cluster §12).
+"""Root keys of one server: variables are encrypted with them, identities signed (spec cluster §12).
 
-The keys are not in the log and not in snapshots: those hold only what is encrypted with them.
+The state has them wrapped; a wrapped copy beside it outlives the restore of a snapshot of a version before, which has
+none. Keys that the state has not wrapped yet are in open files, for their owner only, until the leader has done so.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,12 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from yurt.fsm.errors import YurtError
-from yurt.fsm.structs.variable import Variable
+from yurt.fsm.structs.variable import Variable, WrappedKey
+from yurt.server.key_encryption import CannotUnwrap, Keeper
 from yurt.server.wholefile import write_whole
 
 KEY_BYTES, NONCE_BYTES = 32, 12
 RSA_BITS = 2048
-SUFFIX = ".key.json"
+SUFFIX, WRAPPED_SUFFIX = ".key.json", ".wrapped.json"
 
 
 class NoKey(YurtError):
@@ -54,15 +57,26 @@ def make_key(key_id: str) -> Kept:
 
 
 class Keystore:
-    """The keys of one server. `sync`: files are on disk before they count."""
+    """The keys of one server. `in_state` finds the wrapped form of a key; `sync`: files are on disk before they count.
 
-    def __init__(self, directory: Path, *, sync: bool = True) -> None:
-        self._directory, self._sync = directory, sync
+    Without a keeper only open files count.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        keeper: Keeper | None = None,
+        in_state: Callable[[str], WrappedKey | None] = lambda _key_id: None,
+        *,
+        sync: bool = True,
+    ) -> None:
+        self._directory, self._keeper, self._in_state, self._sync = directory, keeper, in_state, sync
         self._keys: dict[str, Kept] = {}
         self._private: dict[str, rsa.RSAPrivateKey] = {}
+        self._copied: dict[str, bytes] = {}  # key ID → the wrapped form on disk
 
     def has(self, key_id: str) -> bool:
-        """Whether the key is here."""
+        """Whether the key can be used here."""
         try:
             self.kept(key_id)
         except NoKey:
@@ -70,18 +84,59 @@ class Keystore:
         return True
 
     def kept(self, key_id: str) -> Kept:
-        """The key; raises `NoKey`."""
+        """Return the key; raises `NoKey`."""
         found = self._keys.get(key_id)
-        if found is not None:
-            return found
+        if found is None:
+            if "/" in key_id:
+                raise NoKey(key_id)
+            found = self._opened(self._in_state(key_id)) or self._opened(self._copy(key_id)) or self._open_file(key_id)
+            if found is None or found.key_id != key_id or not found.is_whole:
+                raise NoKey(key_id)
+            self._keys[key_id] = found
+        return found
+
+    def _opened(self, wrapped: WrappedKey | None) -> Kept | None:
+        if wrapped is None or self._keeper is None:
+            return None
         try:
-            kept = msgspec.json.decode(self._path(key_id).read_bytes(), type=Kept)
+            return msgspec.msgpack.decode(self._keeper.unwrap(wrapped), type=Kept)
+        except (CannotUnwrap, msgspec.MsgspecError):
+            return None
+
+    def _copy(self, key_id: str) -> WrappedKey | None:
+        try:
+            return msgspec.json.decode(self._path(key_id, WRAPPED_SUFFIX).read_bytes(), type=WrappedKey)
         except (OSError, ValueError, msgspec.MsgspecError):
-            raise NoKey(key_id) from None
-        if kept.key_id != key_id or not kept.is_whole:
-            raise NoKey(key_id)
-        self._keys[key_id] = kept
-        return kept
+            return None
+
+    def _open_file(self, key_id: str) -> Kept | None:
+        try:
+            return msgspec.json.decode(self._path(key_id).read_bytes(), type=Kept)
+        except (OSError, ValueError, msgspec.MsgspecError):
+            return None
+
+    def wrapped(self, kek_id: str, key_id: str) -> WrappedKey:
+        """Wrap a key with a key-encryption key; raises `NoKey`, CannotUnwrap."""
+        assert self._keeper is not None, "a server has one"
+        return self._keeper.wrap(kek_id, key_id, msgspec.msgpack.encode(self.kept(key_id)))
+
+    def hold(self, kept: Kept) -> None:
+        """Know a key that is about to be in the state."""
+        self._keys[kept.key_id] = kept
+
+    def keep_copy(self, wrapped: WrappedKey) -> None:
+        """Keep the state's wrapped form on disk as well, and no open file any more; raises OSError.
+
+        A form that this server cannot unwrap changes nothing.
+        """
+        if self._copied.get(wrapped.key_id) == wrapped.data or "/" in wrapped.key_id:
+            return
+        if self._opened(wrapped) is None:
+            return
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_whole(self._path(wrapped.key_id, WRAPPED_SUFFIX), msgspec.json.encode(wrapped), sync=self._sync)
+        self._path(wrapped.key_id).unlink(missing_ok=True)
+        self._copied[wrapped.key_id] = wrapped.data
 
     def signing_key(self, key_id: str) -> rsa.RSAPrivateKey:
         """What signs with that key; raises `NoKey`."""
@@ -104,10 +159,12 @@ class Keystore:
         """Forget a key that nothing is encrypted with any more."""
         self._keys.pop(key_id, None)
         self._private.pop(key_id, None)
+        self._copied.pop(key_id, None)
         self._path(key_id).unlink(missing_ok=True)
+        self._path(key_id, WRAPPED_SUFFIX).unlink(missing_ok=True)
 
-    def _path(self, key_id: str) -> Path:
-        return self._directory / f"{key_id}{SUFFIX}"
+    def _path(self, key_id: str, suffix: str = SUFFIX) -> Path:
+        return self._directory / f"{key_id}{suffix}"
 
     def encrypt(self, key_id: str, namespace: str, path: str, items: dict[str, str]) -> bytes:
         """Items as they are stored, bound to their place; raises `NoKey`."""

@@ -20,6 +20,8 @@ PEER_METHODS: PeerMethods = {
     "keyring.get": _MEMBERS,
     "keyring.put": _MEMBERS,
     "keyring.status": _MEMBERS,
+    "keyring.kek.get": _MEMBERS,
+    "keyring.kek.put": _MEMBERS,
     "restore": _MEMBERS,
     "events": _MEMBERS,
 }

@@ -1,4 +1,4 @@
-"""SIGHUP: an agent reads its configuration again (spec cluster §16); the log level and certificates take effect."""
+"""SIGHUP: an agent reads its configuration again (spec cluster §16): log level, certificates, key-encryption keys."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ log = logging.getLogger("agent")
 Reread = Callable[[], AgentConfig]
 
 
-def reload_at_hangup(reread: Reread, tls: TlsFiles, authority_changed: Callable[[], None]) -> None:
+def reload_at_hangup(
+    reread: Reread, tls: TlsFiles, authority_changed: Callable[[], None], *parts: Callable[[AgentConfig], None]
+) -> None:
     """From now on SIGHUP reloads; what cannot be used changes nothing, and the log says so.
 
-    `authority_changed` ends connections whose certificates were looked at with another authority.
+    `authority_changed` ends connections whose certificates were looked at with another authority. Each of `parts` takes
+    what concerns it, or raises YurtError and stays as it was.
     """
 
     def reload() -> None:
@@ -34,5 +37,10 @@ def reload_at_hangup(reread: Reread, tls: TlsFiles, authority_changed: Callable[
         log.info("configuration read again", extra={"log_level": config.log_level, "authority_changed": is_other})
         if is_other:
             authority_changed()
+        for take in parts:
+            try:
+                take(config)
+            except YurtError as error:
+                log.error("a part of the configuration was not taken over", extra={"reason": str(error)})
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

@@ -77,6 +77,7 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands_variables.LockVariable: variables.lock,
     commands_variables.UnlockVariable: variables.unlock,
     commands_variables.UpsertRootKey: variables.upsert_root_key,
+    commands_variables.WrapRootKeys: variables.wrap_root_keys,
     commands_variables.DeleteRootKey: variables.delete_root_key,
 }
 assert set(HANDLERS) == set(commands.COMMANDS), "every command has one handler"

@@ -11,12 +11,13 @@ from yurt.fsm.commands_variables import (
     UpsertRootKey,
     UpsertVariable,
     VariableWritten,
+    WrapRootKeys,
 )
 from yurt.fsm.errors import Refusal
-from yurt.fsm.store.schema import ROOT_KEYS, VARIABLES
+from yurt.fsm.store.schema import ROOT_KEYS, VARIABLES, WRAPPED_KEYS
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.variable import ACTIVE, INACTIVE, Variable
+from yurt.fsm.structs.variable import ACTIVE, INACTIVE, Variable, WrappedKey
 
 WRONG_LOCK, NO_LOCK, NO_VARIABLE = (
     "attempting to modify locked variable",
@@ -105,7 +106,23 @@ def upsert_root_key(txn: Transaction, command: UpsertRootKey) -> Done:
                 txn.put(ROOT_KEYS, replace(other, state=INACTIVE, modify_index=txn.index))
     created = stored.create_index if stored is not None else txn.index
     txn.put(ROOT_KEYS, replace(given, create_index=created, modify_index=txn.index))
+    if command.wrapped is not None:
+        _put_wrapped(txn, replace(command.wrapped, key_id=given.key_id))
     return Done(index=txn.index)
+
+
+def wrap_root_keys(txn: Transaction, command: WrapRootKeys) -> Done:
+    """Handle `WrapRootKeys`."""
+    kept = [wrapped for wrapped in command.keys if txn.get(ROOT_KEYS, wrapped.key_id) is not None]
+    for wrapped in kept:
+        _put_wrapped(txn, wrapped)
+    return Done(index=txn.index, updated=bool(kept))
+
+
+def _put_wrapped(txn: Transaction, wrapped: WrappedKey) -> None:
+    stored = txn.get(WRAPPED_KEYS, wrapped.key_id)
+    created = stored.create_index if stored is not None else txn.index
+    txn.put(WRAPPED_KEYS, replace(wrapped, create_index=created, modify_index=txn.index))
 
 
 def delete_root_key(txn: Transaction, command: DeleteRootKey) -> Done:
@@ -118,4 +135,6 @@ def delete_root_key(txn: Transaction, command: DeleteRootKey) -> Done:
     if not command.force and txn.has(VARIABLES, "key", command.key_id):
         raise Refusal(500, "root key in use, cannot delete")
     txn.delete(ROOT_KEYS, command.key_id)
+    if txn.get(WRAPPED_KEYS, command.key_id) is not None:
+        txn.delete(WRAPPED_KEYS, command.key_id)
     return Done(index=txn.index)

@@ -1,7 +1,8 @@
 """A digest of a slice of the state: servers that applied the same commands have the same one (design: fsm).
 
 The slices go round: each digest says where the next one begins, so that in time every row is compared and no digest
-costs more than its rows. A job's slice holds its versions, summary and scaling events too. Pure.
+costs more than its rows. A job's slice holds its versions, summary and scaling events too, a root key's its wrapped
+form if there is one (versions before know of none). Pure.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from typing import Any
 import msgpack
 import msgspec
 
-from yurt.fsm.store.schema import BY_NAME, JOB_SUMMARIES, JOB_VERSIONS, JOBS, SCALING_EVENTS, TABLES
+from yurt.fsm.store.schema import (
+    BY_NAME,
+    JOB_SUMMARIES,
+    JOB_VERSIONS,
+    JOBS,
+    ROOT_KEYS,
+    SCALING_EVENTS,
+    TABLES,
+    WRAPPED_KEYS,
+)
 from yurt.fsm.store.view import View
 
 ROWS = 256  # of one slice
@@ -42,6 +52,8 @@ def _parts(view: View, name: str, key: Any, row: Any) -> Iterator[Any]:
         yield from view.find(JOB_VERSIONS, "job", key)
         yield view.get(JOB_SUMMARIES, key)
         yield view.get(SCALING_EVENTS, key)
+    elif name == ROOT_KEYS.name and (wrapped := view.get(WRAPPED_KEYS, key)) is not None:
+        yield wrapped
 
 
 def _packed(name: str, key: Any) -> bytes:

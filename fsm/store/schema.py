@@ -26,7 +26,7 @@ from yurt.fsm.structs.node import Node, NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.fsm.structs.scaling import JobScalingEvents
-from yurt.fsm.structs.variable import RootKey, Variable
+from yurt.fsm.structs.variable import RootKey, Variable, WrappedKey
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
@@ -38,6 +38,7 @@ class Table(Generic[K, R]):
 
     `floor` is the table's index in a new state (spec cluster §0.4: 1 where something built in is listed).
     `listed` tables keep their keys in order, ready for pages; the others sort when they are scanned as a whole.
+    A `late` table is left out of snapshots as long as it is empty: versions before it can read them.
     `orders` are further orders that are kept ready: the place of a row, a tuple that ends with the row's key.
     """
 
@@ -47,6 +48,7 @@ class Table(Generic[K, R]):
     indexes: Mapping[str, Callable[[R], Any]] = field(default_factory=dict)
     floor: int = 0
     listed: bool = True
+    late: bool = False
     orders: Mapping[str, Callable[[R], Any]] = field(default_factory=dict)
 
 
@@ -138,6 +140,9 @@ ONE_TIME_TOKENS: Table[str, OneTimeToken] = Table(
     "one_time_token", OneTimeToken, lambda t: t.one_time_secret_id, {"accessor": lambda t: t.accessor_id}, listed=False
 )
 ROOT_KEYS: Table[str, RootKey] = Table("root_keys", RootKey, lambda k: k.key_id)
+WRAPPED_KEYS: Table[str, WrappedKey] = Table(
+    "wrapped_keys", WrappedKey, lambda k: k.key_id, {"kek": lambda k: k.kek_id}, listed=False, late=True
+)
 VARIABLES: Table[tuple[str, str], Variable] = Table(
     "variables", Variable, lambda v: (v.namespace, v.path),
     {"key": lambda v: v.key_id, "locked": lambda v: True if v.lock is not None else None},
@@ -168,6 +173,7 @@ TABLES: tuple[Table[Any, Any], ...] = (
     ONE_TIME_TOKENS,
     ACL_BOOTSTRAP,
     ROOT_KEYS,
+    WRAPPED_KEYS,
     VARIABLES,
 )
 BY_NAME = {table.name: table for table in TABLES}

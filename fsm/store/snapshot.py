@@ -4,8 +4,9 @@ Format 1 is a msgpack stream of frames `[checksum, body]`, each body at most 1 M
 chained with that of the frame before, so that a lost, doubled or moved frame is found too. The first body is the
 header, a map: `format`, `index`, and for each table its name, its index and the number of its rows. The bodies after it
 joined are a msgpack stream of rows: table by table in the header's order, in key order, each row the msgpack of its
-record as a byte string; a job that equals its version row is the version's key instead. The last frame is the footer:
-its body is empty. The same state gives the same bytes, always. Nothing is taken over before all of it was right.
+record as a byte string; a job that equals its version row is the version's key instead. Tables that came late are left
+out while they are empty. The last frame is the footer: its body is empty. The same state gives the same bytes, always.
+Nothing is taken over before all of it was right.
 """
 
 from __future__ import annotations
@@ -54,10 +55,11 @@ def write(view: View) -> Iterator[bytes]:
 
 
 def _bodies_of(view: View) -> Iterator[bytes]:
-    tables = [[table.name, view.table_index(table), view.count(table)] for table in TABLES]
+    written = [table for table in TABLES if not table.late or view.count(table)]
+    tables = [[table.name, view.table_index(table), view.count(table)] for table in written]
     yield msgpack.packb({"format": FORMAT, "index": view.index, "tables": tables})
     packer = msgpack.Packer(autoreset=False)
-    for table in TABLES:
+    for table in written:
         for row in view.scan(table):
             packer.pack(_packed(view, table, row))
             if len(packer.getbuffer()) >= BODY_BYTES_MAX:

@@ -11,7 +11,7 @@ import msgspec
 from yurt.fsm.structs.acl import AclToken, OneTimeToken, TokenShown
 from yurt.fsm.structs.base import Record, replace
 from yurt.fsm.structs.node import Node
-from yurt.fsm.structs.variable import Variable, VariableLock
+from yurt.fsm.structs.variable import Variable, VariableLock, WrappedKey
 
 SECRET_FIELDS: Mapping[type[Record], frozenset[str]] = {
     AclToken: frozenset({"secret_id"}),
@@ -20,6 +20,7 @@ SECRET_FIELDS: Mapping[type[Record], frozenset[str]] = {
     TokenShown: frozenset({"secret_id"}),  # its owner reads it; a list never filters by it
     Variable: frozenset({"data", "lock"}),
     VariableLock: frozenset({"id"}),  # whoever knows it holds the lock
+    WrappedKey: frozenset({"data"}),
 }
 
 

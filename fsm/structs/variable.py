@@ -11,13 +11,23 @@ ACTIVE, INACTIVE, REKEYING, PREPUBLISHED, DEPRECATED = "active", "inactive", "re
 
 
 class RootKey(Record, frozen=True):
-    """What is known of a key; the key itself is in the servers' keystores, never in the state."""
+    """What is known of a key; the key itself is in the row of `WrappedKey`, encrypted."""
 
     algorithm: str = "aes256-gcm"
     create_time: int = 0
     key_id: str = msgspec.field(default="", name="KeyID")
     publish_time: int = 0
     state: str = ACTIVE
+    create_index: int = 0
+    modify_index: int = 0
+
+
+class WrappedKey(Record, frozen=True):
+    """A root key, encrypted with the key-encryption key `kek_id`, which is in no state, no log and no snapshot."""
+
+    key_id: str = msgspec.field(default="", name="KeyID")
+    kek_id: str = msgspec.field(default="", name="KeyEncryptionKeyID")
+    data: bytes = b""
     create_index: int = 0
     modify_index: int = 0
 

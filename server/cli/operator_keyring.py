@@ -1,4 +1,4 @@
-"""`yurt operator root keyring list|rotate|remove`: the keys that variables are encrypted with."""
+"""`yurt operator root keyring list|rotate|rewrap|remove`: the keys that variables are encrypted with."""
 
 from __future__ import annotations
 
@@ -51,6 +51,21 @@ def rotate(client: Client, full: bool, as_json: bool, verbose: bool) -> None:
         print_json(made)
     else:
         click.echo(f"Root key {short(made['Key']['KeyID'], verbose)} is active")
+
+
+@keyring.command()
+@as_json
+@api
+def rewrap(client: Client, as_json: bool) -> None:
+    """Wrap all root keys with the first of server.key_encryption_keys.
+
+    Every server must accept that key already; those before may be taken out of the configuration afterwards.
+    """
+    done = client.request("PUT", "/v1/operator/keyring/rewrap")[0]
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"All root keys are wrapped with {done['KeyEncryptionKeyID']} ({done['Rewrapped']} changed)")
 
 
 @keyring.command()

@@ -113,6 +113,7 @@ class Server(Block, frozen=True):
     failover_heartbeat_ttl: Duration = "5m"
     non_voting_server: bool = False
     encrypt: str = ""
+    key_encryption_keys: list[str] = []  # ours: "file:/PATH" or "env:NAME"; the first wraps root keys, all unwrap
     default_scheduler_config: SchedulerDefaults = SchedulerDefaults()
     plan_rejection_tracker: dict[str, Any] = {}
     enable_event_broker: bool = True

@@ -69,6 +69,10 @@ FIXED: tuple[Route, ...] = (
     ),
     Route("/v1/operator/keyring/keys", "operator:keyring-read", get=keyring.list_keys, answer=list[RootKey]),
     Route(
+        "/v1/operator/keyring/rewrap", "operator:keyring-rotate",
+        put=keyring.rewrap, put_answer=keyring.RewrapAnswer,
+    ),
+    Route(
         "/v1/operator/keyring/servers", "operator:keyring-read",
         getter=keyring.list_servers, answer=list[keyring.KeyServer],
     ),

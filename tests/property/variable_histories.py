@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from yurt.fsm import commands as c
 from yurt.fsm import commands_variables as v
-from yurt.fsm.structs.variable import RootKey, Variable, VariableLock
+from yurt.fsm.structs.variable import RootKey, Variable, VariableLock, WrappedKey
 
 times = st.integers(0, 10**10)
 paths = st.sampled_from(["a", "a/b"])
@@ -17,6 +17,13 @@ locks = st.builds(VariableLock, id=st.sampled_from(["l1", "l1", "l2"]), ttl=st.j
 spaces = st.sampled_from(["default", "team"])
 casses = st.one_of(st.none(), st.none(), st.integers(0, 6))
 variables = st.builds(Variable, namespace=spaces, path=paths, key_id=keys, data=st.binary(max_size=3))
+wrapped_keys = st.builds(
+    WrappedKey,
+    key_id=keys,
+    kek_id=st.sampled_from(["e1", "e2"]),
+    data=st.binary(max_size=3),
+    create_index=st.integers(0, 9),
+)
 lock_ids = st.sampled_from(["", "l1", "l1", "l2"])
 variable_commands: dict[type[c.Command], st.SearchStrategy[Any]] = {
     v.UpsertVariable: st.builds(v.UpsertVariable, now_ns=times, variable=variables, cas=casses, lock_id=lock_ids),
@@ -32,7 +39,9 @@ variable_commands: dict[type[c.Command], st.SearchStrategy[Any]] = {
         expired=st.booleans(),
     ),
     v.UpsertRootKey: st.builds(
-        v.UpsertRootKey, key=st.builds(RootKey, key_id=keys, state=st.sampled_from(["active", "inactive", "inactive"]))
+        v.UpsertRootKey, key=st.builds(RootKey, key_id=keys, state=st.sampled_from(["active", "inactive", "inactive"])),
+        wrapped=st.none() | wrapped_keys,
     ),
+    v.WrapRootKeys: st.builds(v.WrapRootKeys, keys=st.lists(wrapped_keys, max_size=3).map(tuple)),
     v.DeleteRootKey: st.builds(v.DeleteRootKey, key_id=keys, force=st.booleans()),
 }  # fmt: skip

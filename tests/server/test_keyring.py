@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+from yurt.server.testing.simulation.replaced_disks import (
+    check_variables,
+    may_lose_one,
+    replace_disk,
+    write_variables,
+)
 from yurt.server.testing.virtual.server import VirtualServer
 from yurt.testing import Cluster
 
@@ -52,3 +58,23 @@ def test_s22_a_lost_root_key_is_seen_in_health_and_by_every_list() -> None:
         for server in servers:
             assert server.request("GET", "/v1/agent/health?type=ready")[0] == 200
             assert server.request("GET", "/v1/var/a")[1]["Items"] == ITEMS
+
+
+def test_s22_every_disk_is_replaced_in_turn_and_variables_stay() -> None:
+    config = {
+        "server": {"raft_snapshot_threshold": 10, "raft_trailing_logs": 3, "raft_snapshot_interval": "1s"},
+        "autopilot": {"server_stabilization_time": "1s"},
+    }
+    with Cluster(3, in_process=True, seed=2, config=config) as cluster:
+        servers = virtual(cluster)
+        write_variables(servers)
+        for number in range(20):
+            assert servers[0].request("PUT", f"/v1/var/n{number}", {"Items": ITEMS})[0] == 200
+        for _ in range(2):
+            for server in sorted(servers, key=lambda one: one is not cluster.leader()):  # the leader first
+                while not may_lose_one(servers):
+                    cluster.clock.sleep(1.0)
+                    assert cluster.clock.now() < 600, cluster.report()
+                assert replace_disk(servers, server)
+        check_variables(servers)
+        assert servers[1].request("GET", "/v1/var/n7?stale")[1]["Items"] == ITEMS

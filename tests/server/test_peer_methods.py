@@ -11,7 +11,9 @@ from yurt.server.peer_methods import PEER_METHODS
 from yurt.server.raft.callers import RAFT, Caller, kind_of, may_call
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMBERS_ONLY = {"keyring.get", "keyring.put", "keyring.status", "restore", "events"}
+MEMBERS_ONLY = {
+    "keyring.get", "keyring.put", "keyring.status", "keyring.kek.get", "keyring.kek.put", "restore", "events",
+}  # fmt: skip
 MORE_THAN_MEMBERS = {
     RAFT: {Caller.JOINER, Caller.UNPROVED},
     "join": {Caller.JOINER},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from yurt.fsm.commands_variables import UpsertVariable
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.strconv import parse_int
@@ -22,6 +24,14 @@ class RotateAnswer(Record, frozen=True):
     key: RootKey
 
 
+class RewrapAnswer(Record, frozen=True, kw_only=True):
+    """The key-encryption key that all root keys are wrapped with now, and how many keys that changed."""
+
+    index: int
+    kek_id: str = msgspec.field(name="KeyEncryptionKeyID")
+    rewrapped: int
+
+
 class KeyServer(Record, frozen=True, kw_only=True):
     """The root keys of the state that a server cannot use, and why; none if it is whole."""
 
@@ -29,6 +39,7 @@ class KeyServer(Record, frozen=True, kw_only=True):
     name: str
     missing_keys: tuple[str, ...]
     reason: str
+    kek_ids: tuple[str, ...] = msgspec.field(name="KeyEncryptionKeyIDs")
 
 
 def list_keys(view: View, context: Context, options: ReadOptions) -> Found:
@@ -43,7 +54,9 @@ async def list_servers(context: Context) -> Answer:
     survey = context.server.keyring.survey
     await survey.ask()
     servers = [
-        KeyServer(id=row["id"], name=row["name"], missing_keys=status.missing, reason=status.reason)
+        KeyServer(
+            id=row["id"], name=row["name"], missing_keys=status.missing, reason=status.reason, kek_ids=status.accepted
+        )
         for row in context.server.engine.servers()
         for status in (survey.of(row["id"]),)
     ]
@@ -64,6 +77,12 @@ async def rotate(context: Context) -> Answer:
     if full:
         index = max(index, await _encrypt_anew(context, key.key_id))
     return answered(RotateAnswer(index=index, key=key), index)
+
+
+async def rewrap(context: Context) -> Answer:
+    """PUT /v1/operator/keyring/rewrap: wrap every root key with the first key-encryption key."""
+    kek_id, count, index = await context.server.keyring.rewrap()
+    return answered(RewrapAnswer(index=index, kek_id=kek_id, rewrapped=count), index)
 
 
 async def _encrypt_anew(context: Context, key_id: str) -> int:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from yurt.server.testing.simulation.replaced_disks import check_variables, replace_disk, write_variables
 from yurt.server.testing.virtual.server import Pending, VirtualServer
 from yurt.testing import Cluster, ClusterError, Event, check
 
@@ -108,6 +109,7 @@ class ProductLife:
         """Raises AssertionError for a promise that was broken."""
         try:
             with self.cluster:
+                write_variables(self.servers)
                 self._suffer()
                 self._recover()
         except (AssertionError, ClusterError) as error:
@@ -147,6 +149,7 @@ class ProductLife:
         verdict = check(self.history)
         assert verdict.is_linearizable is not False, str(verdict)
         self._check_placements()
+        check_variables(self.servers)
 
     def _final(self, server: VirtualServer, job: str) -> tuple[Any, int]:
         began = self.cluster.clock.now()
@@ -206,6 +209,10 @@ def _isolate(life: ProductLife, server: VirtualServer) -> None:
     life.cluster.isolate(server)
 
 
+def _replace_disk(life: ProductLife, server: VirtualServer) -> None:
+    life.counts["disks replaced"] += replace_disk(life.servers, server)
+
+
 def _join(life: ProductLife, _server: VirtualServer) -> None:
     life.cluster.heal()
     for server in life.servers:
@@ -223,6 +230,7 @@ FAULTS: dict[str, Fault] = {
     "slow links": lambda life, server: life.cluster.slow(server, life.chance.choice((0.0, 0.05, 0.5))),
     "slow disk": lambda life, server: life.cluster.slow_disk(server, life.chance.choice((0.0, 0.1, 0.8))),
     "full disk": lambda life, server: life.cluster.fill_disk(server, full=life.chance.random() < 0.5),
+    "replaced disk": _replace_disk,
     "moved clock": lambda life, server: life.cluster.move_clock(server, life.chance.choice((0, -3600, 3600))),
     "lost node": lambda life, _server: _crash(life, life.cluster.nodes[0]),  # type: ignore[arg-type]
     "heal": _join,

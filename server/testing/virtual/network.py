@@ -94,31 +94,46 @@ class VirtualTransport(PeerTransport):
 
     def __init__(self, network: VirtualNetwork, host: Host, own_hello: Callable[[], Hello]) -> None:
         super().__init__(own_hello, chance=network.world.chance, methods=PEER_METHODS)
-        self.network, self.host = network, host
-        self._reached: set[str] = set()
+        self.network, self.host, self.server_id = network, host, own_hello().server_id
+        self._reached: dict[str, str] = {}  # server ID → the name of its machine
         self._answering: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Future[bytes], str] = {}  # requests under way → whom they were sent to
 
     def gain(self, name: str, hello: Hello) -> None:
         """A connection is there."""
-        if name not in self._reached:
-            self._reached.add(name)
-            self.hellos[name] = hello
-            self.host.mine(lambda: self.on_connected(name))()
+        server_id = hello.server_id
+        if server_id not in self._reached:
+            self._reached[server_id] = name
+            self.hellos[server_id] = hello
+            self.host.mine(lambda: self.on_connected(server_id))()
 
     def lose(self, name: str) -> None:
         """A connection broke: what was asked on it may have been done or not."""
-        if name in self._reached:
-            self._reached.discard(name)
-            self.host.mine(lambda: self._lost_to(name))()
+        for server_id in [server_id for server_id, machine in self._reached.items() if machine == name]:
+            del self._reached[server_id]
+            self._lose_server(server_id)
 
-    def _lost_to(self, name: str) -> None:
-        self.on_disconnected(name)
-        for future in [one for one, to in self._waiting.items() if to == name and not one.done()]:
+    def _lose_server(self, server_id: str) -> None:
+        self.host.mine(lambda: self._lost_to(server_id))()
+
+    def _lost_to(self, server_id: str) -> None:
+        self.on_disconnected(server_id)
+        for future in [one for one, to in self._waiting.items() if to == server_id and not one.done()]:
             future.set_exception(OutcomeUnknown())
 
     def dial(self, address: str) -> None:
         """Everybody is connected by the network."""
+
+    def undial(self, address: str) -> None:
+        """Everybody is connected by the network."""
+
+    def dial_back(self, address: str) -> None:
+        """Everybody is connected by the network."""
+
+    def _reach(self, server_id: str) -> VirtualTransport | None:
+        """The server with that ID, if its machine runs and still is that server."""
+        other = self.network.transports.get(self._reached.get(server_id, ""))
+        return other if other is not None and other.server_id == server_id else None
 
     def is_connected(self, server_id: str) -> bool:
         """Whether a message to that server would leave now."""
@@ -130,11 +145,11 @@ class VirtualTransport(PeerTransport):
             return
 
         def arrive() -> None:
-            other = self.network.transports.get(server_id)
-            if other is not None and other.is_connected(self.host.name):
-                other.host.mine(lambda: other.on_raft(self.host.name, data))()
+            other = self._reach(server_id)
+            if other is not None and other.is_connected(self.server_id):
+                other.host.mine(lambda: other.on_raft(self.server_id, data))()
 
-        self.network.later(self.host.name, server_id, arrive)
+        self.network.later(self.host.name, self._reached[server_id], arrive)
 
     async def call(self, server_id: str, method: str, payload: bytes, *, timeout: float) -> bytes:
         """Ask another server; `NotSent` if it surely did not get the request, `OutcomeUnknown` if it may have."""
@@ -142,7 +157,7 @@ class VirtualTransport(PeerTransport):
             raise NotSent(f"no connection to server {server_id}")
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[future] = server_id
-        own, own_hello = self.host.name, self.own_hello()
+        own, name, own_hello = self.host.name, self._reached[server_id], self.own_hello()
 
         def settle(answer: bytes | Exception) -> None:
             if not future.done():
@@ -152,14 +167,14 @@ class VirtualTransport(PeerTransport):
                     future.set_exception(answer)
 
         def answered(answer: bytes | Exception) -> None:
-            self.network.later(server_id, own, self.host.mine(lambda: settle(answer)))
+            self.network.later(name, own, self.host.mine(lambda: settle(answer)))
 
         def arrive() -> None:
-            other = self.network.transports.get(server_id)
+            other = self._reach(server_id)
             if other is not None:
                 other.host.mine(lambda: other.asked(own_hello, method, payload, answered))()
 
-        self.network.later(own, server_id, arrive)
+        self.network.later(own, name, arrive)
         try:
             return await asyncio.wait_for(future, timeout)
         except TimeoutError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
+import uuid
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,7 @@ from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
 from yurt.server.assembly import Ground, Parts, assemble_engine, assemble_server, hand_over
 from yurt.server.http.app import App
+from yurt.server.joining import Joining
 from yurt.server.keystore import KEY_BYTES, Kept, make_key
 from yurt.server.metrics import Metrics
 from yurt.server.raft.connection import Hello
@@ -23,6 +26,7 @@ from yurt.server.raft.engine import cluster_id
 from yurt.server.raft.frame import Peer
 from yurt.server.testing.agent import START_SECONDS_MAX, ClusterError
 from yurt.server.testing.virtual.clock import VirtualClock
+from yurt.server.testing.virtual.disk import SimulatedDisk
 from yurt.server.testing.virtual.host import HostRuntime
 from yurt.server.testing.virtual.machine import Machine
 from yurt.server.testing.virtual.network import VirtualNetwork, VirtualTransport
@@ -101,6 +105,9 @@ class VirtualServer(Machine):
         super().__init__(clock, network, directory, name, config)
         self.clock_of_all = clock
         self._configuration = configuration
+        self._address = next(row[1] for row in configuration if row[0] == name)
+        self.server_id = name  # another one with each new disk
+        self._joining: Joining | None = None
         self.waiting: dict[Pending, None] = {}  # in the order in which they came
         self._parts: Parts | None = None
         self._app: App | None = None
@@ -112,17 +119,29 @@ class VirtualServer(Machine):
             self.disk, str(self.directory), HostRuntime(self), chance, wall_clock_ns=self.wall_clock_ns,
             stopwatch=lambda: 0, segment_bytes=SEGMENT_BYTES,
             make_key=lambda key_id: Kept(key_id, chance.randbytes(KEY_BYTES), _signing()),
+            random_bytes=chance.randbytes,
         )  # fmt: skip
         transport = VirtualTransport(self.network, self, self._hello)
         engine = assemble_engine(Peer(*self._own()), self.config, self._configuration, transport, ground, self._fatal)
         self._parts = parts = assemble_server(self.config, engine, transport, Metrics(), ground)
         self._app = App(parts.server, parts.dispatcher)
+        self._joining = Joining(parts.server, self._hello(), [])
         engine.start(self._configuration)
+        self._joining.start()
         parts.server.start()
         self.network.up(transport)
 
     def _own(self) -> list[str]:
-        return next(one for one in self._configuration if one[0] == self.name)
+        return [self.server_id, self._address, self.name]
+
+    def replace_disk(self) -> None:
+        """Lose power and everything on the disk; the machine starts as a new server with its old name and address."""
+        self.kill()
+        self.disk = SimulatedDisk()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.server_id = str(uuid.UUID(int=self.world.chance.getrandbits(128), version=4))
+        self._say("has a new disk")
+        self.start()
 
     def _hello(self) -> Hello:
         server_id, address, name = self._own()
@@ -149,6 +168,8 @@ class VirtualServer(Machine):
         parts = self._parts
         assert parts is not None
         parts.server.stop()
+        if self._joining is not None:
+            self._joining.stop()
         await hand_over(parts.server)
         parts.server.close()
         parts.leader.stop()

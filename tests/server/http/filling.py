@@ -263,6 +263,7 @@ def _operators(every: Everything, names: dict[str, str]) -> None:
     every.do("PUT", "/v1/operator/keyring/rotate?full")
     keys = every.do("GET", "/v1/operator/keyring/keys")
     every.do("GET", "/v1/operator/keyring/servers")
+    every.do("PUT", "/v1/operator/keyring/rewrap")
     every.do("DELETE", f"/v1/operator/keyring/key/{next(one['KeyID'] for one in keys if one['State'] != 'active')}")
     every.do("PUT", "/v1/operator/scheduler/configuration", {"SchedulerAlgorithm": "spread", "PauseEvalBroker": True})
     every.do("DELETE", "/v1/evaluations", {"Filter": 'Status == "complete" and JobID == "gone"'})
