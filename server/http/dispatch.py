@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 from functools import lru_cache, partial
 
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import NO_REGION
 from yurt.fsm.job.decode import TOO_DEEP
 from yurt.server.address import client_of
-from yurt.server.audit import REFUSAL
+from yurt.server.audit import REFUSAL, AuditLog
 from yurt.server.background import LARGE_BODY_BYTES
 from yurt.server.http.context import Answer, Context, read_options, text
 from yurt.server.http.depth import is_deeper
@@ -24,6 +25,7 @@ from yurt.server.http.table import find
 from yurt.server.metrics import Labels
 from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown, Overloaded, StorageFull
 from yurt.server.server import InternalError, Server
+from yurt.server.tracing import Tracing
 
 log = logging.getLogger("http")
 
@@ -36,6 +38,10 @@ NO_LEADER = text(500, "No cluster leader")
 
 def _invalid_method(route: Route) -> Answer:
     return INVALID_METHOD if route.wrong_method == 405 else text(route.wrong_method, "Invalid method")
+
+
+async def _answered(answer: Answer) -> Answer:
+    return answer
 
 
 def _check_options(context: Context, route: Route) -> None:
@@ -66,21 +72,25 @@ class Dispatcher:
         self._client_rates = _rates(limits.http_rate_limit, limits.http_rate_limit_burst)
         self._token_rates = _rates(limits.http_token_rate_limit, limits.http_token_rate_limit_burst)
 
-    async def answer(self, context: Context) -> Answer:
+    # What only hands a request on is no coroutine: a waiting query keeps a frame for each.
+
+    def answer(self, context: Context) -> Awaitable[Answer]:
         """The answer to a request; never raises but for a request that was forwarded here by mistake (`NotSent`)."""
         audit = self.server.audit
-        if audit is None or context.is_inside:
-            return await self._answer(context)
+        return self._answer(context) if audit is None or context.is_inside else self._audited(context, audit)
+
+    async def _audited(self, context: Context, audit: AuditLog) -> Answer:
         refused = context.method not in ("GET", "HEAD") and audit.refuses
         answer = text(500, REFUSAL) if refused else await self._answer(context)
         if not context.handed_over:  # who answers knows who asks
             audit.record(context, answer)
         return answer
 
-    async def _answer(self, context: Context) -> Answer:
+    def _answer(self, context: Context) -> Awaitable[Answer]:
         tracing = self.server.tracing
-        if tracing is None:
-            return await self._measured(context)
+        return self._measured(context) if tracing is None else self._traced(context, tracing)
+
+    async def _traced(self, context: Context, tracing: Tracing) -> Answer:
         with tracing.request(context) as span:
             answer = await self._measured(context)
             tracing.answered(span, context, answer.status)
@@ -142,7 +152,7 @@ class Dispatcher:
         if deeper:
             raise Refusal(400, TOO_DEEP)
 
-    async def _routed(self, context: Context, route: Route) -> Answer:
+    def _routed(self, context: Context, route: Route) -> Awaitable[Answer]:
         method = context.method
         if route.path.endswith("/submission"):
             submission_version(context)
@@ -150,7 +160,7 @@ class Dispatcher:
         if reads:
             handler = route.getter
             if handler is None and route.get is None:
-                return _invalid_method(route)
+                return _answered(_invalid_method(route))
         elif method == "PUT" or (method == "POST" and not route.only_put):
             handler = route.put
         elif method == "DELETE":
@@ -158,21 +168,21 @@ class Dispatcher:
         else:
             handler = None
         if handler is None and not (reads and route.get is not None):
-            return _invalid_method(route)
+            return _answered(_invalid_method(route))
         context.need = route.need(method)
         if reads and context.query.get("region", "") not in ("", "global", self.server.region):
             raise Refusal(500, NO_REGION)
         if route.local or (context.is_stale if reads else route.streams_body):
-            return await self._run(context, route, handler)
+            return self._run(context, route, handler)
         if reads and not route.leader:
-            return await self._read(context, route, handler)
-        return await self._led(context, route, handler)
+            quorum = "consistent" in context.query
+            if self.server.engine.may_read and not quorum:
+                return self._run(context, route, handler)
+            return self._read(context, route, handler, quorum=quorum)
+        return self._led(context, route, handler)
 
-    async def _read(self, context: Context, route: Route, handler: Handler | None) -> Answer:
+    async def _read(self, context: Context, route: Route, handler: Handler | None, *, quorum: bool) -> Answer:
         """Answer from this server's state once it has everything acknowledged; hold while an election runs."""
-        quorum = "consistent" in context.query
-        if self.server.engine.may_read and not quorum:
-            return await self._run(context, route, handler)
         deadline = asyncio.get_running_loop().time() + HOLD_SECONDS
         while True:
             try:
@@ -186,7 +196,7 @@ class Dispatcher:
                 return NO_LEADER
         return await self._run(context, route, handler)
 
-    async def _run(self, context: Context, route: Route, handler: Handler | None) -> Answer:
+    def _run(self, context: Context, route: Route, handler: Handler | None) -> Awaitable[Answer]:
         context.authorize(self.server.view())
         if self._token_rates is not None and (token := context.identity.token) is not None and token.accessor_id:
             self._token_rates.take(token.accessor_id, f"the token {token.name or token.accessor_id}")
@@ -194,8 +204,8 @@ class Dispatcher:
             assert route.get is not None
             if route.options_error:
                 _check_options(context, route)
-            return await self.reads.answer(context, route.get)
-        return await handler(context)
+            return self.reads.answer(context, route.get)
+        return handler(context)
 
     async def _led(self, context: Context, route: Route, handler: Handler | None) -> Answer:
         """Write as the leader, or let the leader write; hold while an election runs."""
