@@ -24,6 +24,7 @@ from yurt.server.faults import disk_of, faults_asked_for
 from yurt.server.http.app import App
 from yurt.server.http.serve import HttpServer, bind
 from yurt.server.joining import Joining
+from yurt.server.key_making import make_key_apart
 from yurt.server.logfile import RotatingFile
 from yurt.server.logs import start_logging
 from yurt.server.metrics import Metrics
@@ -239,6 +240,7 @@ class _Agent:
             apart=Forked(),
             wall_clock_ns=wall_clock_ns,
             supervisor=self.supervisor,
+            make_key=make_key_apart,
             loading=self.collector.loading,
         )
 

@@ -16,7 +16,7 @@ from yurt.fsm.store.postings import Posting, posting_of
 from yurt.fsm.store.schema import Table
 from yurt.fsm.store.state import Index, TableState
 
-_PIECE = 4096
+_PIECE = 512
 
 
 class OutOfOrder(ValueError):

@@ -18,7 +18,7 @@ from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import TABLES, Table
 from yurt.fsm.store.state import Rows, State
 
-_PIECE, _SAMPLES = 8192, 16  # places of a piece, and how many of them are looked at to find where it ends
+_PIECE, _SAMPLES = 1024, 16  # places of a piece, and how many of them are looked at to find where it ends
 
 
 class Pin:
@@ -114,4 +114,4 @@ def _sorted(places: Iterable[Any]) -> SortedList:
     pieces: list[list[Any]] = [[] for _ in range(len(bounds) + 1)]
     for place in unsorted:
         pieces[bisect(bounds, place)].append(place)
-    return SortedList(chain.from_iterable(map(sorted, pieces)))
+    return SortedList(chain.from_iterable([sorted(piece) for piece in pieces]))

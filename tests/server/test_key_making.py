@@ -1,0 +1,28 @@
+"""Root keys are made beside the server."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+from yurt.server import key_making
+from yurt.server.key_making import make_key_apart
+
+
+def test_a_process_makes_a_whole_key_of_its_own() -> None:
+    made = make_key_apart("one")
+    assert made.key_id == "one" and made.is_whole
+    assert isinstance(load_der_private_key(made.signing, None), rsa.RSAPrivateKey)
+
+
+def test_without_a_process_the_key_is_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_arguments: Any, **_options: Any) -> None:
+        raise OSError("no process")
+
+    monkeypatch.setattr(subprocess, "run", refused)
+    monkeypatch.setattr(key_making, "make_key", lambda key_id: (key_id, "made here"))
+    assert make_key_apart("two") == ("two", "made here")
