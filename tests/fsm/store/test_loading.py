@@ -84,3 +84,21 @@ def test_no_call_of_a_load_sorts_more_than_a_few_thousand_places(monkeypatch: py
     assert list(orders._sorted(numbers)) == sorted(numbers)
     assert max(sizes) < 3 * orders._PIECE
     assert loading._PIECE <= 4096
+
+
+def test_a_replaced_state_is_freed_step_by_step_and_views_keep_theirs() -> None:
+    machine = Machine()
+    transaction = machine.store.begin(10)
+    for number in range(500):
+        transaction.put(EVALUATIONS, Evaluation(id=f"e{number:03d}", job_id=f"job-{number}"))
+    machine.store.commit(transaction)
+    data = list(write(machine.view()))
+    old = machine.view()
+    handed: list[Any] = []
+    machine.on_dissolved(handed.append)
+    machine.restore(iter(data))
+    row = old.get(EVALUATIONS, "e001")
+    steps = sum(1 for _ in handed[0])
+    assert steps >= 2 * 500 / 16, "rows and postings go in pieces"
+    assert old.get(EVALUATIONS, "e001") is row and len(list(old.scan(EVALUATIONS))) == 500
+    assert list(write(machine.view())) == data
