@@ -54,7 +54,7 @@ STARTED_ELSEWHERE = {
     "server/client/task_runner.py": (5, "what is awaited unless the task is killed"),
     "server/event_file.py": (1, "a write that catches every error itself"),
     "server/http/forward.py": (1, "a call to the leader: awaited unless another server leads"),
-    "server/http/reads.py": (1, "a body that all who asked for it await"),
+    "server/http/reads.py": (2, "a pass or a body that all who asked for it await"),
     "server/http/streams.py": (2, "the next piece, and the client's end: awaited"),
     "server/http/websocket.py": (2, "both directions: awaited"),
     "server/server.py": (2, "the engine's answers, which any number of requests await"),

@@ -23,7 +23,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
-CHUNK_BYTES = 64 << 10
+CHUNK_BYTES = 128 << 10
 UNSENT_BYTES_MAX = 64 << 20
 UNSENT_BYTES_MAX_PER_CLIENT = 16 << 20
 _ANY_LENGTH = 1 << 62

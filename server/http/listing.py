@@ -17,7 +17,7 @@ from yurt.server.http.found import Found
 from yurt.server.http.pretty import indented
 from yurt.server.turns import Steps, Turns
 
-CHUNK_BYTES = 64 << 10
+CHUNK_BYTES = 128 << 10
 CHUNK_ROWS_MAX = 256
 CHUNKS_SHARED = 16  # of one body, the newest
 
