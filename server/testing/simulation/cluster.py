@@ -54,6 +54,9 @@ class Cluster:
         self.clients = Clients(self)
         self.invariants = Invariants(self)
         self.expects_end = False
+        self.replacing = ""  # the server whose disk was lost last, until another one votes in its place
+        self.replaced = 0
+        self.wakes_at = 0.0  # when the machine that stalled last goes on
         self.gone: Server | None = None
         self.ends: list[tuple[str, BaseException]] = []
         for name in names:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from yurt.server.raft.errors import Corrupt
 from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.machines import replace_disk, stall
 from yurt.server.testing.simulation.strangers import strangers
 from yurt.server.testing.simulation.world import Server
 
@@ -88,7 +89,7 @@ def failing_disk(cluster: Cluster, server: Server) -> None:
 
 def pause(cluster: Cluster, server: Server) -> None:
     """The process stands still, its clock does not; then all that came is handled at once."""
-    if server.engine is not None:
+    if server.engine is not None and not server.is_paused:
         server.paused_until = cluster.world.time + cluster.world.chance.choice((0.1, 0.6, 1.5))
         cluster.world.note(f"{server} stands still until {server.paused_until:.3f}")
 
@@ -209,11 +210,11 @@ def silence(cluster: Cluster, _server: Server) -> None:
     leader, network, chance = cluster.leader, cluster.network, cluster.world.chance
     if leader is None or leader.is_paused:
         return
-    loss, leader.paused_until = network.loss, cluster.world.time + chance.choice((0.6, 1.0, 1.5))
+    loss, leader.paused_until = network.loss, cluster.world.time + chance.choice((0.6, 1.2, 1.9))
     network.loss = 0.4
     cluster.clients.silent_until = leader.paused_until + 1.0
     cluster.world.note(f"{leader} stands still until {leader.paused_until:.3f}, and nobody writes")
-    cluster.world.later(1.8, lambda: setattr(network, "loss", min(loss, network.loss)))
+    cluster.world.later(2.1, lambda: setattr(network, "loss", min(loss, network.loss)))
 
 
 KINDS: dict[str, tuple[Fault, float]] = {
@@ -234,4 +235,6 @@ KINDS: dict[str, tuple[Fault, float]] = {
     "failing disk": (failing_disk, 1.0),
     "strangers": (strangers, 1.0),
     SILENCE: (silence, 1.0),
+    "stall": (stall, 0.3),
+    "replaced disk": (replace_disk, 1.0),
 }

@@ -25,6 +25,8 @@ class Network:
         self.cut: set[tuple[str, str]] = set()
         self.slow: dict[str, float] = {}  # by server: seconds that everything to and from it takes longer
         self.keeps_flying = chance.random() < 0.5  # what is on its way when a link is cut arrives all the same
+        self.in_order = chance.random() < 0.5  # on each link, as over one connection, but for what is late
+        self._arrives: dict[tuple[str, str], float] = {}  # by link: when what was sent last gets there
         self.oracle = Oracle(cluster)
 
     def calm(self, delay: float) -> None:
@@ -43,6 +45,10 @@ class Network:
             delay += max(self.slow.get(sender.name, 0.0), self.slow.get(receiver, 0.0))
             if receiver.startswith(self.late_to) and chance.random() < self.late:
                 delay += 2.0 * chance.random()
+            elif self.in_order:
+                link = (sender.name, receiver)
+                at = self._arrives[link] = max(self._world.time + delay, self._arrives.get(link, 0.0))
+                delay = at - self._world.time
             if not self.keeps_flying or (sender.name, receiver) not in self.cut:
                 self._world.later(delay, lambda: self._arrive(sender.name, receiver, data))
 

@@ -18,7 +18,7 @@ def _nobody_waits(_result: Any, _error: Exception | None) -> None:
 def change_members(cluster: Cluster) -> None:
     """Add a machine, let one come back that was taken out, or take one out, the leader too."""
     chance, leader = cluster.world.chance, cluster.leader
-    if leader is None or leader.is_paused or leader.engine is None:
+    if leader is None or leader.is_paused or leader.engine is None or cluster.replacing:
         return
     for _ in range(chance.choice((1, 1, 3))):  # an operator in a hurry: only the first may be taken
         _change(cluster, leader, leader.engine)
@@ -27,7 +27,7 @@ def change_members(cluster: Cluster) -> None:
 def _change(cluster: Cluster, leader: Server, engine: Engine) -> None:
     chance = cluster.world.chance
     members = [one[0] for one in engine.configuration]
-    outside = [name for name in cluster.servers if name not in members]
+    outside = [name for name, one in cluster.servers.items() if name not in members and not one.is_scrapped]
     if chance.random() < 0.5 and len(engine.voters) > 1:
         gone = chance.choice(members)
         cluster.world.note(f"{leader} takes {gone} out")

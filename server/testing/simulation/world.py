@@ -72,6 +72,7 @@ class Server(Host):
             self.rate = self.world.chance.choice((0.4, 1.0, 1.6))
         self.engine: Engine | None = None
         self.machine: Recorder = Historian()
+        self.is_scrapped = False  # its disk is gone, and its name never comes back
         self.is_failing = False  # a call of its disk has failed or will
         self.rotten: set[str] = set()  # paths of snapshots that it does without
 
@@ -79,6 +80,8 @@ class Server(Host):
 
     def start(self) -> None:
         """Recover from the disk and take part; a crash on the way is one more crash."""
+        if self.is_scrapped:
+            return
         self.incarnation += 1
         self.resume()
         try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.simulation.plants.plant import ROUGH, Patch, Plant
+from tests.simulation.plants.plant import ROUGH, SILENT, Patch, Plant
 from yurt.server.raft import election
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.frame import Peer
 from yurt.server.raft.messages import AppendAnswer, HeartbeatAnswer, VoteAnswer, VoteRequest
+from yurt.server.raft.state import Progress
 
 ON_APPEND, ON_APPEND_ANSWER, ON_HEARTBEAT = Engine.on_append, Engine.on_append_answer, Engine.on_heartbeat
+SEND_ENTRIES, RESEND = Engine.send_entries, Engine.resend
 ON_VOTE_REQUEST, ON_SNAPSHOT_ANSWER, ANSWER_POLL = (
     Engine.on_vote_request,
     Engine.on_snapshot_answer,
@@ -95,6 +97,26 @@ def _late_proofs_are_thrown_away(patch: Patch) -> None:
     patch(Engine, "on_append_answer", on_append_answer)
 
 
+def _commits_count_as_told_when_sent(patch: Patch) -> None:
+    """Whatever the message proves, and whether or not it arrives; and a lost probe begins at what is proved."""
+
+    def send_entries(self: Engine, progress: Progress) -> None:
+        before = self.sequence
+        SEND_ENTRIES(self, progress)
+        if self.sequence > before:
+            progress.commit_sent = self.commit_index
+
+    def resend(self: Engine, progress: Progress) -> None:
+        flight = next(iter(progress.inflight.values()), None)
+        if progress.probing and flight is not None and self.runtime.now() - flight.at > 4 * self.config.heartbeat:
+            progress.next = progress.match + 1
+        RESEND(self, progress)
+
+    patch(Engine, "send_entries", send_entries)
+    patch(Engine, "resend", resend)
+    patch(Progress, "forget_inflight", lambda self: self.inflight.clear())
+
+
 def _nobody_grows_patient(patch: Patch) -> None:
     patch(election, "PATIENCE_MAX", 0)
 
@@ -129,6 +151,13 @@ PLANTS = (
     Plant("a hand-over never ends", _hand_overs_never_end, seed=103, work=("hand over",)),
     Plant(
         "elections that fail make nobody patient", _nobody_grows_patient, seed=9, settings={"calm_disk_seconds": 0.8}
+    ),
+    Plant(
+        "a commit index counts as told when it is sent",
+        _commits_count_as_told_when_sent,
+        seed=2,
+        faults=SILENT,
+        settings={"message_bytes": 100, "snapshot_entries": 10_000},
     ),
     Plant(
         "late proofs are thrown away",

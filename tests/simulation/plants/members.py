@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from tests.simulation.plants.plant import Patch, Plant
 from yurt.server.raft.engine import Engine
+from yurt.server.testing.simulation import machines
+from yurt.server.testing.simulation.cluster import Cluster
+from yurt.server.testing.simulation.world import Server
+from yurt.server.testing.virtual.disk import SimulatedDisk
 
 CONFIGURATION_CHANGED, COMMIT_TO, REBUILD = (
     Engine.configuration_changed,
@@ -55,7 +59,23 @@ def _learners_count(patch: Patch) -> None:
     patch(Engine, "advance_commit", advance_commit)
 
 
+def _replaced_disks_keep_their_name(patch: Patch) -> None:
+    def come_back(_cluster: Cluster, server: Server) -> None:
+        server.disk = SimulatedDisk()
+        server.start()
+
+    patch(machines, "come_back", come_back)
+
+
 PLANTS = (
+    Plant(
+        "a replaced disk keeps its server's name and vote",
+        _replaced_disks_keep_their_name,
+        seed=2,
+        size=3,
+        faults=("replaced disk", "split"),
+        settings={"one_is_gone": False},
+    ),
     Plant("a configuration counts from its commit on", _configuration_at_commit, seed=8, work=("change members",)),
     Plant("several changes at a time", _several_changes, seed=3, work=("change members",)),
     Plant(

@@ -12,6 +12,7 @@ from yurt.server.testing.simulation.scenario import Life
 Patch = Callable[[Any, str, Any], None]
 
 CHAIRS = ("musical chairs",)
+SILENT = ("silence after elections", "slow disk")
 ROUGH = ("musical chairs", "crash", "slow disk")
 
 

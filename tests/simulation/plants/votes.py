@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.plants.plant import CHAIRS, Patch, Plant
+from yurt.server.raft.admission import Admission
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.frame import CANDIDATE, Peer
 from yurt.server.raft.hardstate import HardState, HardStateFile
@@ -70,7 +71,12 @@ def _leads_alone_at_once(patch: Patch) -> None:
     patch(Engine, "is_alone", lambda self: self.voters == {self.own.id})
 
 
+def _anybody_raises_the_term(patch: Patch) -> None:
+    patch(Admission, "reason_to_refuse", lambda self, sender, message: "")
+
+
 PLANTS = (
+    Plant("a stranger raises the term", _anybody_raises_the_term, seed=3),
     Plant("a second vote in a term", _votes_twice, seed=39),
     Plant("a restart forgets the vote", _forgets_its_vote, seed=1),
     Plant(
