@@ -33,6 +33,7 @@ log = logging.getLogger("raft.admission")
 
 TERM_JUMP_MAX = 1 << 32
 TELL_SECONDS = 60.0  # between two lines about one sender
+REASON_MAX = 300  # characters
 SENDERS_MAX = 64  # whose last line is remembered
 LEADERS_KINDS = (Append, Heartbeat, SnapshotBegin, SnapshotChunk, TimeoutNow)
 
@@ -94,21 +95,31 @@ class Admission:
 
     def refuse(self, sender: str, message: Message, reason: str) -> None:
         """Count a refused message, and log it unless one of this sender was logged lately."""
+        if self._counted(sender):
+            log.warning(
+                "raft message refused",
+                extra={
+                    "peer": sender, "kind": type(message).__name__, "term": message.term,
+                    "own_term": self._standing.term, "reason": reason,
+                },
+            )  # fmt: skip
+
+    def refuse_bytes(self, sender: str, reason: str) -> None:
+        """The same for bytes that are no message of this protocol."""
+        if self._counted(sender):
+            log.warning("raft message refused", extra={"peer": sender, "reason": reason[:REASON_MAX]})
+
+    def _counted(self, sender: str) -> bool:
+        """Count a message; whether it is told."""
         self.refused += 1
         now = self._now()
         if now < self._told.get(sender, float("-inf")) + TELL_SECONDS:
-            return
+            return False
         self._told.pop(sender, None)
         self._told[sender] = now
         if len(self._told) > SENDERS_MAX:
             self._told.pop(next(iter(self._told)))
-        log.warning(
-            "raft message refused",
-            extra={
-                "peer": sender, "kind": type(message).__name__, "term": message.term,
-                "own_term": self._standing.term, "reason": reason,
-            },
-        )  # fmt: skip
+        return True
 
 
 def answer_to_refused(message: Message, term: int) -> VoteAnswer | None:

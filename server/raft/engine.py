@@ -19,6 +19,7 @@ from yurt.server.raft.admission import Admission, answer_to_refused
 from yurt.server.raft.agreement import Agreement
 from yurt.server.raft.applying import pack_batch
 from yurt.server.raft.configuration import Servers, pack_first
+from yurt.server.raft.entry_shape import check_entries
 from yurt.server.raft.errors import WAY_OUT, Corrupt, NotLeader, Overloaded, StorageFull
 from yurt.server.raft.frame import CANDIDATE, FOLLOWER, LEADER, Peer
 from yurt.server.raft.reads import Callback, Questions
@@ -182,7 +183,13 @@ class Engine(Agreement):
 
     def receive(self, server_id: str, data: bytes) -> None:
         """A message of a peer; `BadMessage` means that its connection must go."""
-        message = messages.decode(data)
+        try:
+            message = messages.decode(data)
+            if isinstance(message, messages.Append):
+                check_entries(message.entries)
+        except messages.BadMessage as error:
+            self.admission.refuse_bytes(server_id, str(error))
+            raise
         if self.stopped or message.cluster != self.cluster or server_id == self.own.id:
             return
         try:

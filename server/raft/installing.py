@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from yurt.fsm.errors import YurtError
-from yurt.server.raft.errors import DiskFailed
+from yurt.server.raft.errors import Corrupt, DiskFailed
 from yurt.server.raft.frame import Peer
 from yurt.server.raft.messages import FAILED, GO_ON, INSTALLED, UNKNOWN, SnapshotAnswer, SnapshotBegin, SnapshotChunk
 from yurt.server.raft.sending import Sending
@@ -175,7 +175,7 @@ class Installing(Sending):
         def work() -> tuple[Snapshot, Any]:
             found = receiver.check()
             with self.loading():
-                loaded = self.machine.load(receiver.body())
+                loaded = self._loaded(receiver)
             receiver.publish()
             return found, loaded
 
@@ -192,6 +192,16 @@ class Installing(Sending):
                 self._answer_snapshot(have.peer, message, INSTALLED)
 
         self.runtime.run_aside(work, done)
+
+    def _loaded(self, receiver: SnapshotReceiver) -> Any:
+        """Load the state; one whose checksums are right and that cannot be loaded is refused, and this server lives."""
+        try:
+            return self.machine.load(receiver.body())
+        except (YurtError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            receiver.abandon()
+            raise Corrupt(f"the state in the snapshot cannot be loaded: {type(error).__name__}: {error}") from error
 
     def _take_over(self, snapshot: Snapshot, loaded: Any) -> None:
         """One step: from here on this server's log begins after the snapshot, unless it has more than that."""
