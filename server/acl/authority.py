@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from yurt.fsm.acl.rights import ALL, NONE, Rights
 from yurt.fsm.errors import Refusal
-from yurt.fsm.store.schema import ACL_POLICIES, ACL_ROLES, ACL_TOKENS
+from yurt.fsm.store.schema import ACL_POLICIES, ACL_ROLES, ACL_TOKENS, ROOT_KEYS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.acl import ANONYMOUS_TOKEN, MANAGEMENT, AclPolicy, AclToken, secret_digest
+from yurt.server.acl.statements import BadStatement, Checker, key_id_of
 from yurt.server.acl.workloads import Claims, live_allocation, rights_of, verify
 from yurt.server.config.agent import Acl
-from yurt.server.keystore import Keystore
+from yurt.server.keystore import Keystore, NoKey
 
 DENIED = "Permission denied"
 COMPILED_MAX = 1024
@@ -72,6 +73,17 @@ class Authority:
         if claims is None or allocation is None:
             raise denied()
         return Identity(f"alloc:{claims.alloc_id}/{claims.task}", rights_of(view, claims, allocation), claims=claims)
+
+    def stated(self, view: View, text: str, request: str, checker: Checker) -> Identity:
+        """Who another server says asks this process's node for something; raises Refusal(403)."""
+        try:
+            key_id = key_id_of(text)
+            if self.keystore is None or view.get(ROOT_KEYS, key_id) is None:
+                raise BadStatement("the statement is signed with a key of another cluster")
+            statement = checker.check(text, self.keystore.signing_key(key_id).public_key(), request)
+        except (BadStatement, NoKey) as error:
+            raise Refusal(403, f"{DENIED}: {error}") from None
+        return Identity(statement.subject, statement.rights)
 
     def rights_of(self, view: View, token: AclToken) -> Rights:
         """What a token may do."""

@@ -14,6 +14,7 @@ from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.node import Node
+from yurt.server.acl.statements import Checker
 from yurt.server.client.alloc_runner import AllocRunner, ended_elsewhere
 from yurt.server.client.allocdir import AllocDir
 from yurt.server.client.collector import to_collect, usage_of
@@ -55,6 +56,7 @@ class NodeAgent:
         self._reports = Reports(operations)
         self._registrar = surroundings.registrar = Registrar(operations)
         surroundings.operations = operations
+        self.statements = Checker(surroundings.node.id, surroundings.now_ns)
         self._saved = None if surroundings.ends_with_agent else SavedAllocs(surroundings.state_dir / "allocs")
         self._unsaved: set[str] = set()  # whose state could not be written
         self.supervisor = surroundings.supervisor

@@ -27,11 +27,15 @@ from yurt.fsm.structs.node import (
     ReservedNetworks,
     ReservedResources,
 )
+from yurt.server.acl.statements import ATTRIBUTE
 from yurt.server.client.drivers.base import Driver
 from yurt.server.client.identity import Identity
 from yurt.server.config.agent import AgentConfig
 
 WIRE_VERSION = "2.0.6"  # the level of the wire protocol that jobs' constraints may ask for
+_VERSIONS = {
+    "nomad.version": WIRE_VERSION, "nomad.service_discovery": "true", "yurt.version": __version__, ATTRIBUTE: "1",
+}  # fmt: skip
 MHZ_UNKNOWN = 1000
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -58,9 +62,7 @@ def fingerprint(config: AgentConfig, identity: Identity, drivers: Iterable[Drive
         "unique.storage.volume": str(alloc_dir),
         "unique.storage.bytestotal": str(disk.total),
         "unique.network.ip-address": address,
-        "nomad.version": WIRE_VERSION,
-        "nomad.service_discovery": "true",
-        "yurt.version": __version__,
+        **_VERSIONS,
     }
     return Node(
         id=identity.node_id,

@@ -1,17 +1,44 @@
-"""Who may ask this node for something without a server in between: the servers know (spec acl §1, node-agent §16)."""
+"""Who may ask this node for something: the servers know, and say so when they are asked or by a signed statement.
+
+Spec acl §1, node-agent §16."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
 
-from yurt.fsm.errors import Refusal
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from yurt.fsm.errors import Refusal, YurtError
+from yurt.server.acl.statements import BadStatement
 from yurt.server.client.http import Unreachable
 from yurt.server.client.servers import Asked, Refused
 
-REMEMBERED_SECONDS = 30.0
+REMEMBERED_SECONDS, FETCH_SECONDS = 30.0, 1.0
 REMEMBERED_MAX = 4096
 Ask = Callable[[Asked], Awaitable[bool]]
+
+
+class SigningKeys:
+    """The servers' public keys, fetched when one is not known, at most once a second."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[bytes]], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._fetch, self._clock, self._again = fetch, clock, 0.0
+        self._known: dict[str, rsa.RSAPublicKey] = {}
+
+    async def get(self, key_id: str) -> rsa.RSAPublicKey:
+        """Return a key by its ID; raises `BadStatement` for one that the servers do not show."""
+        if key_id not in self._known and self._clock() >= self._again:
+            self._again = self._clock() + FETCH_SECONDS
+            try:
+                keys = jwt.PyJWKSet.from_json((await self._fetch()).decode()).keys
+            except (YurtError, TimeoutError, jwt.PyJWTError, ValueError) as error:
+                raise BadStatement(f"the servers' keys could not be read: {error}") from error
+            self._known = {str(one.key_id): one.key for one in keys if isinstance(one.key, rsa.RSAPublicKey)}
+        if key_id not in self._known:
+            raise BadStatement("the statement is signed with a key that the servers do not show")
+        return self._known[key_id]
 
 
 class Gate:

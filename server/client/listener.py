@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,13 +10,15 @@ import orjson
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS
+from yurt.server.acl.authority import DENIED, Identity
+from yurt.server.acl.statements import HEADER, BadStatement, key_id_of
 from yurt.server.client.agent import NodeAgent
-from yurt.server.client.gate import Gate
+from yurt.server.client.gate import Gate, SigningKeys
 from yurt.server.config.agent import AgentConfig
 from yurt.server.http import guard, websocket
 from yurt.server.http.context import Answer, Context, json_answer, text
 from yurt.server.http.exchange import read_body, send_answer
-from yurt.server.http.proxy import PROXIED, Target, proxied
+from yurt.server.http.proxy import PROXIED, Target, proxied, signed
 from yurt.server.http.route import JOB_BYTES_MAX
 from yurt.server.http.table import find
 from yurt.server.supervision import failed_tasks
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+log = logging.getLogger("http")
+
 OWN = "/v1/client/"
 OF_AGENT = ("/v1/agent/monitor", "/v1/agent/host")
 
@@ -53,18 +58,39 @@ class NodeServer:
         self.node_agent, self.config = agent, config
         self.audit = None  # servers keep it
         self._gate = Gate(agent.operations.authorize, asks_always=config.acl.enabled)
+        self._keys = SigningKeys(agent.operations.signing_keys)
 
     def view(self) -> NodeView:
         """What the node knows."""
         return NodeView(self.node_agent)
 
     async def authorize(self, context: Context) -> None:
-        """Ask a server whether who asks may have what the route needs; raises Refusal(403)."""
+        """Go on if a server says, asked or by a statement, that the caller may; raises Refusal(403)."""
+        if HEADER in context.headers:
+            context.identity = await self._stated(context)
+            context.need.check(context)
+            if context.need.kind == "its":
+                context.allow(self._namespace(context))
+            return
         await self._gate.check(context.secret, context.need.kind, context.need.any_of, self._namespace(context))
 
     async def permit(self, context: Context, namespace: str, capability: str) -> None:
         """Go on if who asks has a capability; raises Refusal(403)."""
+        if HEADER in context.headers:
+            context.allow(namespace, capability)
+            return
         await self._gate.check(context.secret, "its", (capability,), namespace)
+
+    async def _stated(self, context: Context) -> Identity:
+        """Who a server says asks; raises Refusal(403) for a statement that does not hold."""
+        text = context.headers[HEADER].decode("latin-1")
+        try:
+            key = await self._keys.get(key_id_of(text))
+            statement = self.node_agent.statements.check(text, key, context.digest)
+        except BadStatement as error:
+            log.warning("statement refused", extra={"path": context.path, "reason": str(error)})
+            raise Refusal(403, f"{DENIED}: {error}") from None
+        return Identity(statement.subject, statement.rights)
 
     def _namespace(self, context: Context) -> str:
         """That of the allocation that the request is about."""
@@ -100,7 +126,7 @@ class NodeApp:
             answer = await self._answer(context)
         except Refusal as refusal:
             answer = text(refusal.status, refusal.text)
-        await send_answer(scope, receive, send, answer, self._headers)
+        await send_answer(scope, receive, send, signed(answer, context), self._headers)
 
     async def _answer(self, context: Context) -> Answer:
         if context.path == "/v1/agent/health":

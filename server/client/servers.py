@@ -175,6 +175,13 @@ class Operations:
         """ACL.Authorize: whether access control is on. Raises `Refused` (403) if a token may not do something."""
         return await self._ask("PUT", "ACL.Authorize", _enabled, {"NodeID": self._identity.node_id, **asked.body()})
 
+    async def signing_keys(self) -> bytes:
+        """The public keys that the servers sign with, as a JSON Web Key Set; raises `Refused`."""
+        status, _, body = await self._send("GET", "/.well-known/jwks.json", {}, b"", SECONDS)
+        if status != 200:
+            raise Refused(status, body.decode("utf-8", "replace"))
+        return body
+
     async def delete_services(self, ids: list[str]) -> None:
         """ServiceRegistration.DeleteByID."""
         body = {"NodeID": self._identity.node_id, "IDs": ids}

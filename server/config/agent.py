@@ -118,6 +118,7 @@ class Server(Block, frozen=True):
     plan_rejection_tracker: dict[str, Any] = {}
     enable_event_broker: bool = True
     event_buffer_size: int = 100
+    allow_node_tokens: bool = False  # ours: nodes of versions before statements get their callers' tokens
     record_authors: bool = False  # ours: who did what, in versions and scaling events
     search: dict[str, Any] = {}
     job_default_priority: int = 50

@@ -12,8 +12,9 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.duration import parse_duration
 from yurt.fsm.lang.strconv import parse_bool, parse_int, parse_uint
 from yurt.fsm.structs.author import Author
-from yurt.server.acl.authority import ACLS_DISABLED, denied
+from yurt.server.acl.authority import ACLS_DISABLED, Identity, denied
 from yurt.server.acl.need import Need
+from yurt.server.acl.statements import HEADER, request_digest
 
 if TYPE_CHECKING:
     from yurt.fsm.store.view import View
@@ -155,8 +156,20 @@ class Context:
         """Find out who asks, and whether they may, as of a state; raises Refusal(403)."""
         server = self.server
         if server.authority.enabled and self.need.kind != "secret":
-            self.identity = server.authority.identify(view, self.secret, server.now_ns())
+            self.identity = self._stated(view) or server.authority.identify(view, self.secret, server.now_ns())
             self.need.check(self)
+
+    def _stated(self, view: View) -> Identity | None:
+        """Who another server says asks the node of this process; None if it says nothing. Raises Refusal(403)."""
+        text, agent = self.headers.get(HEADER), self.server.node_agent
+        if text is None or agent is None:
+            return None
+        return self.server.authority.stated(view, text.decode("latin-1"), self.digest, agent.statements)
+
+    @property
+    def digest(self) -> str:
+        """What a statement calls this request by."""
+        return request_digest(self.method, self.path, self.raw_query, self.body)
 
     def author(self) -> Author | None:
         """Who asks, for records that say so; None if that is not recorded, or not every server knows how."""

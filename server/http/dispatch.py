@@ -17,6 +17,7 @@ from yurt.server.background import LARGE_BODY_BYTES
 from yurt.server.http.context import Answer, Context, read_options, text
 from yurt.server.http.depth import is_deeper
 from yurt.server.http.forward import forward
+from yurt.server.http.proxy import signed
 from yurt.server.http.rates import EXEMPT, Rates, TooOften
 from yurt.server.http.reads import Reads
 from yurt.server.http.route import Handler, Route
@@ -107,6 +108,9 @@ class Dispatcher:
 
     async def _refused_or(self, context: Context) -> Answer:
         """The answer, or what a refusal or failure is answered with; raises `NotSent`."""
+        return signed(await self._tried(context), context)
+
+    async def _tried(self, context: Context) -> Answer:
         try:
             found = find(context.path)
             if found is None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.structs.node import Node
+from yurt.server.acl.statements import HEADER, NODE_HEADER
 from yurt.server.address import split_address
-from yurt.server.http.context import Answer, Context
+from yurt.server.http.context import JSON, TEXT, Answer, Context
+from yurt.server.http.stated import statement_for, takes_statements
 from yurt.server.raft.certificates import check_role
 from yurt.server.tls import node_roles
 
@@ -19,7 +22,14 @@ CONNECT_SECONDS, IDLE_SECONDS = 5.0, 330.0
 HEAD_BYTES_MAX = 64 << 10
 PART_BYTES = 64 << 10
 BODY_BYTES_MAX = 256 << 20
-_KEPT = (b"x-nomad-token", b"authorization", b"content-type", b"accept-encoding")
+_KEPT = (b"content-type", b"accept-encoding")
+_SECRETS = (b"x-nomad-token", b"authorization")
+_OF_NODES = (b"content-encoding",)  # what is passed on of a node's answer, beside its type
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+OLD_NODE = (
+    "node {} is of a version that asks for its callers' tokens, which servers do not hand out: upgrade the node, or "
+    "set server {{ allow_node_tokens = true }} until it is"
+)
 _PASSED = (
     b"content-type", b"x-nomad-index", b"x-nomad-knownleader", b"x-nomad-lastcontact", b"x-nomad-nexttoken",
     b"content-encoding", b"location", b"retry-after",
@@ -36,15 +46,29 @@ class Target:
     tls: ssl.SSLContext | None = None
     is_last: bool = True  # it must answer itself
     roles: tuple[str, ...] = ()  # with TLS its certificate must have one of these names
+    node_id: str = ""  # of a node that is asked by a server
+    headers: tuple[tuple[str, str], ...] | None = None  # in place of the caller's own
 
 
-def target_of(context: Context, node: Node) -> Target:
-    """The node as a target; raises Refusal(404) for a request that was handed over already."""
+def target_of(context: Context, node: Node, raw_query: bytes | None = None) -> Target:
+    """The node as a target, with what it is told of the caller in place of the caller's secret.
+
+    Raises Refusal(404) for a request that was handed over already, Refusal(500) for a node that cannot be asked.
+    """
     if PROXIED in context.headers:
         raise Refusal(404, "the request was handed over already, and this agent cannot answer it")
+    if not _ADDRESS.fullmatch(node.http_addr):
+        raise Refusal(404, f"node {node.id} has registered no address of the form HOST:PORT")
     server = context.server
     tls = server.tls_to_nodes() if node.tls_enabled else None
-    return Target(f"node {node.id}", node.http_addr, tls, roles=node_roles(server.config))
+    target = Target(f"node {node.id}", node.http_addr, tls, roles=node_roles(server.config), node_id=node.id)
+    if takes_statements(node):
+        text = statement_for(context, node, context.raw_query if raw_query is None else raw_query)
+        return replace(target, headers=((HEADER.decode(), text),))
+    if server.authority.enabled and not server.config.server.allow_node_tokens:
+        raise Refusal(500, OLD_NODE.format(node.id))
+    token = context.secret if server.authority.enabled else ""
+    return replace(target, headers=(("x-nomad-token", token),) if token else ())
 
 
 async def _reached(targets: tuple[Target, ...]) -> tuple[Target, asyncio.StreamReader, asyncio.StreamWriter]:
@@ -58,8 +82,11 @@ async def _reached(targets: tuple[Target, ...]) -> tuple[Target, asyncio.StreamR
     raise Refusal(500, reason)
 
 
-async def proxied(context: Context, *targets: Target) -> Answer:
-    """The answer of the first target that can be reached; nothing is sent twice. Raises Refusal(500)."""
+async def proxied(context: Context, *targets: Target, kind: tuple[bytes, bytes] = JSON) -> Answer:
+    """The answer of the first target that can be reached; nothing is sent twice. Raises Refusal(500).
+
+    `kind` is the content type of what a node answers: nodes do not choose how browsers read them.
+    """
     target, reader, writer = await _reached(targets)
     try:
         writer.write(_head(context, target) + context.body)
@@ -70,6 +97,12 @@ async def proxied(context: Context, *targets: Target) -> Answer:
         writer.close()
         raise Refusal(500, f"{target.name} broke off: {error}") from error
     passed = tuple((name, value) for name, value in headers.items() if name in _PASSED)
+    if target.node_id:
+        try:
+            passed = _of_node(target, status, headers, kind)
+        except Refusal:
+            writer.close()
+            raise
     length = headers.get(b"content-length")
     if length is None or not length.isdigit():
         return Answer(status, b"", passed, stream=_body(reader, writer))
@@ -81,6 +114,18 @@ async def proxied(context: Context, *targets: Target) -> Answer:
     finally:
         writer.close()
     return Answer(status, body, passed)
+
+
+def _of_node(
+    target: Target, status: int, headers: dict[bytes, bytes], kind: tuple[bytes, bytes]
+) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of a node's answer that are passed on; raises Refusal(500) for what is no answer of that node."""
+    is_stated = any(name == HEADER.decode() for name, _ in target.headers or ())
+    if is_stated and headers.get(NODE_HEADER, b"").decode("latin-1") != target.node_id:
+        raise Refusal(500, f"what answers at {target.address} is not {target.name}")
+    if not (200 <= status < 300 or 400 <= status < 600):
+        raise Refusal(500, f"{target.name} answered with status {status}")
+    return (kind if status < 300 else TEXT, *((name, value) for name, value in headers.items() if name in _OF_NODES))
 
 
 async def _connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -98,10 +143,20 @@ def _head(context: Context, target: Target) -> bytes:
     if target.is_last:
         lines.append("X-Yurt-Proxied: 1")
     lines += [f"Content-Length: {len(context.body)}", "Connection: close"]
-    for name in _KEPT:
+    lines += [f"{name}: {value}" for name, value in target.headers or ()]
+    for name in _KEPT if target.headers is not None else (*_SECRETS, *_KEPT):
         if name in context.headers:
             lines.append(f"{name.decode('latin-1')}: {context.headers[name].decode('latin-1')}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def signed(answer: Answer, context: Context) -> Answer:
+    """The answer to a request that was handed over, with the ID of the node that answers."""
+    agent = context.server.node_agent
+    if agent is None or PROXIED not in context.headers:
+        return answer
+    headers = (*answer.headers, (NODE_HEADER, agent.node.id.encode()))
+    return Answer(answer.status, answer.body, headers, stream=answer.stream)
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[bytes, bytes]]:

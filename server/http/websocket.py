@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
@@ -165,7 +166,7 @@ async def _execute(context: Context, socket: Socket) -> None:
     node = node_of(context, alloc_id)
     await _check_isolation(context, alloc_id, task)
     if node is not None:
-        await _relay(context, socket, node, f"/v1/client/allocation/{alloc_id}/exec")
+        await _relay(context, socket, node)
         return
     await _run(context, socket, alloc_id, task, command, tty=tty)
 
@@ -208,7 +209,7 @@ async def _act(context: Context, socket: Socket) -> None:
     await _check_isolation(context, alloc_id, task)
     action = _action(context, alloc_id, task, name)
     if node is not None:
-        await _relay(context, socket, node, f"/v1/job/{job_id}/action")
+        await _relay(context, socket, node)
         return
     await _run(context, socket, alloc_id, task, [action.command, *(action.args or ())], tty=tty, interpolated=True)
 
@@ -280,17 +281,15 @@ def _checked(target: Target) -> type[ClientConnection]:
     return Checked
 
 
-async def _relay(context: Context, socket: Socket, node: Node, path: str) -> None:
+async def _relay(context: Context, socket: Socket, node: Node) -> None:
     """Hand the frames over to the node, both ways."""
-    target = target_of(context, node)
     parts = context.raw_query.decode("latin-1").split("&")
     query = "&".join(part for part in parts if not part.startswith("ws_handshake="))
-    headers = {"X-Yurt-Proxied": "1"}
-    if token := context.headers.get(b"x-nomad-token"):
-        headers["X-Nomad-Token"] = token.decode("latin-1")
+    target = target_of(context, node, query.encode("latin-1"))
+    headers = {"X-Yurt-Proxied": "1", **dict(target.headers or ())}
     try:
         upstream = await connect(
-            f"{'wss' if target.tls else 'ws'}://{target.address}{path}?{query}",
+            f"{'wss' if target.tls else 'ws'}://{target.address}{quote(context.path)}?{query}",
             additional_headers=headers, ssl=target.tls, open_timeout=CONNECT_SECONDS, compression=None, proxy=None,
             create_connection=_checked(target),
         )  # fmt: skip

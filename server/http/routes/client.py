@@ -8,7 +8,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, NODES
 from yurt.fsm.structs.node import Node
 from yurt.server.client.api import OF_ALLOCATIONS, OF_NODES
-from yurt.server.http.context import Answer, Context
+from yurt.server.http.context import JSON, TEXT, Answer, Context
 from yurt.server.http.proxy import proxied, target_of
 from yurt.server.http.routes.allocations import LOOKUP
 from yurt.server.http.routes.lookup import check_uuid
@@ -40,6 +40,12 @@ def reachable(node: Node | None) -> Node:
     return node
 
 
+def _kind(context: Context, name: str) -> tuple[bytes, bytes]:
+    """The content type of an operation's answers, whatever a node says."""
+    is_plain = name == "logs" and context.query.get("plain", "").lower() in ("1", "t", "true")
+    return TEXT if is_plain or name in ("cat", "readat", "stream") else JSON
+
+
 def of_allocation(name: str) -> Handler:
     """Requests about an allocation's files, logs, tasks, by the operation's name."""
 
@@ -49,7 +55,7 @@ def of_allocation(name: str) -> Handler:
             raise Refusal(400, "must provide a valid alloc id")
         node = node_of(context, alloc_id)
         if node is not None:
-            return await proxied(context, target_of(context, node))
+            return await proxied(context, target_of(context, node), kind=_kind(context, name))
         agent = context.server.node_agent
         assert agent is not None
         return await OF_ALLOCATIONS[name](agent, context)

@@ -63,7 +63,7 @@ async def monitor(context: Context) -> Answer:
         raise Refusal(400, f"Unknown log level: {level}")
     plain, as_json = context.flag("plain"), context.flag("log_json")
     if (target := _elsewhere(context)) is not None:
-        return await proxied(context, target)
+        return await proxied(context, target, kind=TEXT if plain else JSON)
     return Answer(200, b"", (TEXT if plain else JSON,), stream=_lines(level, as_json=as_json, plain=plain))
 
 

@@ -49,13 +49,14 @@ async def relayed(files: Files, region: str) -> tuple[bytes, str]:
     port = listener.sockets[0].getsockname()[1]
     to_nodes = files.context(SERVER)
     to_nodes.check_hostname = False
-    config = SimpleNamespace(region=region, tls=SimpleNamespace(verify_server_hostname=True))
-    server: Any = SimpleNamespace(tls_to_nodes=lambda: to_nodes, config=config)
+    tls, block = SimpleNamespace(verify_server_hostname=True), SimpleNamespace(allow_node_tokens=True)
+    config, authority = SimpleNamespace(region=region, tls=tls, server=block), SimpleNamespace(enabled=True)
+    server: Any = SimpleNamespace(tls_to_nodes=lambda: to_nodes, config=config, authority=authority)
     context = Context(server, "GET", "/v1/x", b"", {b"x-nomad-token": TOKEN}, b"")
-    node = cast("Node", SimpleNamespace(id="n", http_addr=f"127.0.0.1:{port}", tls_enabled=True))
+    node = cast("Node", SimpleNamespace(id="n", http_addr=f"127.0.0.1:{port}", tls_enabled=True, attributes={}))
     try:
         with pytest.raises(Refusal) as caught:
-            await websocket._relay(context, cast("websocket.Socket", None), node, "/v1/x")
+            await websocket._relay(context, cast("websocket.Socket", None), node)
         with contextlib.suppress(TimeoutError):  # a connection that ends early may not reach it at all
             await asyncio.wait_for(sink.ended.wait(), 1)
     finally:
