@@ -21,6 +21,7 @@ class Blocked:
 
     duplicates: list[Evaluation] = field(default_factory=list)
     _waiting: dict[Key, Evaluation] = field(default_factory=dict)
+    _of_job: dict[tuple[str, str], dict[Key, None]] = field(default_factory=dict)
     _freed: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def block(self, evaluation: Evaluation) -> Evaluation | None:
@@ -35,11 +36,12 @@ class Blocked:
                 self.duplicates.append(evaluation)
                 return None
             self.duplicates.append(other)
-            del self._waiting[key]
+            self._remove(key)
         if self._missed(evaluation):
-            self._waiting.pop(key, None)
+            self._remove(key)
             return evaluation
         self._waiting[key] = evaluation
+        self._of_job.setdefault(key[:2], {})[key] = None
         return None
 
     def _missed(self, evaluation: Evaluation) -> bool:
@@ -50,16 +52,23 @@ class Blocked:
 
     def untrack(self, namespace: str, job_id: str) -> None:
         """The job was placed or is gone: what waits of it waits no more."""
-        if key := next((key for key in self._waiting if key[:2] == (namespace, job_id)), None):
-            del self._waiting[key]
-            self.untrack(namespace, job_id)
+        for key in list(self._of_job.get((namespace, job_id), ())):
+            self._remove(key)
 
     def forget(self, evaluation: Evaluation) -> None:
         """The evaluation has ended."""
         key = _key(evaluation)
         waiting = self._waiting.get(key)
         if waiting is not None and waiting.id == evaluation.id:
-            del self._waiting[key]
+            self._remove(key)
+
+    def _remove(self, key: Key) -> None:
+        """It waits no more; the work is that of its job alone, however many wait."""
+        if self._waiting.pop(key, None) is not None:
+            keys = self._of_job[key[:2]]
+            del keys[key]
+            if not keys:
+                del self._of_job[key[:2]]
 
     def unblock(self, computed_class: str, node_id: str, index: int, now: float) -> list[Evaluation]:
         """A node of that class has room, or is new: the evaluations that may use it."""
@@ -70,14 +79,14 @@ class Blocked:
             if (key[2] == node_id if key[2] else _wants(one, computed_class))
         ]
         for key, _ in woken:
-            del self._waiting[key]
+            self._remove(key)
         return [one for _, one in woken]
 
     def unblock_tried(self) -> list[Evaluation]:
         """Those whose plans failed too often: they try again from time to time."""
         woken = [(key, one) for key, one in self._waiting.items() if one.triggered_by == TOO_MANY_TRIES]
         for key, _ in woken:
-            del self._waiting[key]
+            self._remove(key)
         return [one for _, one in woken]
 
     def prune(self, now: float) -> None:

@@ -30,6 +30,7 @@ from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.server.acl.authority import denied
 from yurt.server.background import LARGE_BODY_BYTES
+from yurt.server.families import end_family
 from yurt.server.http.answers import IndexAnswer, answered
 from yurt.server.http.context import Answer, Context, index_header, json_answer
 from yurt.server.http.reads import NO_CONTACT, UNKNOWN
@@ -188,19 +189,21 @@ async def deregister(context: Context) -> Answer:
     server, job_id = context.server, context.arguments[0]
     result = JobWritten(job_modify_index=0)
     if server.view().get(JOBS, (context.namespace, job_id)) is not None:
-        result = await server.propose(
-            kind(
-                now_ns=server.now_ns(),
-                namespace=context.namespace,
-                job_id=job_id,
-                purge=purge,
-                no_shutdown_delay=skip_delay,
-                eval_id=server.new_id(),
-                eval_priority=max(priority, 0),
-                versions_kept=server.versions_kept,
-                by=context.author(),
-            )
+        command = kind(
+            now_ns=server.now_ns(),
+            namespace=context.namespace,
+            job_id=job_id,
+            purge=purge,
+            no_shutdown_delay=skip_delay,
+            eval_id=server.new_id(),
+            eval_priority=max(priority, 0),
+            versions_kept=server.versions_kept,
+            by=context.author(),
         )
+        if isinstance(command, DeregisterFamily):
+            result = await end_family(server, command)
+        else:
+            result = await server.propose(command)
     body = JobDeregisterAnswer(
         eval_create_index=result.eval_create_index,
         eval_id=result.eval_id,
