@@ -12,6 +12,7 @@ from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_json
 from yurt.server.http.context import Answer, Context, FileAnswer, ReadOptions, index_header
 from yurt.server.http.found import Found
+from yurt.server.turns import Steps
 
 SAMPLE = 256
 
@@ -42,13 +43,16 @@ async def restore(context: Context) -> Answer:
     return Answer(200)
 
 
-def state_sizes(view: View, context: Context, options: ReadOptions) -> Found:
+def state_sizes(view: View, context: Context, options: ReadOptions) -> Steps[Found]:
     """GET /v1/operator/state: rows, bytes (of a sample of 256 rows, scaled) and index of every table."""
     found = []
     for table in TABLES:
         rows = view.count(table)
         sample = view.sample(table, SAMPLE)
-        sampled = sum(len(msgspec.msgpack.encode(row)) for row in sample)
+        sampled = 0
+        for row in sample:
+            sampled += len(msgspec.msgpack.encode(row))
+            yield
         size = sampled * rows // len(sample) if sample else 0
         found.append(TableSize(table=table.name, rows=rows, bytes=size, index=view.table_index(table)))
     return Found(to_json(found), view.index, tuple((table, None) for table in TABLES))
