@@ -18,7 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def next_version(directory: Path) -> str:
     """A copy of the product that knows one more version of the log's vocabulary; its import path."""
-    package = directory / "next" / "yurt"
+    return of_version(directory, COMMAND_VERSION + 1)
+
+
+def of_version(directory: Path, version: int) -> str:
+    """A copy of the product that knows the log's vocabulary up to a version; its import path."""
+    package = directory / f"version{version}" / "yurt"
     package.mkdir(parents=True)
     for name in ("__init__.py", "py.typed"):
         if (ROOT / "src/yurt" / name).exists():
@@ -29,7 +34,7 @@ def next_version(directory: Path) -> str:
     text = commands.read_text()
     known = f"COMMAND_VERSION = {COMMAND_VERSION}\n"
     assert known in text
-    commands.write_text(text.replace(known, f"COMMAND_VERSION = {COMMAND_VERSION + 1}\n"))
+    commands.write_text(text.replace(known, f"COMMAND_VERSION = {version}\n"))
     init = package / "__init__.py"
     init.write_text(init.read_text().replace('__version__ = "', '__version__ = "9.'))
     return str(package.parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -16,6 +17,8 @@ import pytest
 
 from tests.process.servers import ServerProcess, cluster, free_ports, leader_of, wait_for
 from tests.process.test_replaced_disks import AUTOPILOT, QUICK, health, replace_disk, wait_until_ready, whole, write
+from tests.process.test_upgrade import of_version
+from yurt.fsm.commands_variables import WRAPPED_SINCE
 from yurt.server.key_encryption import id_of
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures/root_keys_in_files.tar.xz"
@@ -162,6 +165,60 @@ def test_key_encryption_keys_are_rotated_by_the_list_and_rewrap(tmp_path: Path) 
         for server in servers:
             for path, items in ITEMS.items():
                 assert server.request("GET", f"/v1/var/{path}")[1]["Items"] == items
+
+
+def kept(servers: list[ServerProcess], suffix: str) -> list[int]:
+    """Of how many root keys of the state each server's keystore has a file of a kind."""
+    keys = [key["KeyID"] for key in servers[0].request("GET", "/v1/operator/keyring/keys?stale")[1]]
+    keystores = [server.directory / "data/server/keystore" for server in servers]
+    return [sum((keystore / f"{key_id}{suffix}").exists() for key_id in keys) for keystore in keystores]
+
+
+def made_keks(servers: list[ServerProcess]) -> list[int]:
+    """How many key-encryption keys each server keeps."""
+    return [len(list((server.directory / "data/server/keystore").glob("*.kek"))) for server in servers]
+
+
+@pytest.mark.slow
+def test_open_root_keys_are_wrapped_when_the_last_server_is_upgraded(tmp_path: Path) -> None:
+    before = os.pathsep.join((of_version(tmp_path, WRAPPED_SINCE - 1), os.environ.get("PYTHONPATH", "")))
+    ports = free_ports(6)
+    join = [f"127.0.0.1:{ports[2 * number + 1]}" for number in range(3)]
+    block = {"enabled": True, "bootstrap_expect": 3, "server_join": {"retry_join": join}, **QUICK}
+    servers = [
+        ServerProcess(tmp_path / f"s{n}", f"s{n}", ports[2 * n], ports[2 * n + 1], server=block, autopilot=AUTOPILOT)
+        for n in range(3)
+    ]
+
+    def all_is_readable() -> None:
+        for server in servers:
+            for path, items in ITEMS.items():
+                assert server.request("GET", f"/v1/var/{path}?stale")[1]["Items"] == items
+
+    try:
+        for server in servers:
+            server.start(PYTHONPATH=before)
+        for server in servers:
+            server.wait_ready()
+        for path, items in ITEMS.items():
+            write(servers[0], f"/v1/var/{path}", {"Items": items})
+        assert kept(servers, ".wrapped.json") == [0, 0, 0]
+        for number, server in enumerate(servers, 1):
+            assert server.stop() == 0
+            server.start().wait_ready()
+            wait_until_ready(server)
+            all_is_readable()
+            if number < 3:  # the cluster of two versions makes keys that both can use
+                write(servers[2], "/v1/operator/keyring/rotate")
+                wait_for(lambda keys=number + 1: min(kept(servers, ".key.json")) >= keys, 20, "the key everywhere")
+                assert made_keks(servers) == kept(servers, ".wrapped.json") == [0, 0, 0]
+        wait_for(lambda: min(kept(servers, ".wrapped.json")) >= 3, 20, "wrapped keys on every server")
+        wait_for(lambda: kept(servers, ".key.json") == [0, 0, 0], 10, "no open key on any disk")
+        assert made_keks(servers) == [1, 1, 1]
+        all_is_readable()
+    finally:
+        for server in servers:
+            server.end()
 
 
 @pytest.mark.slow
