@@ -103,9 +103,24 @@ class Autopilot:
             if self._server.is_ready:
                 self._server.engine.stabilization = self.configuration.server_stabilization_time / 1e9
                 await self._server.keyring.survey.ask()
-                await self._clean(self.health())
+                health = self.health()
+                await self._clean(health)
+                await self._yield_without_keys(health)
             else:
                 self._stable.clear()
+
+    async def _yield_without_keys(self, health: list[Health]) -> None:
+        """A leader that cannot use a root key lets a healthy voter lead, which can."""
+        if self._server.keyring.survey.is_whole(self._server.engine.own.id):
+            return
+        successor = next((row.server for row in health if row.healthy and row.server["voter"]), None)
+        if successor is None:
+            return
+        try:
+            await self._server.transfer(successor["id"])
+            log.warning("leadership handed to a server that has all root keys", extra={"server": successor["name"]})
+        except YurtError as error:
+            log.warning("leadership not handed over", extra={"to": successor["name"], "reason": str(error)})
 
     async def _clean(self, health: list[Health]) -> None:
         configuration = self.configuration

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
+from pathlib import Path
+from typing import Any
 
 from yurt.server.testing.simulation.replaced_disks import (
     check_variables,
@@ -78,3 +81,40 @@ def test_s22_every_disk_is_replaced_in_turn_and_variables_stay() -> None:
                 assert replace_disk(servers, server)
         check_variables(servers)
         assert servers[1].request("GET", "/v1/var/n7?stale")[1]["Items"] == ITEMS
+
+
+def test_a_leader_that_cannot_unwrap_says_so_and_lets_another_one_lead(tmp_path: Path) -> None:
+    kek = tmp_path / "kek"
+    right, wrong = (base64.b64encode(letter * 32) for letter in (b"r", b"w"))
+    kek.write_bytes(right)
+    config = {"server": {"key_encryption_keys": [f"file:{kek}"]}}
+    with Cluster(3, in_process=True, seed=3, config=config) as cluster:
+        servers = virtual(cluster)
+        assert servers[0].request("PUT", "/v1/var/a", {"Items": ITEMS})[0] == 200
+        kek.write_bytes(wrong)
+        cluster.restart(servers[0])
+        kek.write_bytes(right)
+        status, told = servers[0].request("GET", "/v1/agent/health?type=ready")
+        assert status == 500 and "key-encryption keys that this server does not have" in told["server"]["message"]
+        assert "root keys cannot be used: this server is not ready" in servers[0].log()
+        cluster.clock.sleep(5)
+        others = [server for server in servers if server is not servers[0]]
+        address = next(row["Address"] for row in peers(servers[1]) if row["Node"] == "server1.global")
+        status, _ = servers[1].request("PUT", f"/v1/operator/raft/transfer-leadership?address={address}")
+        assert status == 200
+        cluster.clock.sleep(8)
+        assert cluster.leader() in others
+        health = cluster.leader().request("GET", "/v1/operator/autopilot/health")[1]
+        assert (health["FailureTolerance"], health["Healthy"]) == (0, False)
+        assert [row["Node"] for row in peers(servers[2]) if "MissingKeys" in row] == ["server1.global"]
+        status, text = cluster.leader().request("PUT", "/v1/operator/keyring/rewrap")
+        assert status == 500 and "on 2 of 3 servers" in text
+        cluster.restart(servers[0])
+        assert servers[0].request("GET", "/v1/agent/health?type=ready")[0] == 200
+        assert servers[0].request("GET", "/v1/var/a?stale")[1]["Items"] == ITEMS
+
+
+def peers(server: VirtualServer) -> list[dict[str, Any]]:
+    """The servers of Raft's configuration, as one of them shows it."""
+    found: list[dict[str, Any]] = server.request("GET", "/v1/operator/raft/configuration")[1]["Servers"]
+    return found
