@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import importlib.util
 import os
 import signal
 import sys
@@ -33,6 +34,19 @@ FORWARDED = (
     signal.SIGCONT, signal.SIGALRM,
 )  # fmt: skip
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _beside(name: str) -> Any:
+    """Load the module beside this one, found by its path: nothing is on the module path here."""
+    where = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, where)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_seccomp = _beside("seccomp")  # before anything is out of sight
 
 
 def _check(result: int, what: str) -> None:
@@ -94,13 +108,16 @@ def build_root(root: str, shown: dict[str, str], shared: str) -> None:
 def confine(isolation: dict[str, Any], become: Callable[[], NoReturn], release: Callable[[], None]) -> NoReturn:
     """In the first process of a new PID namespace: build the root, start the task, watch it, end as it ends.
 
-    `become` turns the second process into the task; `release` closes what only that one needs. Raises OSError.
+    `become` turns the second process into the task; `release` closes what only that one needs. `isolation["filter"]`
+    says whether system calls are filtered, `isolation["tracing"]` whether the task may trace. Raises OSError.
     """
     unshare(CLONE_NEWNS | CLONE_NEWIPC)
     build_root(isolation["root"], isolation["shown"], isolation["shared"])
     task = os.fork()
     if task == 0:
-        if _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        try:
+            _give_up(isolation)
+        except OSError:
             os._exit(126)  # nothing runs that could gain rights
         become()
     release()
@@ -111,6 +128,14 @@ def confine(isolation: dict[str, Any], become: Callable[[], NoReturn], release: 
         if pid == task:
             code = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
             os._exit(code)
+
+
+def _give_up(what: dict[str, Any]) -> None:
+    """Leave no way to more rights: no new privileges, an empty bounding set, a filter. Raises OSError."""
+    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl no_new_privs")
+    _seccomp.empty_bounding_set()
+    if what.get("filter"):
+        _seccomp.install(tracing=bool(what.get("tracing")))
 
 
 def _send(pid: int, number: int) -> None:
@@ -131,10 +156,10 @@ def enter(pid: int, user: dict[str, Any], command: list[str]) -> NoReturn:
     child = os.fork()
     if child == 0:
         try:
+            _give_up(user)
             os.setgroups(user["groups"])
             os.setgid(user["gid"])
             os.setuid(user["uid"])
-            _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl no_new_privs")
             os.execvp(command[0], command)  # noqa: S606 (this is what it is for)
         except OSError as error:
             os.write(2, f"{command[0]}: {error.strerror}\n".encode())

@@ -52,8 +52,9 @@ def drivers(config: AgentConfig) -> dict[str, Driver]:
     known: dict[str, Driver] = {}
     shown = dict(config.client.chroot_env) or None
     cgroups = Cgroups(config.client.cgroup_parent or "nomad.slice")
+    tracing = bool(plugin_config(config, "exec").get("allow_ptrace", False))
     raw = RawExecDriver(enabled=enabled, denied=denied, cgroups=cgroups)
-    for driver in (MockDriver(), raw, ExecDriver(shown=shown, cgroups=cgroups)):
+    for driver in (MockDriver(), raw, ExecDriver(shown=shown, cgroups=cgroups, tracing=tracing)):
         known[driver.name] = driver
     for entry in entry_points(group="yurt.drivers"):
         other: Driver = entry.load()(plugin_config(config, entry.name))

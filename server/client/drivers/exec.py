@@ -6,6 +6,7 @@ shared memory of the machine are out of sight. The network and, where there is n
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -16,11 +17,13 @@ from typing import Any
 
 from yurt.fsm.structs.node import Driver as DriverInfo
 from yurt.fsm.structs.times import to_rfc3339
-from yurt.server.client import namespaces
+from yurt.server.client import namespaces, seccomp
 from yurt.server.client.cgroups import Cgroups
 from yurt.server.client.drivers.base import ConfigError, DriverError, TaskStart
 from yurt.server.client.drivers.config import decode_config
 from yurt.server.client.drivers.raw_exec import FAILED, RawHandle, identity_of, launch, make_executable, recovered
+
+log = logging.getLogger("client")
 
 KEYS = {
     "command": "text", "args": "list", "work_dir": "text", "pid_mode": "text", "ipc_mode": "text", "cap_add": "list",
@@ -43,22 +46,42 @@ def refusal() -> str:
     return "" if ended.returncode == 0 else f"namespaces are not permitted here: {ended.stderr.strip()}"
 
 
+def why_unfiltered() -> str:
+    """Why the system calls of tasks cannot be filtered here; empty if they can."""
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-I", "-S", seccomp.__file__], capture_output=True, text=True, timeout=PROBE_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"the filter cannot be tried: {error}"
+    return "" if ended.returncode == 0 else ended.stderr.strip() or "the filter was not taken"
+
+
 class ExecDriver:
-    """The driver. `shown` (machine → inside) are the files that tasks may read."""
+    """The driver. `shown` (machine → inside) are the files that tasks may read; with `tracing` they may trace."""
 
     name = "exec"
     default_user, makes_root = USER, True
 
-    def __init__(self, *, shown: dict[str, str] | None = None, cgroups: Cgroups | None = None) -> None:
+    def __init__(
+        self, *, shown: dict[str, str] | None = None, cgroups: Cgroups | None = None, tracing: bool = False
+    ) -> None:
         self._cgroups = cgroups
         self._shown = shown or {path: path for path in SHOWN}
         self._refusal = refusal()
+        unfiltered = "" if self._refusal else why_unfiltered()
+        if unfiltered:
+            log.warning("system calls of exec tasks are not filtered", extra={"reason": unfiltered})
+        self._limits = {"filter": not unfiltered, "tracing": tracing}
 
     def fingerprint(self) -> DriverInfo:
         """There if the machine lets tasks be isolated."""
         there = not self._refusal
         return DriverInfo(
-            attributes={"driver.exec": "true"} if there else {},
+            attributes={"driver.exec": "true", "driver.exec.seccomp": "true" if self._limits["filter"] else "false"}
+            if there
+            else {},
             detected=there,
             healthy=there,
             health_description=self._refusal or "Healthy (own mount, PID and IPC namespaces; the machine's network)",
@@ -91,9 +114,9 @@ class ExecDriver:
                 "args": config["args"],
                 "env": self._environment(task, shared),
                 "directory": config["work_dir"] or "/",
-                "user": user,
+                "user": {**user, **self._limits},
                 "oom_score_adj": config["oom_score_adj"],
-                "isolation": {"root": str(task.directory), "shown": self._shown, "shared": str(shared)},
+                "isolation": {"root": str(task.directory), "shown": self._shown, "shared": str(shared), **self._limits},
             },
             self._cgroups,
         )

@@ -15,7 +15,7 @@ from tests.server.client.around import surroundings
 from tests.server.client.test_raw_exec import descendants
 from tests.server.client.test_runners import allocation, asynchronous, task
 from yurt.server.client.alloc_runner import AllocRunner
-from yurt.server.client.drivers.exec import ExecDriver, refusal
+from yurt.server.client.drivers.exec import ExecDriver, refusal, why_unfiltered
 from yurt.server.client.execute import Session
 
 WHY_NOT = refusal()
@@ -70,6 +70,42 @@ async def test_what_is_seen_inside() -> None:
     assert not list((runner.directory.path / "t/usr").iterdir())  # what was bound is out of sight here
 
 
+UNFILTERED = WHY_NOT or why_unfiltered() or ("" if os.uname().machine == "x86_64" else "the numbers are of x86-64")
+CALLS = {  # number and first arguments on x86-64
+    "mount": (165,), "unshare": (272, 0x10000000), "keyctl": (250, 0, -3, 0), "ptrace": (101, 0, 0, 0, 0),
+    "bpf": (321, 0, 0, 0), "userfaultfd": (323, 0), "perf_event_open": (298,), "open_by_handle_at": (304,),
+    "setns": (308, 0, 0), "clone": (56, 0x10000011, 0, 0, 0, 0), "io_uring_setup": (425, 1, 0),
+}  # fmt: skip
+PERL = "for my $c (split / /, $ENV{CALLS}) { my ($n, @a) = map { $_ + 0 } split /,/, $c; $! = 0; syscall($n, @a); print $!+0, qq(\\n) }"
+
+
+@pytest.mark.skipif(bool(UNFILTERED), reason=UNFILTERED or "system calls are filtered")
+@pytest.mark.skipif(not os.path.exists("/usr/bin/perl"), reason="perl makes the calls")
+@asynchronous
+async def test_calls_that_lead_out_are_refused_and_programs_run() -> None:
+    calls = " ".join(",".join(map(str, call)) for call in CALLS.values())
+    script = (
+        f"export CALLS='{calls}'; perl -e '{PERL}'; grep -E 'CapBnd|Seccomp:' /proc/self/status; "
+        "perl -MSocket -e 'socket(my $s, PF_INET, SOCK_DGRAM, 0) and print qq(socket\\n)'; "
+        "(echo a; echo b) | sort -r | head -1; perl -e 'my $p = fork; exit 3 unless $p; waitpid $p, 0; print $? >> 8, qq(\\n)'"
+    )
+    runner = runner_of(script)
+    lines = await ended(runner)
+    assert dict(zip(CALLS, lines, strict=False)) == dict.fromkeys(CALLS, "1"), events(runner)
+    assert lines[len(CALLS) :] == ["CapBnd:\t0000000000000000", "Seccomp:\t2", "socket", "b", "3"]
+    driver = runner.surroundings.drivers["exec"]
+    assert (driver.fingerprint().attributes or {})["driver.exec.seccomp"] == "true"
+
+
+@needs_rights
+@asynchronous
+async def test_where_the_kernel_takes_no_filter_tasks_run_and_the_node_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yurt.server.client.drivers.exec.why_unfiltered", lambda: "an old kernel")
+    runner = runner_of("grep -E 'CapBnd|Seccomp:' /proc/self/status")
+    assert await ended(runner) == ["CapBnd:\t0000000000000000", "Seccomp:\t0"]
+    assert (runner.surroundings.drivers["exec"].fingerprint().attributes or {})["driver.exec.seccomp"] == "false"
+
+
 @needs_rights
 @asynchronous
 async def test_signals_stops_and_what_is_left_behind() -> None:
@@ -112,7 +148,13 @@ async def test_a_command_beside_it() -> None:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
         session = Session(
-            one.description(), ["sh", "-c", "id -un; pwd; ls /proc | grep -c '^[0-9]'; exit 4"], tty=False
+            one.description(),
+            [
+                "sh",
+                "-c",
+                "id -un; pwd; ls /proc | grep -c '^[0-9]'; grep -E 'CapBnd|Seccomp:' /proc/self/status; exit 4",
+            ],
+            tty=False,
         )
         await session.start()
         frames: list[dict[str, Any]] = []
@@ -129,6 +171,7 @@ async def test_a_command_beside_it() -> None:
         await runner.ended.wait()
     text = b"".join(base64.b64decode(one["stdout"].get("data", "")) for one in frames if "stdout" in one).decode()
     assert text.split("\n")[:2] == ["nobody", "/"] and int(text.split("\n")[2]) <= 8
+    assert text.split("\n")[3:5] == ["CapBnd:\t0000000000000000", f"Seccomp:\t{0 if why_unfiltered() else 2}"]
     assert frames[-1] == {"exited": True, "result": {"exit_code": 4}}
 
 
