@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -75,9 +76,19 @@ def configuration(member: Member, members: list[Member]) -> dict[str, object]:
             "enabled": True,
             "bootstrap_expect": len(members),
             "server_join": {"retry_join": [f"127.0.0.1:{one.rpc_port}" for one in members]},
+            "cluster_secret_file": str(secret_file(member.directory.parent).resolve()),
         },
         "limits": {"http_max_conns_per_client": 0},
     }
+
+
+def secret_file(directory: Path) -> Path:
+    """The file of the cluster's own secret, for its owner only; made at the first start."""
+    file = directory / "cluster-secret"
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as opened:
+            opened.write(f"{secrets.token_urlsafe(32)}\n")
+    return file
 
 
 def start(member: Member, members: list[Member]) -> subprocess.Popen[bytes]:

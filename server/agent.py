@@ -12,13 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
 from yurt.server.address import join_address
 from yurt.server.assembly import Ground, Parts, assemble_engine, assemble_server, hand_over
 from yurt.server.client.start import agent_beside, run_alone
+from yurt.server.cluster_secret import SecretDemand, reloaded_keys, trust_of
 from yurt.server.config.agent import AgentConfig, nanoseconds, seconds
+from yurt.server.config.secrets import insecure_rpc
 from yurt.server.cycle_collector import CycleCollector
 from yurt.server.faults import disk_of, faults_asked_for
 from yurt.server.http.app import App
@@ -30,16 +33,17 @@ from yurt.server.logs import start_logging
 from yurt.server.metrics import Metrics
 from yurt.server.peer_methods import PEER_METHODS
 from yurt.server.raft.apart import Forked
-from yurt.server.raft.connection import Hello
 from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.forming import form, store_configuration, stored_configuration
 from yurt.server.raft.frame import Peer
+from yurt.server.raft.handshake import Hello
 from yurt.server.raft.recover import recover_if_asked
 from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.state import EngineConfig
 from yurt.server.raft.transport import PeerTransport, bounds_for
 from yurt.server.reload import Reread, reload_at_hangup
+from yurt.server.server import Server
 from yurt.server.supervision import supervisor_of
 from yurt.server.tls import TlsFiles
 
@@ -128,9 +132,9 @@ class _Agent:
         self._heed_signals()
         config = self.config
         sockets = [bind(host, config.ports.http) for host in config.bind("http")]
-        transport = self._listen()
         self.disk.make_directory(self.raft_path)
         self.configuration = stored_configuration(self.raft_path)
+        transport = self._listen()
         if not await self._join(transport):
             await transport.close()
             return 0
@@ -143,17 +147,13 @@ class _Agent:
         app = App(server, parts.dispatcher)
         http = HttpServer(app, sockets, limits=config.limits, tls=self.tls.http, supervisor=self.supervisor)
 
-        def authority_changed() -> None:
-            transport.reconnect()
-            if config.tls.verify_https_client:
-                http.end_connections()
-
-        reload_at_hangup(self.reread, self.tls, authority_changed, server.keyring.reload)
-        joining = Joining(server, self._hello(), self.config.join_addresses())
+        self._reload_at_hangup(server, http)
+        joining, demand = Joining(server, self._hello(), self.config.join_addresses()), SecretDemand(server)
         with self.collector.loading():
             engine.start(self.configuration)
         self.collector.start(asyncio.get_running_loop().call_soon_threadsafe)
         joining.start()
+        demand.start()
         server.start()
         http.start()
         node = None
@@ -163,12 +163,15 @@ class _Agent:
             node.start()
         address = join_address(config.bind("http")[0], config.ports.http)
         log.info("agent started", extra={"http": address, "rpc": config.advertised("rpc"), "version": __version__})
+        if warning := insecure_rpc(config):
+            log.warning("rpc port is open to everybody", extra={"reason": warning})
         await self.stopping.wait()
         self.collector.stop()
         if node is not None:
             await node.stop()
         server.stop()
         joining.stop()
+        demand.stop()
         if self.failure is None:
             await hand_over(server)
         await http.stop()
@@ -200,6 +203,7 @@ class _Agent:
             server_tls=self.tls.peers,
             client_tls=self.tls.to_peers,
             methods=PEER_METHODS,
+            trust=trust_of(config, self._secret_path, is_new=self.configuration is None),
             bounds=bounds_for(
                 files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
                 per_address=config.limits.rpc_max_conns_per_client,
@@ -213,6 +217,27 @@ class _Agent:
         for host in config.bind("rpc"):
             transport.listen(bind(host, config.ports.rpc))
         return transport
+
+    @property
+    def _secret_path(self) -> Path:
+        return Path(self.path) / "server"
+
+    def _reload_at_hangup(self, server: Server, http: HttpServer) -> None:
+        transport = server.transport
+
+        def authority_changed() -> None:
+            transport.reconnect()
+            if self.config.tls.verify_https_client:
+                http.end_connections()
+
+        def take_secrets(config: AgentConfig) -> None:
+            keys = reloaded_keys(config, self._secret_path, transport.trust)
+            if tuple(keys) != transport.trust.keys:
+                transport.trust.replace(keys)
+                transport.trust_again()
+                log.info("cluster secrets read again", extra={"secrets": len(keys)})
+
+        reload_at_hangup(self.reread, self.tls, authority_changed, server.keyring.reload, take_secrets)
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -10,8 +10,8 @@ import msgspec
 from yurt.fsm.errors import YurtError
 from yurt.server.raft.callers import Asker, Caller
 from yurt.server.raft.configuration import Servers
-from yurt.server.raft.connection import Hello
 from yurt.server.raft.errors import NotSent
+from yurt.server.raft.handshake import Hello
 from yurt.server.server import Server
 from yurt.server.supervision import Supervised
 

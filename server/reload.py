@@ -1,4 +1,4 @@
-"""SIGHUP: an agent reads its configuration again (spec cluster §16): log level, certificates, key-encryption keys."""
+"""SIGHUP: an agent reads its configuration again (spec cluster §16): log level, certificates, keys and secrets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def reload_at_hangup(
         for take in parts:
             try:
                 take(config)
-            except YurtError as error:
+            except (YurtError, OSError) as error:
                 log.error("a part of the configuration was not taken over", extra={"reason": str(error)})
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

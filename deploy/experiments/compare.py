@@ -37,6 +37,8 @@ _SERF_PORTS: dict[int, int] = {}  # by rpc port: servers must know each other's
 class ReferenceProcess(AgentProcess):
     """A server of the reference. It gossips on a third port, and is joined there."""
 
+    speaks_to_peers = False
+
     @property
     def program(self) -> tuple[str, ...]:
         """The binary."""

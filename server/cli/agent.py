@@ -37,7 +37,7 @@ from yurt.server.cli.output import fail
 @click.option("--retry-max", type=int, hidden=True)
 @click.option("--retry-interval", hidden=True)
 @click.option("--rejoin", is_flag=True, hidden=True)
-@click.option("--encrypt", hidden=True)
+@click.option("--encrypt", help="Cluster secret: 16, 24 or 32 bytes in base64.")
 @click.option("--raft-protocol", type=int, hidden=True)
 def agent(paths: tuple[str, ...], dev: bool, **given: Any) -> None:
     """Run a server, a node agent or both until it is told to stop by SIGINT or SIGTERM.
@@ -81,6 +81,8 @@ def flags_of(dev: bool, given: dict[str, Any]) -> dict[str, Any]:
         server["enabled"] = True
     if given["bootstrap_expect"] is not None:
         server["bootstrap_expect"] = given["bootstrap_expect"]
+    if given.get("encrypt"):
+        server["encrypt"] = given["encrypt"]
     if joined := [*given["retry_join"], *given["join"]]:
         server["server_join"] = {"retry_join": joined}
     client: dict[str, Any] = {

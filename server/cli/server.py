@@ -37,13 +37,26 @@ def force_leave(client: Client, node: str) -> None:
 
 
 @server.command()
+@click.option("--detailed", is_flag=True, help="Show every tag, also whether a server proved the cluster secret.")
 @as_json
 @api
-def members(client: Client, as_json: bool) -> None:
+def members(client: Client, detailed: bool, as_json: bool) -> None:
     """List the servers, with the leader marked."""
     body = client.get("/v1/agent/members")
     if as_json:
         print_json(body["Members"])
+        return
+    if detailed:
+        tagged = [
+            (
+                member["Name"],
+                member["Addr"],
+                member["Port"],
+                ",".join(f"{k}={v}" for k, v in sorted(member["Tags"].items())),
+            )
+            for member in sorted(body["Members"], key=lambda member: member["Name"])
+        ]
+        click.echo(table(("Name", "Address", "Port", "Tags"), tagged))
         return
     problem = ""
     try:

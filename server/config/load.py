@@ -12,6 +12,7 @@ import orjson
 from yurt.fsm.errors import YurtError
 from yurt.fsm.job.decode import DEPTH_MAX
 from yurt.server.config.agent import AgentConfig, Limits, nanoseconds
+from yurt.server.config.secrets import BadSecret, check_rpc_port
 from yurt.server.hcl.diagnostics import HclError
 from yurt.server.hcl.document import load_document
 
@@ -36,9 +37,17 @@ def load(paths: list[str], flags: dict[str, Any]) -> AgentConfig:
             body = _read(file)
             _typed(body, str(file))
             merged = merge(merged, body)
-    config = _typed(merge(merged, flags), "the flags")
+    config = _with_defaults(_typed(merge(merged, flags), "the flags"))
     check(config)
     return config
+
+
+def _with_defaults(config: AgentConfig) -> AgentConfig:
+    """Fill in what follows from other keys: certificates' roles count where servers speak TLS."""
+    if config.tls.verify_server_hostname is not None:
+        return config
+    tls = msgspec.structs.replace(config.tls, verify_server_hostname=config.tls.rpc)
+    return msgspec.structs.replace(config, tls=tls)
 
 
 def _files(path: Path) -> list[Path]:
@@ -139,5 +148,9 @@ def check(config: AgentConfig) -> None:
         nanoseconds(config.log_rotate_duration)
     except ValueError as error:
         raise ConfigError(f"Invalid log_rotate_duration: {error}") from None
+    try:
+        check_rpc_port(config)
+    except BadSecret as error:
+        raise ConfigError(str(error)) from None
     if config.log_level.upper() not in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR"):
         raise ConfigError(f"Invalid log level: {config.log_level}")

@@ -2,8 +2,9 @@
 
     frame = length (4 bytes, big endian), kind (1 byte), body
 
-The first frame of each side is its hello; its first byte is 0x00, because it is short. After that come Raft messages,
-requests and answers. Anything else, a frame that is too long, or silence instead of the hello ends the connection.
+First comes the handshake (`handshake.py`); its first byte is 0x00, because its frames are short. After that come Raft
+messages, requests and answers. Anything else, a frame that is too long, or silence instead of the handshake ends the
+connection.
 """
 
 from __future__ import annotations
@@ -20,38 +21,20 @@ import msgspec
 
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
 from yurt.server.raft.first_byte import Protocol, protocol_of
+from yurt.server.raft.handshake import FRAME_BYTES_MAX as HANDSHAKE_FRAME_BYTES_MAX
+from yurt.server.raft.handshake import REFUSED, Handshake, Hello, PeerRefused, Step
 from yurt.server.raft.messages import MESSAGE_BYTES_MAX, BadMessage
 
 log = logging.getLogger("raft.transport")
 
-HELLO, RAFT, REQUEST, ANSWER = 0, 1, 2, 3
-HELLO_SECONDS_MAX = 5.0
-HELLO_BYTES_MAX = 8 << 10
+RAFT, REQUEST, ANSWER = 1, 2, 3  # and those of the handshake: 0, 4, 5
+HANDSHAKE_SECONDS_MAX = 5.0
 SMALL_BYTES_MAX = 64 << 10  # of a frame of whoever; larger ones have to be permitted
 UNREAD_BYTES_MAX = 256 << 10  # of answers to a stranger
 BUFFERED_BYTES_MAX = 16 << 20
 _HEAD = struct.Struct(">IB")
 
 
-class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """What servers tell each other first. `configuration` is that of the log, None if there is no log."""
-
-    protocol: int = 1
-    cluster: bytes = b""
-    region: str = ""
-    name: str = ""
-    server_id: str = ""
-    address: str = ""
-    http_address: str = ""
-    software: str = ""
-    command_version: int = 0
-    expect: int = 0
-    datacenter: str = ""
-    election_seconds: float = 0.0
-    configuration: list[list[str]] | None = None
-
-
-_hello_decoder = msgspec.msgpack.Decoder(Hello)
 _request_decoder: msgspec.msgpack.Decoder[tuple[bytes, str, bytes]] = msgspec.msgpack.Decoder(tuple[bytes, str, bytes])
 _answer_decoder: msgspec.msgpack.Decoder[tuple[bytes, bool, bytes]] = msgspec.msgpack.Decoder(tuple[bytes, bool, bytes])
 
@@ -69,27 +52,30 @@ class Counters:
 
 
 class Connection(asyncio.Protocol):
-    """One side of a connection; `on_hello` may refuse the other side by returning False.
+    """One side of a connection. `on_open` is called when the handshake is done, `on_refused` when a side ended it.
 
-    `address` is what this side dialled, empty if the other side did.
+    `address` is what this side dialled, empty if the other side did. `handshake` makes its handshake.
     """
 
     def __init__(
         self,
-        own_hello: Callable[[], Hello],
+        handshake: Callable[[Connection], Handshake],
         *,
         address: str,
-        on_hello: Callable[[Connection, Hello], bool],
+        on_open: Callable[[Connection, Hello], None],
+        on_refused: Callable[[Connection, str], None],
         on_raft: Callable[[Connection, bytes], None],
         on_request: Callable[[Connection, bytes, str, bytes], None],
         on_lost: Callable[[Connection], None],
         large_frames: Callable[[Connection], bool] = lambda _connection: True,
-        handshake_seconds: float = HELLO_SECONDS_MAX,
+        handshake_seconds: float = HANDSHAKE_SECONDS_MAX,
     ) -> None:
-        self.own_hello, self.address, self.dialled = own_hello, address, bool(address)
-        self.on_hello, self.on_raft, self.on_request, self.on_lost = on_hello, on_raft, on_request, on_lost
+        self.address, self.dialled = address, bool(address)
+        self.on_open, self.on_raft, self.on_request, self.on_lost = on_open, on_raft, on_request, on_lost
+        self._on_refused, self._make_handshake = on_refused, handshake
+        self.handshake: Handshake | None = None  # once there is a connection
         self._large_frames, self._handshake_seconds = large_frames, handshake_seconds
-        self.hello: Hello | None = None
+        self.hello: Hello | None = None  # of the other side, once the handshake is done
         self.heard_at = 0.0  # when the last whole frame came, by the loop's clock
         self.transport: asyncio.Transport | None = None
         self.lost = asyncio.get_running_loop().create_future()
@@ -101,12 +87,13 @@ class Connection(asyncio.Protocol):
     # --- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say hello, if this side dialled; wait for the other's, but not for long."""
+        """Begin the handshake; it has to end soon."""
         self.transport = stream = cast(asyncio.Transport, transport)  # uvloop has a family of its own
         stream.set_write_buffer_limits(high=BUFFERED_BYTES_MAX)
         self._hello_timer = asyncio.get_running_loop().call_later(self._handshake_seconds, self.close)
-        if self.dialled:
-            self._send(HELLO, msgspec.msgpack.encode(self.own_hello()))
+        self.handshake = self._make_handshake(self)
+        for kind, body in self.handshake.begin():
+            self._send(kind, body)
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames out of what came."""
@@ -126,8 +113,11 @@ class Connection(asyncio.Protocol):
                     break
                 self._frame(kind, bytes(memoryview(self._buffer)[start + _HEAD.size : end]))
                 start = end
-        except (BadMessage, msgspec.MsgspecError):
+        except (BadMessage, msgspec.MsgspecError, UnicodeDecodeError):
             self.close()
+            return
+        except PeerRefused as error:
+            self._refused(str(error))
             return
         if start:
             del self._buffer[:start]
@@ -141,7 +131,7 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def _check_length(self, length: int) -> None:
-        if length > (MESSAGE_BYTES_MAX if self.hello else HELLO_BYTES_MAX):
+        if length > (MESSAGE_BYTES_MAX if self.hello else HANDSHAKE_FRAME_BYTES_MAX):
             raise BadMessage(f"a frame of {length} bytes")
         if length > SMALL_BYTES_MAX and not self._large_frames(self):
             raise BadMessage(f"a frame of {length} bytes of a stranger")
@@ -166,7 +156,7 @@ class Connection(asyncio.Protocol):
     def _frame(self, kind: int, body: bytes) -> None:
         self.heard_at = asyncio.get_running_loop().time()
         if self.hello is None:
-            self._greeted(kind, body)
+            self._shake(kind, body)
         elif kind == RAFT:
             self.counters.received += 1
             self.counters.received_bytes += len(body)
@@ -184,16 +174,35 @@ class Connection(asyncio.Protocol):
         else:
             raise BadMessage(f"a frame of kind {kind}")
 
-    def _greeted(self, kind: int, body: bytes) -> None:
-        if kind != HELLO:
-            raise BadMessage("no hello")
-        self.hello = _hello_decoder.decode(body)
-        if self._hello_timer is not None:
-            self._hello_timer.cancel()
-        if not self.dialled:
-            self._send(HELLO, msgspec.msgpack.encode(self.own_hello()))
-        if not self.on_hello(self, self.hello):
-            self.close()
+    def _shake(self, kind: int, body: bytes) -> None:
+        handshake = self.handshake
+        assert handshake is not None, "made with the connection"
+        for answer_kind, answer in handshake.receive(kind, body):
+            self._send(answer_kind, answer)
+        if handshake.step is Step.DONE:
+            assert handshake.hello is not None
+            self.hello = handshake.hello
+            if self._hello_timer is not None:
+                self._hello_timer.cancel()
+            self.on_open(self, self.hello)
+
+    def _refused(self, reason: str) -> None:
+        """End the handshake, and tell the other side why if it understands that."""
+        self._on_refused(self, reason)
+        if self.transport is not None:
+            if self.handshake is not None and self.handshake.knows_refusals:
+                self._send(REFUSED, reason.encode())
+            self.transport.close()
+
+    @property
+    def greeting(self) -> Hello | None:
+        """What the other side said of itself, accepted or not; None if it has said nothing."""
+        return self.handshake.hello if self.handshake is not None else None
+
+    @property
+    def key(self) -> bytes | None:
+        """The key by which the other side proved itself; None if it did not."""
+        return self.handshake.key if self.handshake is not None else None
 
     # --- the owner's side
 
@@ -215,7 +224,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether both sides have said hello and the connection stands."""
+        """Whether the handshake is done and the connection stands."""
         return self.hello is not None and self.transport is not None and not self.transport.is_closing()
 
     def _send(self, kind: int, body: bytes) -> None:

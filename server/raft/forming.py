@@ -8,8 +8,8 @@ from pathlib import Path
 
 import orjson
 
-from yurt.server.raft.connection import Hello
 from yurt.server.raft.errors import Corrupt
+from yurt.server.raft.handshake import Hello
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.wholefile import write_whole
 

@@ -10,31 +10,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import secrets
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
-from yurt.server.address import client_of, split_address
+from yurt.server.address import client_of
 from yurt.server.raft.arrivals import Arrivals
 from yurt.server.raft.callers import RAFT, Asker, Caller, PeerMethods, kind_of, may_call
 from yurt.server.raft.certificates import refusal
-from yurt.server.raft.connection import Connection, Counters, Hello
+from yurt.server.raft.connection import Connection, Counters
+from yurt.server.raft.dialler import Dialler
 from yurt.server.raft.errors import NotSent
-from yurt.server.raft.listener import Listener, keep_alive
-from yurt.server.supervision import Supervised, Supervisor
+from yurt.server.raft.handshake import NONCE_BYTES, Handshake, Hello, Role
+from yurt.server.raft.listener import Listener
+from yurt.server.raft.trust import Trust
+from yurt.server.supervision import Supervisor
 
 log = logging.getLogger("raft.transport")
 
-DIAL_SECONDS_MAX = 3.0
-REDIAL_SECONDS = 0.2
-REDIAL_SECONDS_MAX = 2.0
 
 IDLE_SECONDS = 60.0  # after which a stranger's connection ends
 SWEEP_SECONDS = 5.0
-DIALLED_BACK_MAX = 16  # addresses outside the configuration
+WARN_SECONDS = 30.0
+WARNINGS_MAX = 64
+ITSELF = "it is this server itself"
 STRANGER_REQUESTS_MAX = 4  # in work, of one connection
 
 Handler = Callable[[bytes], Awaitable[bytes]]
@@ -74,9 +76,10 @@ class PeerTransport:
         bounds: PortBounds = PortBounds(),
         known_regions: Collection[str] = (),
         supervisor: Supervisor | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self.own_hello, self._methods, self._known_regions = own_hello, methods, known_regions
-        self._chance, self._server_tls, self._client_tls, self._bounds = chance, server_tls, client_tls, bounds
+        self._bounds, self.trust = bounds, trust or Trust()
         self._supervisor = supervisor or Supervisor()
         self.hellos: dict[str, Hello] = {}
         self.on_raft: Callable[[str, bytes], None] = lambda _server, _data: None
@@ -85,12 +88,18 @@ class PeerTransport:
         self.on_hello: Callable[[Hello], None] = lambda _hello: None
         self._dialled: dict[str, Connection] = {}  # by server ID
         self._open: set[Connection] = set()
-        self._dialling: dict[str, Supervised] = {}  # by address
-        self._wanted: set[str] = set()  # addresses to dial for ever
         self._hosts: dict[str, str] = {}  # of members, by server ID
         self._handlers: dict[str, AskerHandler] = {}
         self._requests: dict[asyncio.Task[None], Connection] = {}
         self.members_of: Callable[[], Collection[str]] = tuple  # server IDs of the configuration
+        self._dialler = Dialler(
+            self._connection,
+            rng=chance,
+            tls=client_tls,
+            has_dialled=self._has_dialled,
+            own_id=lambda: self.own_hello().server_id,
+            supervisor=self._supervisor,
+        )
         self._arrivals = Arrivals(per_address=bounds.per_address, strangers_max=bounds.strangers)
         self._listener = Listener(
             self._connection,
@@ -105,6 +114,7 @@ class PeerTransport:
         self.name_wanted = ""  # in every peer's certificate; empty: the authority's signature is enough
         self.counters: dict[str, Counters] = {}  # by server ID
         self.refused = 0
+        self._warned: dict[str, float] = {}  # reasons of refusals → when they were logged last
 
     def listen(self, sock: socket.socket) -> None:
         """Accept on a listening socket, which is the transport's own from now on."""
@@ -113,28 +123,19 @@ class PeerTransport:
             self._sweep()
 
     def dial(self, address: str) -> None:
-        """Keep a connection to that address, until `undial` or until the transport is closed."""
-        self._wanted.add(address)
-        self._begin_dialling(address)
+        """Keep a connection to an address, until `undial` or until the transport is closed."""
+        self._dialler.dial(address)
 
     def undial(self, address: str) -> None:
-        """Let the connection to that address be; it is not begun anew when it breaks."""
-        self._wanted.discard(address)
+        """Let the connection to an address be; it is not begun anew when it breaks."""
+        self._dialler.undial(address)
 
     def dial_back(self, address: str) -> None:
         """Keep a connection to a server that dialled this one, as long as it keeps its own."""
-        if address not in self._wanted and len(self._dialling.keys() - self._wanted) >= DIALLED_BACK_MAX:
-            log.debug("server not dialled back: there are too many outside the configuration", extra={"peer": address})
-            return
-        self._begin_dialling(address)
+        self._dialler.dial_back(address)
 
-    def _begin_dialling(self, address: str) -> None:
-        if address not in self._dialling and not self._closed:
-            keep = partial(self._keep, address)
-            self._dialling[address] = self._supervisor.start("peer link", keep, name=address)
-
-    def _is_wanted(self, address: str) -> bool:
-        return address in self._wanted or any(
+    def _has_dialled(self, address: str) -> bool:
+        return any(
             connection.is_open and not connection.dialled and connection.hello.address == address
             for connection in self._open
             if connection.hello is not None
@@ -145,9 +146,10 @@ class PeerTransport:
         self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
-        tasks = [*(link.task for link in self._dialling.values()), *self._requests]
+        tasks = list(self._requests)
         for task in tasks:
             task.cancel()
+        await self._dialler.close()
         await self._listener.close()
         for connection in list(self._open):
             connection.close()
@@ -157,9 +159,10 @@ class PeerTransport:
 
     def _connection(self, address: str = "") -> Connection:
         connection = Connection(
-            self.own_hello,
+            self._handshake,
             address=address,
-            on_hello=self._greeted,
+            on_open=self._greeted,
+            on_refused=self._refused,
             on_raft=self._raft_message,
             on_request=self._request,
             on_lost=self._lost,
@@ -169,36 +172,21 @@ class PeerTransport:
         self._open.add(connection)
         return connection
 
-    async def _keep(self, address: str) -> None:
-        wait = REDIAL_SECONDS
-        while self._is_wanted(address):
-            connection = self._connection(address)
-            if await self._dialled_once(address, connection):
-                if connection.hello is not None and connection.hello.server_id == self.own_hello().server_id:
-                    self._wanted.discard(address)
-                wait = REDIAL_SECONDS
-            await asyncio.sleep(wait * (0.5 + self._chance.random()))
-            wait = min(wait * 1.5, REDIAL_SECONDS_MAX)
-        del self._dialling[address]  # not after an unexpected error: then the supervisor begins anew
-
-    async def _dialled_once(self, address: str, connection: Connection) -> bool:
-        """Whether a connection came about; returns when it has ended."""
-        host, port = split_address(address)
-        try:
-            transport, _ = await asyncio.wait_for(
-                asyncio.get_running_loop().create_connection(lambda: connection, host, port, ssl=self._client_tls()),
-                DIAL_SECONDS_MAX,
-            )
-        except (OSError, TimeoutError, ssl.SSLError):
-            self._open.discard(connection)
-            return False
-        keep_alive(transport.get_extra_info("socket"))
-        await connection.lost
-        return True
+    def _handshake(self, connection: Connection) -> Handshake:
+        return Handshake(
+            self.own_hello(),
+            Role.DIALLER if connection.dialled else Role.ACCEPTOR,
+            nonce=secrets.token_bytes(NONCE_BYTES),
+            keys=self.trust.keys,
+            is_required=self.trust.is_required,
+            check=lambda hello: self._refusal(connection, hello),
+        )
 
     def _refusal(self, connection: Connection, hello: Hello) -> str:
         """Why a server's greeting is not accepted; empty if it is."""
         own = self.own_hello()
+        if hello.server_id == own.server_id:
+            return ITSELF
         if self.name_wanted and (reason := refusal(connection.certificate(), self.name_wanted)):
             return reason
         if hello.region != own.region and hello.region not in self._known_regions:
@@ -206,17 +194,34 @@ class PeerTransport:
         if own.cluster and hello.cluster and own.cluster != hello.cluster and hello.region == own.region:
             return "it is a server of another cluster"
         known = self._dialled.get(hello.server_id)
-        if connection.dialled and connection.address not in self._wanted and known is not None and known.is_open:
+        if (
+            connection.dialled
+            and connection.address not in self._dialler.wanted
+            and known is not None
+            and known.is_open
+        ):
             return "the server is connected at another address"
         return ""
 
-    def _greeted(self, connection: Connection, hello: Hello) -> bool:
-        if hello.server_id == self.own_hello().server_id:
-            return False
-        if reason := self._refusal(connection, hello):
-            self.refused += 1
-            log.warning("unauthorized raft connection", extra={"peer": hello.address, "reason": reason})
-            return False
+    def _refused(self, connection: Connection, reason: str) -> None:
+        """Count and log a refusal; the same reason is a warning once in a while only."""
+        if reason == ITSELF:
+            return
+        self.refused += 1
+        now = asyncio.get_running_loop().time()
+        self._warned = {text: at for text, at in self._warned.items() if now - at < WARN_SECONDS}
+        level = logging.DEBUG if reason in self._warned or len(self._warned) >= WARNINGS_MAX else logging.WARNING
+        self._warned.setdefault(reason, now)
+        peer = connection.greeting.address if connection.greeting is not None else connection.address
+        log.log(level, "unauthorized raft connection", extra={"peer": peer, "from": connection.host, "reason": reason})
+
+    def _greeted(self, connection: Connection, hello: Hello) -> None:
+        is_proved = connection.key is not None
+        self.trust.noted(hello.server_id, is_proved=is_proved)
+        if self.trust.keys and not is_proved:
+            log.info(
+                "server connected without the cluster secret, which is not required yet", extra={"peer": hello.address}
+            )
         self.hellos[hello.server_id] = hello
         connection.counters = self.counters.setdefault(hello.server_id, Counters())
         connection.counters.connections += 1
@@ -227,7 +232,6 @@ class PeerTransport:
             self._dialled[hello.server_id] = connection
             self.on_connected(hello.server_id)
         self.on_hello(hello)
-        return True
 
     def _lost(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -249,11 +253,19 @@ class PeerTransport:
             return
         self.hellos.pop(server_id, None)
         self.counters.pop(server_id, None)
+        self.trust.forget(server_id)
 
     def reconnect(self) -> None:
         """Greet everybody anew: what this server says of itself has changed, or whom it trusts."""
         for connection in list(self._open):
             connection.close()
+
+    def trust_again(self) -> None:
+        """End connections that do not meet the present demand, after it or the keys have changed; both sides redial."""
+        keys = self.trust.keys
+        for connection in list(self._open):
+            if keys and connection.hello is not None and connection.key not in keys:
+                connection.close()
 
     # --- messages and requests
 
@@ -304,7 +316,7 @@ class PeerTransport:
             own_region=self.own_hello().region,
             known_regions=self._known_regions,
             members=self.members_of(),
-            is_proved=True,
+            is_proved=connection.key is not None or not self.trust.keys,
         )
 
     def _raft_message(self, connection: Connection, data: bytes) -> None:

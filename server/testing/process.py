@@ -52,6 +52,7 @@ class AgentProcess:
     """
 
     module = "yurt.server.cli"  # what `python -m` runs
+    speaks_to_peers = True  # with the cluster's secret
 
     def __init__(self, directory: Path, name: str, http_port: int, rpc_port: int, **config: Any) -> None:
         self.directory, self.name, self.http_port, self.rpc_port = directory.resolve(), name, http_port, rpc_port

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,16 @@ from typing import Any
 from yurt.server.testing.agent import REAL, ClusterError
 from yurt.server.testing.links import Links
 from yurt.server.testing.process import FAULTS, AgentProcess, end_tasks, free_ports
+
+
+def _secret_file(directory: Path) -> Path:
+    """The file of the cluster's own secret, for its owner only; made when there is none."""
+    file = directory / "cluster-secret"
+    directory.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as opened:
+            opened.write(f"{secrets.token_urlsafe(32)}\n")
+    return file
 
 
 class Processes:
@@ -44,6 +56,8 @@ class Processes:
             "bootstrap_expect": len(servers),
             "server_join": {"retry_join": [f"127.0.0.1:{port}" for port in reached.values()]},
         }
+        if self._kind.speaks_to_peers:
+            block["cluster_secret_file"] = str(_secret_file(directory))
         made = []
         for n, name in enumerate(servers):
             given = {"advertise": {"rpc": f"127.0.0.1:{reached[name]}"}, **config}

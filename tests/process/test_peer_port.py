@@ -13,7 +13,8 @@ import pytest
 
 from tests.process.servers import ServerProcess, cluster, leader_of, small_job
 from yurt.server.raft import messages
-from yurt.server.raft.connection import HELLO, RAFT, REQUEST, Hello
+from yurt.server.raft.connection import RAFT, REQUEST
+from yurt.server.raft.handshake import HELLO, Hello
 
 CONNECTIONS = 150
 _HEAD = struct.Struct(">IB")
@@ -62,7 +63,8 @@ def plausible(chance: random.Random, cluster: bytes, term: int) -> bytes:
 def test_hostile_bytes_end_only_their_connection(tmp_path: Path) -> None:
     chance = random.Random(11)
     with cluster(tmp_path) as servers:
-        servers[0].request("PUT", "/v1/jobs", small_job("before"))
+        answer = servers[0].request("PUT", "/v1/jobs", small_job("before"))
+        assert answer[0] == 200, answer
         leader = leader_of(servers)
         stats = leader.request("GET", "/v1/agent/self")[1]["stats"]["raft"]
         hello = Hello(region="global", name="evil", server_id="evil", address="127.0.0.1:1")

@@ -16,10 +16,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.process.servers import ServerProcess, cluster, free_ports, leader_of, small_job, wait_for
 from yurt.server.certificates import CLI, CLIENT, SERVER, Issued, make_authority, make_certificate
+from yurt.server.raft.handshake import HELLO, Hello
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +166,44 @@ def test_peers_of_another_authority_and_expired_ones_get_no_answer(tmp_path: Pat
         assert not handshake(rpc_port, files.context(None)), "none"
         assert not handshake(rpc_port, files.context(SERVER, "another")), "of another authority"
         assert not handshake(rpc_port, files.context(SERVER, age=10)), "expired"
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize("role", [CLIENT, CLI])
+def test_s16_certificates_of_nodes_and_people_ask_servers_nothing_by_default(tmp_path: Path, role: str) -> None:
+    files = Files(tmp_path)
+    http_port, rpc_port = free_ports(2)
+    server = ServerProcess(tmp_path / "one", "one", http_port, rpc_port, server=BLOCK, tls=files.tls(rpc=True))
+    try:
+        server.start().wait_ready()
+        context = files.context(role)
+        context.check_hostname = False
+        hello = msgspec.msgpack.encode(Hello(region="global", name="thief", server_id="thief", address="127.0.0.1:1"))
+        raw = socket.create_connection(("127.0.0.1", rpc_port), timeout=10)
+        with context.wrap_socket(raw) as secure:
+            secure.settimeout(10)
+            secure.sendall(len(hello).to_bytes(4) + bytes((HELLO,)) + hello)
+            with contextlib.suppress(OSError):
+                assert secure.recv(100) == b"", "no greeting in return"
+        wait_for(lambda: f"server.global.nomad not in {role}.global.nomad" in server.log(), 5, "the reason in the log")
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize("first", [b"\x01", b"\x04", b"\x00\x00\x00\x04\x00abcd", b"GET / HTTP/1.1\r\n\r\n"])
+def test_first_bytes_that_are_no_tls_end_their_connection_on_a_port_with_tls(tmp_path: Path, first: bytes) -> None:
+    files = Files(tmp_path)
+    http_port, rpc_port = free_ports(2)
+    server = ServerProcess(tmp_path / "one", "one", http_port, rpc_port, server=BLOCK, tls=files.tls(rpc=True))
+    try:
+        server.start().wait_ready()
+        with socket.create_connection(("127.0.0.1", rpc_port), timeout=10) as plain:
+            plain.sendall(first)
+            plain.settimeout(2)
+            with contextlib.suppress(ConnectionResetError):
+                assert plain.recv(100) == b"", "not even an alert"
+        assert handshake(rpc_port, files.context(SERVER))
     finally:
         server.end()
 

@@ -13,7 +13,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.machine import Machine
 from yurt.server.config.agent import AgentConfig
 from yurt.server.metrics import Metrics
-from yurt.server.raft.connection import Hello
+from yurt.server.raft.handshake import Hello
 from yurt.server.server import Server
 
 

@@ -22,21 +22,24 @@ from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.operator import SchedulerConfiguration
 from yurt.server.address import split_address
 from yurt.server.config.agent import Limits
+from yurt.server.config.secrets import insecure_rpc
 from yurt.server.http.answers import answered
 from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
 from yurt.server.http.found import Found
 from yurt.server.raft.errors import NotLeader
+from yurt.server.raft.trust import NONE, PROVED, UNPROVED
 from yurt.server.server import Server
 from yurt.server.supervision import failed_tasks
 
 READY_SECONDS = 2.0
 
 
-class Health(msgspec.Struct, frozen=True):
-    """Whether a part of an agent does what it should."""
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether a part of an agent does what it should; `details` are warnings, left out if there are none."""
 
     ok: bool
     message: str
+    details: tuple[str, ...] = ()
 
 
 class Member(Record, frozen=True):
@@ -122,7 +125,13 @@ def _healthy(server: Server, problem: str, note: str = "") -> Health:
     """Well if there is no problem and every long-lived task runs; then there may be a note."""
     if not problem and (down := server.supervisor.down()):
         problem = failed_tasks(down)
-    return Health(not problem, problem or note or "ok")
+    return Health(not problem, problem or note or "ok", _warnings(server))
+
+
+def _warnings(server: Server) -> tuple[str, ...]:
+    """Return what is dangerous in a server's configuration."""
+    warning = insecure_rpc(server.config) if server.transport.trust.demand == NONE else ""
+    return (warning,) if warning else ()
 
 
 async def _is_caught_up(context: Context) -> bool:
@@ -157,6 +166,10 @@ def members_of(context: Context) -> list[Member]:
             "rpc_addr": host,
             "vsn": "1",
         }
+        trust = server.transport.trust
+        if trust.demand != NONE:
+            proof = PROVED if trust.has_proof_of(one["id"]) else UNPROVED
+            tags["cluster_secret"] = trust.demand if one["id"] == own_id else proof
         if server.config.server.bootstrap_expect == 1:
             tags["bootstrap"] = "1"
         name, status = f"{one['name']}.{server.region}", "alive" if alive else "failed"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from yurt.server.peer_methods import PEER_METHODS
 from yurt.server.raft.callers import Asker, kind_of, may_call
-from yurt.server.raft.connection import Hello
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
+from yurt.server.raft.handshake import Hello
 from yurt.server.raft.transport import PeerTransport
 
 if TYPE_CHECKING:

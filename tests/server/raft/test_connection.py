@@ -12,8 +12,8 @@ import pytest
 
 from yurt.server.http.serve import bind
 from yurt.server.raft.callers import Caller
-from yurt.server.raft.connection import Hello
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
+from yurt.server.raft.handshake import Hello
 from yurt.server.raft.transport import PeerTransport
 
 METHODS = dict.fromkeys(("echo", "refuse", "hang", "nothing"), frozenset(Caller))
@@ -98,8 +98,9 @@ def test_strangers_are_refused(other: Hello) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"GET / HTTP/1.1\r\n\r\n", struct.pack(">IB", 1 << 31, 0), struct.pack(">IB", 4, 1) + b"abcd", struct.pack(">IB", 3, 0) + b"\xc1\xc1\xc1"],
-    ids=["http", "too long", "no hello", "no msgpack"],
+    [b"GET / HTTP/1.1\r\n\r\n", struct.pack(">IB", 1 << 31, 0), struct.pack(">IB", 4, 1) + b"abcd", struct.pack(">IB", 3, 0) + b"\xc1\xc1\xc1",
+     struct.pack(">IB", 3, 0) + b"\x81\xa1\xff"],
+    ids=["http", "too long", "no hello", "no msgpack", "no text"],
 )  # fmt: skip
 def test_garbage_ends_the_connection(data: bytes) -> None:
     async def run() -> None:

@@ -1,0 +1,23 @@
+"""`yurt operator gossip keyring generate`: a secret for the servers of a cluster."""
+
+from __future__ import annotations
+
+import click
+
+from yurt.server.config.secrets import new_secret
+
+
+@click.group()
+def gossip() -> None:
+    """Look after the secret of the servers."""
+
+
+@gossip.group()
+def keyring() -> None:
+    """Make a secret."""
+
+
+@keyring.command()
+def generate() -> None:
+    """Print a new secret for server { cluster_secret } or { encrypt }."""
+    click.echo(new_secret())
