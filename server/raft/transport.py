@@ -275,8 +275,8 @@ class PeerTransport:
         return connection is not None and connection.is_open
 
     def is_proven(self, server_id: str) -> bool:
-        """Whether that server showed a certificate with a server's name: being a member of this cluster is its role."""
-        return bool(self.name_wanted) and server_id in self.hellos
+        """Whether that server proved the cluster secret, or showed a certificate with a server's name."""
+        return server_id in self.hellos and (bool(self.name_wanted) or self.trust.has_proof_of(server_id))
 
     def send_raft(self, server_id: str, data: bytes) -> None:
         """Send, or lose it."""
