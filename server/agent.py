@@ -30,6 +30,7 @@ from yurt.server.joining import Joining
 from yurt.server.key_making import make_key_apart
 from yurt.server.logfile import RotatingFile
 from yurt.server.logs import start_logging
+from yurt.server.memory import return_large_blocks
 from yurt.server.metrics import Metrics
 from yurt.server.peer_methods import PEER_METHODS
 from yurt.server.raft.apart import Forked
@@ -60,6 +61,7 @@ def run(config: AgentConfig, reread: Reread) -> int:
     """
     start_logging(config.log_level, json=config.log_json, file=_log_file(config))
     sys.setswitchinterval(SWITCH_SECONDS)
+    return_large_blocks()
     with _directory(config) as path:
         if not config.server.enabled:
             return asyncio.run(run_alone(config, path, reread))

@@ -19,9 +19,10 @@ def parse_duration(text: str) -> int:
     if rest == "0":
         return 0
     total, position = 0, 0
-    while position < len(rest):
+    is_short = len(text) <= _LENGTH_MAX  # the pattern takes the square of the time of a long one
+    while is_short and position < len(rest):
         part = _PART.match(rest, position)
-        if part is None or len(text) > _LENGTH_MAX:
+        if part is None:
             break
         whole, _, fraction = part[1].partition(".")
         unit = _UNITS[part[2]]

@@ -113,7 +113,11 @@ DEPLOYMENTS: Table[str, Deployment] = Table(
 )  # fmt: skip
 NODES: Table[str, Node] = Table(
     "nodes", Node, lambda n: n.id,
-    {"pool": lambda n: n.node_pool, "draining": lambda n: True if n.drain_strategy is not None else None},
+    {
+        "pool": lambda n: n.node_pool,
+        "draining": lambda n: True if n.drain_strategy is not None else None,
+        "secret": lambda n: secret_digest(n.secret_id),
+    },
 )  # fmt: skip
 NODE_POOLS: Table[str, NodePool] = Table("node_pools", NodePool, lambda p: p.name, floor=1)
 NAMESPACES: Table[str, Namespace] = Table("namespaces", Namespace, lambda n: n.name, floor=1)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from yurt.fsm.acl.rights import Rights
 from yurt.fsm.errors import Refusal
+from yurt.fsm.job.validate.identity import is_reserved
 from yurt.fsm.store.schema import ACL_POLICIES, ALLOCATIONS, ROOT_KEYS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.acl import AclPolicy, JobAcl
@@ -41,7 +42,7 @@ def sign(keystore: Keystore, allocation: Allocation, task: Task, name: str, *, r
     wanted = identity_of(task, name)
     seconds = now_ns // SECOND
     claims: dict[str, Any] = {
-        **(wanted.extra_claims or {}),
+        **{name: value for name, value in (wanted.extra_claims or {}).items() if not is_reserved(name)},
         "aud": list(wanted.audience or (AUDIENCE,)),
         "iat": seconds,
         "nbf": seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -17,10 +18,11 @@ from yurt.server.client.gate import Gate, SigningKeys
 from yurt.server.config.agent import AgentConfig
 from yurt.server.http import guard, websocket
 from yurt.server.http.context import Answer, Context, json_answer, text
-from yurt.server.http.exchange import read_body, send_answer
+from yurt.server.http.exchange import send_answer
 from yurt.server.http.proxy import PROXIED, Target, proxied, signed
 from yurt.server.http.route import JOB_BYTES_MAX
 from yurt.server.http.table import find
+from yurt.server.http.uploads import BodyRoom, ClientGone, Unread, read_body
 from yurt.server.supervision import failed_tasks
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ class NodeApp:
     def __init__(self, agent: NodeAgent, config: AgentConfig, targets: Callable[[], list[Target]]) -> None:
         self._agent, self._targets = agent, targets
         self._server = cast("Server", NodeServer(agent, config))
+        self._room = BodyRoom(config.limits.http_bodies_bytes_max)
         self._sites, self._headers = guard.sites(config), guard.answer_headers(config)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -117,11 +120,24 @@ class NodeApp:
         if barred is not None:
             await send_answer(scope, receive, send, text(barred.status, barred.text), self._headers)
             return
-        body = await read_body(receive, headers, JOB_BYTES_MAX)
-        if body is None:
-            await send_answer(scope, receive, send, text(413, "Request body is too large"), self._headers)
-            return
-        context = Context(self._server, scope["method"], scope["path"], scope["query_string"], headers, body)
+        with self._room.reserve() as reserved:
+            context = Context(self._server, method, path, scope["query_string"], headers, b"")
+            try:
+                admit = partial(self._admit, context)
+                context.body = await read_body(receive, headers, JOB_BYTES_MAX, reserved, admit)
+            except Unread as unread:
+                await send_answer(scope, receive, send, unread.answer, self._headers)
+                return
+            except ClientGone:
+                return
+            await self._respond(scope, receive, send, context)
+
+    async def _admit(self, context: Context) -> Answer | None:
+        """Refuse a large body of a caller without a token, where access control is on: the servers look closer."""
+        needs_token = self._server.config.acl.enabled and not context.secret
+        return text(403, DENIED) if needs_token else None
+
+    async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, context: Context) -> None:
         try:
             answer = await self._answer(context)
         except Refusal as refusal:

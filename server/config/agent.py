@@ -149,6 +149,7 @@ class Limits(Block, frozen=True):
     http_headers_max: int = 100
     http_target_bytes_max: int = 8 << 10
     http_body_bytes_max: int = 16 << 20  # of jobs; most other bodies have lower bounds of their own
+    http_bodies_bytes_max: int = 128 << 20  # of the bodies of all requests in work
     http_json_depth_max: int = DEPTH_MAX  # of bodies; no more than that: what reads them recurses
     http_blocking_queries_max: int = 10_000
     http_blocking_queries_max_per_client: int = 0  # 0: as many as it may have connections

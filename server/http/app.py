@@ -22,17 +22,17 @@ from yurt.server.http import assets, guard, problems, websocket
 from yurt.server.http.bodies import CHUNK_BYTES, Bodies
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
-from yurt.server.http.exchange import read_body, send_file
+from yurt.server.http.exchange import send_file
 from yurt.server.http.pretty import indented
 from yurt.server.http.route import BODY_BYTES_MAX, JOB_BYTES_MAX
 from yurt.server.http.streams import send_stream
 from yurt.server.http.table import ROUTES, find
+from yurt.server.http.uploads import Admit, BodyRoom, ClientGone, Unread, read_body
 from yurt.server.server import Server
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-TOO_LARGE = text(413, "Request body is too large")
 
 
 async def _to_ui(request: Request) -> Response:
@@ -100,6 +100,7 @@ class App:
         self._server, self._dispatcher, self._fallback = server, dispatcher, fallback(server)
         self._bodies = Bodies(server.turns)
         self._body_bytes_max = server.config.limits.http_body_bytes_max
+        self._room = BodyRoom(server.config.limits.http_bodies_bytes_max)
         self._sites, self._extra = guard.sites(server.config), guard.answer_headers(server.config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,35 +123,45 @@ class App:
         if not path.startswith("/v1/") or path == "/v1/job":
             await self._fallback(scope, receive, send)
             return
-        body = b""
         limit = 0 if scope["method"] == "GET" else min(_body_limit(path), self._body_bytes_max)
-        if limit:
-            read = await read_body(receive, headers, limit)
-            if read is None:
-                await self._send_refusal(scope, send, TOO_LARGE)
-                return
-            body = read
         context = Context(
-            self._server, scope["method"], path, scope["query_string"], headers, body,
+            self._server, scope["method"], path, scope["query_string"], headers, b"",
             receive=None if limit else receive, address=scope["client"][0] if scope.get("client") else "",
         )  # fmt: skip
-        answer = await self._dispatcher.answer(context)
-        if answer.status >= 400 and problems.is_asked_for(headers.get(b"accept", b"")) and not _is_encoded(answer):
-            answer = problems.as_problem(answer, path)
-        if answer.stream is not None:
-            headers_sent = [*answer.headers, VARY, *self._extra]
-            await send_stream(receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
-            return
-        if "pretty" in context.query and context.query["pretty"] != "0":
-            answer = await self._pretty(answer)
-        encoding = b"" if _is_encoded(answer) else _encoding(headers.get(b"accept-encoding", b""))
-        if answer.rows is None and len(answer.body) <= CHUNK_BYTES:
-            await self._send(scope, send, answer, encoding)
-            return
-        await self._bodies.send(
-            scope, receive, send, status=answer.status, headers=[*answer.headers, VARY, *self._extra],
-            body=answer.body if answer.rows is None else answer.rows, encoding=encoding,
-        )  # fmt: skip
+        with self._room.reserve() as reserved:
+            read = partial(read_body, receive, headers, limit, reserved)
+            if limit and not await self._take_body(scope, send, context, read):
+                return
+            answer = await self._dispatcher.answer(context)
+            if answer.status >= 400 and problems.is_asked_for(headers.get(b"accept", b"")) and not _is_encoded(answer):
+                answer = problems.as_problem(answer, path)
+            if answer.stream is not None:
+                headers_sent = [*answer.headers, VARY, *self._extra]
+                await send_stream(receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
+                return
+            if "pretty" in context.query and context.query["pretty"] != "0":
+                answer = await self._pretty(answer)
+            encoding = b"" if _is_encoded(answer) else _encoding(headers.get(b"accept-encoding", b""))
+            if answer.rows is None and len(answer.body) <= CHUNK_BYTES:
+                await self._send(scope, send, answer, encoding)
+                return
+            await self._bodies.send(
+                scope, receive, send, status=answer.status, headers=[*answer.headers, VARY, *self._extra],
+                body=answer.body if answer.rows is None else answer.rows, encoding=encoding,
+            )  # fmt: skip
+
+    async def _take_body(
+        self, scope: Scope, send: Send, context: Context, read: Callable[[Admit], Awaitable[bytes]]
+    ) -> bool:
+        """Read a request's body; False if the request has had its answer, or its client is gone."""
+        try:
+            context.body = await read(partial(self._dispatcher.admit, context))
+        except Unread as unread:
+            await self._send_refusal(scope, send, unread.answer)
+            return False
+        except ClientGone:
+            return False
+        return True
 
     def end_waiting(self) -> None:
         """Answer every blocking query now: the server stops."""

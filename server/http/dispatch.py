@@ -14,6 +14,7 @@ from yurt.fsm.job.decode import TOO_DEEP
 from yurt.server.address import client_of
 from yurt.server.audit import REFUSAL, AuditLog
 from yurt.server.background import LARGE_BODY_BYTES
+from yurt.server.http.admission import check_sender
 from yurt.server.http.context import Answer, Context, read_options, text
 from yurt.server.http.depth import is_deeper
 from yurt.server.http.forward import forward
@@ -86,6 +87,25 @@ class Dispatcher:
         if not context.handed_over:  # who answers knows who asks
             audit.record(context, answer)
         return answer
+
+    async def admit(self, context: Context) -> Answer | None:
+        """The answer to a request whose large body is not read, as its sender may not send it; None for who may."""
+        try:
+            found = find(context.path)
+            if found is None:
+                return NOT_FOUND
+            route, context.arguments = found
+            context.route = route.path
+            await check_sender(context, route)
+        except Refusal as refusal:
+            answer = text(refusal.status, refusal.text)
+            self.server.metrics.count(
+                "nomad.http.request", labels=_labels(context.route or "unknown", context.method, answer.status)
+            )
+            if self.server.audit is not None:
+                self.server.audit.record(context, answer)
+            return answer
+        return None
 
     def _answer(self, context: Context) -> Awaitable[Answer]:
         tracing = self.server.tracing

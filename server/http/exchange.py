@@ -1,4 +1,4 @@
-"""Bodies in, answers out, over ASGI."""
+"""Answers out, over ASGI."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from yurt.server.http.context import VARY, Answer, FileAnswer
-from yurt.server.http.limits import declared_length
 from yurt.server.http.streams import send_stream
 
 Scope = MutableMapping[str, Any]
@@ -15,24 +14,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 FILE_PART_BYTES = 256 << 10
-
-
-async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes | None:
-    """The whole body; None if it is too large, as soon as that is known."""
-    if declared_length(headers) > limit:
-        return None
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return b""
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            return None
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
 
 
 async def send_answer(scope: Scope, receive: Receive, send: Send, answer: Answer, extra: Headers) -> None:

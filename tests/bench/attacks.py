@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -141,7 +142,43 @@ def deaf(port: int, ended: threading.Event) -> str:
         return f"{len(held)} connections of 200 requests"
 
 
-ATTACKS: dict[str, Attack] = {one.__name__: one for one in (slowloris, idle, headers, bombs, nesting, huge, deaf)}
+UPLOADS, UPLOAD_BYTES = 90, 15 << 20
+
+
+def upload(port: int, ended: threading.Event, headers: dict[str, str] | None = None) -> dict[int, int]:
+    """Send 90 bodies of 15 MB at once; return how many were answered with which status (0: cut off)."""
+    body = b'{"Job":{"ID":"a","Meta":{"k":"' + b"v" * (UPLOAD_BYTES - 40) + b'"}}}'
+    answers: Counter[int] = Counter()
+
+    def send() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.request("PUT", "/v1/jobs", body, headers or {})
+            answers[connection.getresponse().status] += 1
+        except OSError:
+            answers[0] += 1
+        finally:
+            connection.close()
+
+    while True:
+        senders = [threading.Thread(target=send) for _ in range(UPLOADS)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        if ended.is_set():
+            return dict(answers)
+
+
+def uploads(port: int, ended: threading.Event) -> str:
+    """Ninety bodies of 15 MB at once, again and again."""
+    answers = upload(port, ended)
+    return ", ".join(f"{count} × {status or 'cut off'}" for status, count in sorted(answers.items()))
+
+
+ATTACKS: dict[str, Attack] = {
+    one.__name__: one for one in (slowloris, idle, headers, bombs, nesting, huge, uploads, deaf)
+}
 
 
 def read(connection: http.client.HTTPConnection, _number: int) -> None:

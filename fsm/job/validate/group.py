@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.job.validate.constraint import affinity_list_errors, constraint_list_errors, spread_list_errors
 from yurt.fsm.job.validate.network import network_errors
+from yurt.fsm.job.validate.paths import NAME_BYTES_MAX
 from yurt.fsm.job.validate.policies import (
     disconnect_errors,
     disk_errors,
@@ -54,6 +55,8 @@ def _scalars(group: TaskGroup, job_type: str) -> Iterator[str]:
         yield "Missing task group name"
     elif "\0" in group.name:
         yield "Task group name contains null character"
+    elif (size := len(group.name.encode())) > NAME_BYTES_MAX:
+        yield f"Task group name is {size} bytes long, at most {NAME_BYTES_MAX} are readable by URL"
     if group.count < 0:
         yield "Task group count can't be negative"
     if not group.tasks:

@@ -9,6 +9,13 @@ from yurt.fsm.job.multierror import multierror
 from yurt.fsm.structs.identity import WorkloadIdentity
 from yurt.fsm.structs.task import Task
 
+# Claims by which other systems know who somebody is, and how long (RFC 7519 and OpenID Connect).
+REGISTERED_CLAIMS = frozenset({
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "auth_time", "at_hash", "c_hash", "acr", "amr",
+    "act", "cnf", "client_id", "scope", "sid", "name", "given_name", "family_name", "nickname", "preferred_username",
+    "profile", "email", "email_verified", "phone_number", "phone_number_verified", "groups", "roles", "entitlements",
+})  # fmt: skip
+OWN_PREFIX = "nomad_"
 _NAME = re.compile(r"[a-zA-Z0-9\-_]{1,128}")
 
 
@@ -20,6 +27,11 @@ def task_identity_errors(task: Task) -> Iterator[str]:
             yield f'Identity "{identity.name}" is invalid: {multierror(errors)}'
     if any(identity.name == "default" for identity in others):
         yield "Duplicate default identities found"
+
+
+def is_reserved(claim: str) -> bool:
+    """Return whether a claim says what only the cluster, or an identity provider, may say of somebody."""
+    return claim in REGISTERED_CLAIMS or claim.startswith(OWN_PREFIX)
 
 
 def identity_errors(identity: WorkloadIdentity) -> Iterator[str]:
@@ -40,5 +52,7 @@ def identity_errors(identity: WorkloadIdentity) -> Iterator[str]:
         yield "ttl for default identity not yet supported"
     elif identity.ttl < 0:
         yield "ttl must be >= 0"
+    for claim in sorted(filter(is_reserved, identity.extra_claims or {})):
+        yield f'extra_claims must not set "{claim}": only the cluster says that of a workload; use another name'
     if identity.filepath and not identity.file:
         yield "file parameter must be true in order to specify filepath"

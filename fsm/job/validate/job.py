@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.job.validate.constraint import affinity_list_errors, constraint_list_errors, spread_list_errors
 from yurt.fsm.job.validate.group import group_errors
+from yurt.fsm.job.validate.paths import NAME_BYTES_MAX
 from yurt.fsm.job.validate.periodic import Zones, only_utc, periodic_errors
 from yurt.fsm.structs.job import Job, ParameterizedJob
 
@@ -46,6 +47,8 @@ def _scalars(job: Job) -> Iterator[str]:
         yield "Job ID contains a space"
     elif "\0" in job.id:
         yield "Job ID contains a null character"
+    if len(job.id.encode()) > NAME_BYTES_MAX:
+        yield f"Job ID is {len(job.id.encode())} bytes long, at most {NAME_BYTES_MAX} are readable by URL"
     if not job.name:
         yield "Missing job name"
     elif "\0" in job.name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+NAME_BYTES_MAX = 1024  # of names that stand in URLs: a target has 8 KiB, and each byte may take three
 ESCAPES = "destination escapes allocation directory"
 
 

@@ -9,7 +9,7 @@ from yurt.fsm.job.validate.artifact import artifact_errors
 from yurt.fsm.job.validate.constraint import DISTINCT, affinity_list_errors, constraint_errors
 from yurt.fsm.job.validate.extras import action_list_errors, plugin_errors, secret_list_errors, vault_errors
 from yurt.fsm.job.validate.identity import task_identity_errors
-from yurt.fsm.job.validate.paths import ESCAPES, escapes
+from yurt.fsm.job.validate.paths import ESCAPES, NAME_BYTES_MAX, escapes
 from yurt.fsm.job.validate.resources import log_errors, resources_errors
 from yurt.fsm.job.validate.service import task_service_errors
 from yurt.fsm.job.validate.template import template_list_errors
@@ -60,6 +60,8 @@ def _scalars(task: Task, group: TaskGroup, job_type: str) -> Iterator[str]:
         yield "Task name cannot include slashes"
     elif "\0" in task.name:
         yield "Task name cannot include null characters"
+    if (size := len(task.name.encode())) > NAME_BYTES_MAX:
+        yield f"Task name is {size} bytes long, at most {NAME_BYTES_MAX} are readable by URL"
     if not task.driver:
         yield "Missing task driver"
     if task.kill_timeout < 0:

@@ -12,6 +12,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.requests import DispatchRequest, JobPlanRequest, ScaleRequest, TagRequest, decode_request
 from yurt.fsm.job.rules import check_dispatch, check_launch, check_scale
+from yurt.fsm.job.validate.paths import NAME_BYTES_MAX
 from yurt.fsm.job.validate.periodic import next_time
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS, NODES
 from yurt.fsm.structs.base import Record, to_json
@@ -181,6 +182,8 @@ async def force_periodic(context: Context) -> Answer:
 async def tag(context: Context) -> Answer:
     """POST /v1/job/:id/versions/:tag/tag."""
     job_id, name = context.arguments
+    if len(name.encode()) > NAME_BYTES_MAX:
+        raise Refusal(400, f"the tag is {len(name.encode())} bytes long, at most {NAME_BYTES_MAX} are readable by URL")
     request = decode_request(context.body, TagRequest)
     check_region(context)
     if request.latest and request.version:

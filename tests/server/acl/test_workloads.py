@@ -141,3 +141,12 @@ def test_the_public_keys_verify(keystore: Keystore) -> None:
     unchecked = {"verify_iat": False, "verify_nbf": False}  # the test has a clock of its own
     found = jwt.decode(signed(keystore), public, algorithms=["RS256"], audience="nomadproject.io", options=unchecked)
     assert found["nomad_task"] == "t"
+
+
+def test_s21_registered_claims_of_a_job_that_was_stored_before_are_not_signed(keystore: Keystore) -> None:
+    wanted = {"iss": "https://elsewhere", "exp": "1", "email": "a@b", "team": "x", "nomad_namespace": "other"}
+    task = replace(TASK, identities=(WorkloadIdentity(name="vault", audience=("v",), extra_claims=wanted),))
+    text = sign(keystore, ALLOCATION, task, "vault", region="global", now_ns=NOW)
+    claims = jwt.decode(text, options={"verify_signature": False})
+    assert claims["team"] == "x" and claims["nomad_namespace"] == "default"
+    assert not {"iss", "exp", "email"} & set(claims)

@@ -178,3 +178,34 @@ def test_what_this_edition_does_not_have() -> None:
         "task schedules requires Nomad Enterprise",
     ]
     assert not list(edition_errors(job(TaskGroups=[{"Name": "g", "Tasks": [{**TASK, "Resources": {"NUMA": {}}}]}])))
+
+
+LONG = "é" * 513  # 1,026 bytes
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"ID": LONG}, "Job ID is 1026 bytes long, at most 1024 are readable by URL"),
+        ({"TaskGroups": [{**GROUP, "Name": LONG}]}, "Task group name is 1026 bytes long, at most 1024 are readable by URL"),
+        ({"TaskGroups": [{**GROUP, "Tasks": [{**TASK, "Name": LONG}]}]}, "Task name is 1026 bytes long"),
+    ],
+    ids=["job", "group", "task"],
+)  # fmt: skip
+def test_s20_names_of_urls_are_at_most_1_kib(fields: dict[str, Any], text: str) -> None:
+    assert any(text in error for error in found(**fields))
+    fitting = {
+        name: msgspec.json.decode(msgspec.json.encode(value).replace(LONG.encode(), b"x" * 1024))
+        for name, value in fields.items()
+    }
+    assert not any("bytes long" in error for error in found(**fitting))
+
+
+@pytest.mark.parametrize("claim", ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "email", "nomad_task", "nomad_new"])
+def test_s21_no_job_says_registered_claims_of_itself(claim: str) -> None:
+    for block in ({"Identity": {"Name": "default", "ExtraClaims": {claim: "x"}}},
+                  {"Identities": [{"Name": "i", "ExtraClaims": {"team": "x", claim: "x"}}]}):  # fmt: skip
+        errors = found(TaskGroups=[{**GROUP, "Tasks": [{**TASK, **block}]}])
+        assert any(f'extra_claims must not set "{claim}"' in error for error in errors)
+    fine = {"Identities": [{"Name": "i", "ExtraClaims": {"team": "x"}}]}
+    assert not any("extra_claims" in error for error in found(TaskGroups=[{**GROUP, "Tasks": [{**TASK, **fine}]}]))
