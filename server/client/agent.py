@@ -271,6 +271,8 @@ class NodeAgent:
         await asyncio.to_thread(runner.directory.destroy)
         state = self.surroundings.state_dir / "tasks" / runner.allocation.id
         await asyncio.to_thread(shutil.rmtree, state, ignore_errors=True)
+        if runner.allocation.id not in self.runners:
+            runner.close()
 
     # --- on disk
 

@@ -222,6 +222,19 @@ class AllocRunner:
         for runner in self.runners.values():
             runner.abandon()
 
+    def close(self) -> None:
+        """Let go of all parts of an allocation that is removed.
+
+        They refer to each other, and the cycle collector hardly ever looks at objects as old as these.
+        """
+        self.stop()
+        self._report, self._work, self._killing, self._watcher, self._limit = _unsaid, None, None, None, None
+        self._offers.close()
+        for runner in self.runners.values():
+            runner.close()
+        self.runners = {}
+        self._preparations = {}
+
     def _run_too_long(self) -> None:
         if not self.ended.is_set():
             self._exceeded = True

@@ -79,6 +79,11 @@ class Offers:
         """The agent ends: nothing is checked any more, what is registered stays."""
         self._checks.stop_all()
 
+    def close(self) -> None:
+        """Let go of the allocation: it is removed."""
+        self._checks.stop_all()
+        self._checks, self._environments = Checks(_nothing, _unheard), _no_environment
+
     def is_offered(self, owner: str) -> bool:
         """Whether it is offered."""
         return owner in self._offered
@@ -86,3 +91,15 @@ class Offers:
     def checks(self) -> list[Watched]:
         """The checks that run, with their newest results."""
         return self._checks.all()
+
+
+def _nothing() -> None:
+    """Nobody is told of changes any more."""
+
+
+def _unheard(_task: str, _reason: str) -> None:
+    """No task is restarted any more."""
+
+
+def _no_environment(_task: str) -> Environment:
+    return Environment({}, {})

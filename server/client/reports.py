@@ -26,6 +26,7 @@ class Reports:
         self._operations = operations
         self._pending: dict[str, Source] = {}
         self._fresh: dict[str, None] = {}
+        self._sending: dict[str, AllocUpdate] = {}
         self._told: dict[str, AllocUpdate] = {}
         self._news = asyncio.Event()
         self._begun = asyncio.Event()
@@ -42,8 +43,8 @@ class Reports:
 
     def forget(self, alloc_id: str) -> None:
         """The allocation is gone."""
-        self._pending.pop(alloc_id, None)
-        self._told.pop(alloc_id, None)
+        for known in (self._pending, self._fresh, self._sending, self._told):
+            known.pop(alloc_id, None)
 
     async def run(self) -> None:
         """Send, again and again."""
@@ -76,6 +77,7 @@ class Reports:
         fresh = [one for one in updates if self._told.get(one.id) != one]
         for start in range(0, len(fresh), UPDATES_PER_REQUEST_MAX):
             part = fresh[start : start + UPDATES_PER_REQUEST_MAX]
+            self._sending = {update.id: update for update in part}
             try:
                 await self._operations.update_allocs(part)
             except YurtError as error:
@@ -85,4 +87,4 @@ class Reports:
                 await asyncio.sleep(RETRY_SECONDS)
                 self._news.set()
                 return
-            self._told.update((one.id, one) for one in part)
+            self._told |= self._sending  # without those that were forgotten meanwhile

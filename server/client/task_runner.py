@@ -152,6 +152,10 @@ class TaskRunner:
         if self._run is not None:
             self._run.stop()
 
+    def close(self) -> None:
+        """Let go of everything: the task is dead, and its allocation is removed."""
+        self._run, self._handle, self._changed, self._supervise = None, None, _unheard, unsupervised
+
     async def wait(self) -> None:
         """Until the task is dead."""
         if self._run is not None:
@@ -296,3 +300,7 @@ class TaskRunner:
     def is_poststop(self) -> bool:
         """Whether it runs after all others."""
         return is_poststop(self.task)
+
+
+def _unheard(_runner: TaskRunner) -> None:
+    """Nobody is told of changes any more."""

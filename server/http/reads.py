@@ -57,8 +57,8 @@ class Reads:
     """Runs queries for one server."""
 
     def __init__(self, *, waiters_max: int, jitter: Callable[[], float], waiters_max_per_client: int = 0) -> None:
-        self._cache: dict[Any, tuple[int, Found]] = {}
-        self._cached_bytes = 0
+        self._cache: dict[Any, Found] = {}  # of one state: bodies of earlier ones would never be asked for again
+        self._cached_index = self._cached_bytes = 0
         self._passes: dict[Any, _Pass] = {}
         self._long: dict[Any, tuple[int, Found, weakref.ref[LongBody]]] = {}  # long lists that are being sent
         self._room = Budget(PASSES_MAX, PASSES_MAX_PER_CLIENT)
@@ -114,19 +114,19 @@ class Reads:
 
     def _shared(self, key: Any, index: int) -> Found | None:
         """What an equal query found in the same state, if it is still there."""
-        kept = self._cache.get(key)
-        if kept is not None and kept[0] == index:
-            return kept[1]
+        if index == self._cached_index and (kept := self._cache.get(key)) is not None:
+            return kept
         if (long := self._long.get(key)) is not None and long[0] == index and (rows := long[2]()) is not None:
             return Found(b"", long[1].index, long[1].watch, next_token=long[1].next_token, rows=rows)
         return None
 
     def _keep(self, key: Any, index: int, found: Found) -> Found:
-        if found.rows is None and len(found.body) <= CACHED_BODY_BYTES_MAX:
-            if len(self._cache) >= CACHED_MAX or self._cached_bytes >= CACHED_BYTES_MAX:
+        if found.rows is None and len(found.body) <= CACHED_BODY_BYTES_MAX and index >= self._cached_index:
+            is_full = len(self._cache) >= CACHED_MAX or self._cached_bytes >= CACHED_BYTES_MAX
+            if is_full or index > self._cached_index:
                 self._cache.clear()
-                self._cached_bytes = 0
-            self._cache[key] = (index, found)
+                self._cached_bytes, self._cached_index = 0, index
+            self._cache[key] = found
             self._cached_bytes += len(found.body)
         return found
 
@@ -178,7 +178,7 @@ class Reads:
         if found.later is None:
             return
         found.body, found.later, found.making = body, None, None
-        if (kept := self._cache.get(key)) is not None and kept[1] is found:
+        if self._cache.get(key) is found:
             if len(body) > CACHED_BODY_BYTES_MAX:
                 del self._cache[key]
             else:
