@@ -55,7 +55,7 @@ class DutyLife:
         self.counts: Counter[str] = Counter()
         self.gone: SimulatedNode | None = None  # for good, when peace comes
         self._next: dict[str, float] = {}
-        self._until = FAULT_SECONDS
+        self._until, self._may_stall = FAULT_SECONDS, self.chance.random() < 0.25  # minutes take long to simulate
 
     def new_nodes(self) -> list[SimulatedNode]:
         """The machines that run allocations."""
@@ -93,7 +93,7 @@ class DutyLife:
 
     def _fault(self) -> None:
         kinds: list[Callable[[], None]] = [self._silence, self._silence_all, self._jump_clock]
-        if not self.counts["stall"]:
+        if self._may_stall and not self.counts["stall"]:
             kinds.append(self._stall)
         if self.faults and self.chance.random() < 0.6:
             name = self.chance.choice(self.faults)

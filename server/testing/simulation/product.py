@@ -20,7 +20,7 @@ SIZES = (1, 3, 3, 3, 5)
 JOBS, CLIENTS = ("a", "b", "c"), 6
 FAULT_SECONDS, PEACE_SECONDS = 15.0, 40.0
 TIMEOUT_SECONDS = 8.0
-STALL_SECONDS, STALLS_MAX = (45.0, 120.0, 400.0), 1
+STALL_SECONDS, STALLS_MAX = (40.0, 90.0, 240.0), 1
 CONFLICT = re.compile(r"Enforcing job modify index")
 TASK = {"Name": "t", "Driver": "mock_driver", "Config": {"run_for": "1h"}, "Resources": {"CPU": 10, "MemoryMB": 10}}
 
