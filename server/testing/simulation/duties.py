@@ -24,7 +24,6 @@ from yurt.server.testing.virtual.loop import forget_frozen_tasks
 
 NODES_MIN, NODES_MAX, JOB_NAMES = 2, 5, ("web", "db", "batch", "agents")
 FAULT_SECONDS, PEACE_SECONDS = 12.0, 240.0
-STALL_SECONDS = (30.0, 90.0, 240.0)
 FAULTS = tuple(name for name in KINDS if name not in ("rot", "forgetful witness", "musical chairs", "failing disk"))
 
 
@@ -55,7 +54,6 @@ class DutyLife:
         self.counts: Counter[str] = Counter()
         self.gone: SimulatedNode | None = None  # for good, when peace comes
         self._next: dict[str, float] = {}
-        self._until, self._may_stall = FAULT_SECONDS, self.chance.random() < 0.25  # minutes take long to simulate
 
     def new_nodes(self) -> list[SimulatedNode]:
         """The machines that run allocations."""
@@ -78,7 +76,7 @@ class DutyLife:
         assert not self.cluster.errors, self.cluster.errors[0]
 
     def _suffer(self) -> None:
-        while self.world.time < self._until:
+        while self.world.time < FAULT_SECONDS:
             self._step()
             if self.world.time > 1.0 and self._is_due("client", 0.5):
                 self._client()
@@ -93,8 +91,6 @@ class DutyLife:
 
     def _fault(self) -> None:
         kinds: list[Callable[[], None]] = [self._silence, self._silence_all, self._jump_clock]
-        if self._may_stall and not self.counts["stall"]:
-            kinds.append(self._stall)
         if self.faults and self.chance.random() < 0.6:
             name = self.chance.choice(self.faults)
             self.counts[name] += 1
@@ -108,21 +104,6 @@ class DutyLife:
     def _silence(self) -> None:
         node = self.chance.choice(self.nodes)
         node.silent_until = self.world.time + self.chance.choice((0.5, 3.0, 8.0))
-
-    def _stall(self) -> None:
-        """A machine, of a server or a node, stands still for minutes; then it handles everything that came."""
-        seconds = self.chance.choice(STALL_SECONDS)
-        until = self.world.time + seconds
-        server, node = self.cluster.leader, self.chance.choice(self.nodes)
-        if server is not None and self.chance.random() < 0.5:
-            server.paused_until = until
-            self.world.note(f"{server} stands still until {until:.3f}")
-        else:
-            node.silent_until = until
-            self.world.note(f"node {node.id} stands still until {until:.3f}")
-        while self.world.time < until:
-            self._step()
-        self._until += seconds
 
     def _silence_all(self) -> None:
         for node in self.nodes:

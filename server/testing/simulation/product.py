@@ -20,7 +20,6 @@ SIZES = (1, 3, 3, 3, 5)
 JOBS, CLIENTS = ("a", "b", "c"), 6
 FAULT_SECONDS, PEACE_SECONDS = 15.0, 40.0
 TIMEOUT_SECONDS = 8.0
-STALL_SECONDS, STALLS_MAX = (40.0, 90.0, 240.0), 1
 CONFLICT = re.compile(r"Enforcing job modify index")
 TASK = {"Name": "t", "Driver": "mock_driver", "Config": {"run_for": "1h"}, "Resources": {"CPU": 10, "MemoryMB": 10}}
 
@@ -126,10 +125,9 @@ class ProductLife:
             for client in self.clients:
                 client.turn()
             if self.faults and clock.now() >= fault_at:
-                name, before = chance.choice(self.faults), clock.now()
+                name = chance.choice(self.faults)
                 self.counts[name] += 1
                 FAULTS[name](self, chance.choice(self.servers))
-                end += clock.now() - before
                 fault_at = clock.now() + chance.uniform(0.2, 2.0)
 
     def _recover(self) -> None:
@@ -200,17 +198,6 @@ def _pause(life: ProductLife, server: VirtualServer) -> None:
     (life.cluster.resume if server.paused_until else life.cluster.pause)(server)
 
 
-def _stall(life: ProductLife, server: VirtualServer) -> None:
-    """A machine, of a server or a node, stands still for minutes; then it handles everything that came."""
-    if life.counts["stalled machine"] > STALLS_MAX:
-        return
-    agent = life.chance.choice((server, *life.cluster.nodes))
-    if agent.is_running and not agent.is_paused:
-        life.cluster.pause(agent)
-        life.cluster.clock.sleep(life.chance.choice(STALL_SECONDS))
-        life.cluster.resume(agent)
-
-
 def _cut(life: ProductLife, server: VirtualServer) -> None:
     others = [one for one in life.servers if one is not server]
     if others:
@@ -238,7 +225,6 @@ FAULTS: dict[str, Fault] = {
     "crash all": _crash_all,
     "crash at a write": _crash_at_a_write,
     "pause": _pause,
-    "stalled machine": _stall,
     "cut": _cut,
     "isolate": _isolate,
     "slow links": lambda life, server: life.cluster.slow(server, life.chance.choice((0.0, 0.05, 0.5))),
