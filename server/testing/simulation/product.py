@@ -97,7 +97,10 @@ class ProductLife:
     def __init__(self, seed: int) -> None:
         self.seed, self.chance = seed, random.Random(seed)
         size = SIZES[seed % len(SIZES)]
-        config = {"server": {"raft_snapshot_threshold": 40, "raft_trailing_logs": 10}}
+        config = {
+            "server": {"raft_snapshot_threshold": 40, "raft_trailing_logs": 10},
+            "autopilot": {"server_stabilization_time": "1s"},  # a new disk votes soon, so that the next may be replaced
+        }
         self.cluster = Cluster(size, nodes=1, in_process=True, seed=seed, config=config)
         self.servers: list[VirtualServer] = list(self.cluster.servers)  # type: ignore[arg-type]
         self.clients = [Client(self, number) for number in range(CLIENTS)]
