@@ -190,7 +190,9 @@ class Reads:
         waiting, server = self._waiting, context.server
         loop = asyncio.get_running_loop()
         deadline = waiting.deadline(options.wait_seconds)
-        with waiting.counted(client_of(context.address)):
+        client = client_of(context.address)
+        waiting.begin(client)
+        try:
             while index <= options.index and not waiting.has_ended:
                 await waiting.wait(server.machine.store.watches, watch, key, deadline)
                 context.authorize(server.machine.view())  # rights may have changed meanwhile
@@ -201,6 +203,8 @@ class Reads:
                 if index > options.index:
                     return found
                 del found
+        finally:
+            waiting.leave(client)
         return await self._find(context, query, options, key)
 
     def end_waiting(self) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.watches import Watch, Watches, WatchItem
@@ -45,22 +44,21 @@ class Waiting:
         self.count = 0
         self.has_ended = False
 
-    @contextmanager
-    def counted(self, client: str) -> Iterator[None]:
-        """Count a query that waits; raises Refusal(429) if it is one too many."""
+    def begin(self, client: str) -> None:
+        """Count a query that waits, until `leave`; raises Refusal(429) if it is one too many."""
         if self.count >= self._total_max:
             raise Refusal(429, "too many blocking queries are waiting; retry later")
         if self._client_max and self._clients[client] >= self._client_max:
             raise Refusal(429, "too many blocking queries of your address are waiting; let some end")
         self.count += 1
         self._clients[client] += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
-            self._clients[client] -= 1
-            if not self._clients[client]:
-                del self._clients[client]
+
+    def leave(self, client: str) -> None:
+        """Count it no more."""
+        self.count -= 1
+        self._clients[client] -= 1
+        if not self._clients[client]:
+            del self._clients[client]
 
     def deadline(self, seconds: float) -> float:
         """The loop's time at which a wait of so many seconds ends: a little later, so that not all end at once."""

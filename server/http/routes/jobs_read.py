@@ -145,6 +145,9 @@ def as_listed(context: Context) -> Callable[[Job], Any]:
     return lambda job: job if may(job.namespace, "read-job") else Partial(job, STUB_FIELDS)
 
 
+_LISTED = ((JOBS, None), (JOB_SUMMARIES, None))
+
+
 def list_jobs(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET /v1/jobs."""
     _ = context.flag("meta")  # a bad value comes before a bad filter
@@ -170,14 +173,13 @@ def _stubs(
 ) -> Listing:
     meta = context.flag("meta")
     index = max(view.table_index(JOBS), view.table_index(JOB_SUMMARIES))
-    watch = ((JOBS, None), (JOB_SUMMARIES, None))
     place_of = None if start is None else JOBS.key
 
     def form(job: Job) -> bytes:
         return stub(view, job, meta=meta)
 
     return Listing(
-        rows, form, index, watch, options, _token, place_of=place_of, start=start, as_seen=as_listed(context)
+        rows, form, index, _LISTED, options, _token, place_of=place_of, start=start, as_seen=as_listed(context)
     )
 
 

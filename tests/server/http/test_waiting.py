@@ -98,9 +98,14 @@ def test_all_go_when_waiting_ends() -> None:
 
 def test_waiting_queries_are_bounded_in_all_and_by_client() -> None:
     waits = waiting(total=3, client=2)
-    with waits.counted("a"), waits.counted("a"):
-        with pytest.raises(Refusal, match="of your address"), waits.counted("a"):
-            pass
-        with waits.counted("b"), pytest.raises(Refusal, match="too many blocking queries are"), waits.counted("c"):
-            pass
+    waits.begin("a")
+    waits.begin("a")
+    with pytest.raises(Refusal, match="of your address"):
+        waits.begin("a")
+    waits.begin("b")
+    with pytest.raises(Refusal, match="too many blocking queries are"):
+        waits.begin("c")
+    for client in "aab":
+        waits.leave(client)
     assert waits.count == 0
+    waits.begin("a")
