@@ -15,6 +15,7 @@ import pytest
 from tests.process.servers import ServerProcess, cluster, free_ports, leader_of, single, small_job, wait_for
 from tests.process.test_attacks_rpc import stranger
 from tests.process.test_membership import RetryingWriter, newcomer, peers
+from tests.process.test_wrapped_keys import kept
 
 pytestmark = pytest.mark.slow
 
@@ -151,6 +152,8 @@ def test_a_cluster_of_the_version_before_is_upgraded_until_the_secret_is_require
                 assert demands(server)[server.name] == "accepted", "a member has not proved it yet"
         for server in servers:
             wait_for(lambda server=server: is_required(server), 20, "the secret is required")
+        wait_for(lambda: min(kept(servers, ".wrapped.json")) >= 1, 20, "the root key of the state is wrapped")
+        wait_for(lambda: kept(servers, ".key.json") == [0, 0, 0], 20, "and in no open file")
         done = len(writer.acknowledged)
         wait_for(lambda: len(writer.acknowledged) > done + 10, 20, "writes when it is required")
         writer.ended.set()
