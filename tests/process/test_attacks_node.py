@@ -183,7 +183,7 @@ def test_s9_forty_slow_servers_hold_up_nobody(node: Node, store: Store) -> None:
     assert node.register(job)[0] == 200
     wait_for(lambda: store.slow >= 40, 90, "forty downloads")
     for path in ("/openapi.json", "/v1/operator/snapshot"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{node.server.http_port}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{node.server.http_port}{path}", timeout=60) as answer:
             assert answer.status == 200 and answer.read()
     assert node.server.request("DELETE", "/v1/job/slow")[0] == 200
 
@@ -208,7 +208,7 @@ def test_s11_strangers_see_nothing_of_an_allocation(node: Node) -> None:
     assert set(modes.values()) == {0o711}
     assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o700}
     log = f"/v1/client/fs/logs/{allocation['ID']}?task=t&type=stdout&plain=true"
-    wait_for(lambda: node.server.request("GET", log)[1] == "hello\n", 20, "the log by the API")
+    wait_for(lambda: node.server.request("GET", log)[1] == "hello\n", 60, "the log by the API")
 
 
 def test_s15_a_task_that_replaces_its_logs_can_be_stopped(node: Node) -> None:
@@ -219,7 +219,7 @@ def test_s15_a_task_that_replaces_its_logs_can_be_stopped(node: Node) -> None:
     logs = {"MaxFiles": 1, "MaxFileSizeMB": 1}
     assert node.register(task_job("pipes", script, LogConfig=logs))[0] == 200
     directory = node.path(node.allocation("pipes", "running"))
-    wait_for(lambda: list((directory / "alloc/logs").glob("t.stdout.??*")), 30, "the log behind the pipes")
+    wait_for(lambda: list((directory / "alloc/logs").glob("t.stdout.??*")), 60, "the log behind the pipes")
     assert node.server.request("DELETE", "/v1/job/pipes")[0] == 200
     node.allocation("pipes", "complete", "failed")
 
