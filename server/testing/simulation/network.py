@@ -25,7 +25,8 @@ class Network:
         self.cut: set[tuple[str, str]] = set()
         self.slow: dict[str, float] = {}  # by server: seconds that everything to and from it takes longer
         self.keeps_flying = chance.random() < 0.5  # what is on its way when a link is cut arrives all the same
-        self.in_order = chance.random() < 0.5  # on each link, as over one connection, but for what is late
+        # On each link, as over one connection, but for what is late; drawn without moving what else a seed draws.
+        self.in_order = bool(chance.getstate()[1][0] & 1)
         self._arrives: dict[tuple[str, str], float] = {}  # by link: when what was sent last gets there
         self.oracle = Oracle(cluster)
 
