@@ -366,6 +366,8 @@ class PeerTransport:
         self._hosts = {server_id: host for server_id, host in self._hosts.items() if server_id in members}
         for connection in list(self._open):
             hello = connection.hello
+            if hello is not None and hello.server_id in members:
+                self._listener.promote(connection, hello.server_id)  # greeted before this server knew its members
             is_silent = hello is not None and hello.server_id not in members and connection.heard_at < latest
             if is_silent and not connection.dialled:
                 connection.close()

@@ -208,6 +208,7 @@ def test_a_member_is_let_in_while_strangers_hold_the_port(tmp_path: Path) -> Non
         follower = next(server for server in servers if server is not leader)
         assert follower.stop() == 0
         follower.start().wait_ready()
-        assert follower.request("PUT", "/v1/jobs", small_job("through"))[0] == 200
+        answer = follower.request("PUT", "/v1/jobs", small_job("through"))
+        assert answer[0] == 200, answer
         for made in held:
             made.close()
