@@ -275,6 +275,8 @@ def with_access_control(tmp_path: Path, **block: Any) -> Iterator[tuple[ServerPr
     own = {"enabled": True, "bootstrap_expect": 1, **block}
     with single(tmp_path / "server", **ON, server=own) as server:
         management = asked(server, "PUT", "/v1/acl/bootstrap")[1]["SecretID"]
+        keys = "/v1/operator/keyring/keys"
+        wait_for(lambda: asked(server, "GET", keys, None, management)[1], 60, "a key that signs")
         yield server, management, holder(server, management, "nodes", 'node { policy = "write" }')["SecretID"]
 
 
@@ -330,14 +332,14 @@ def test_s13_statements_work_for_their_caller_and_for_nobody_else(tmp_path: Path
         known = ServerProcess(tmp_path / "node", "known", http_port, rpc_port, client=block)
         try:
             known.start()
-            wait_for(lambda: asked(server, "GET", "/v1/nodes", None, management)[1], 20, "the node")
+            wait_for(lambda: asked(server, "GET", "/v1/nodes", None, management)[1], 60, "the node")
             assert asked(server, "PUT", "/v1/jobs", ONE, management)[0] == 200
 
             def running() -> Any:
                 found = asked(server, "GET", "/v1/allocations", None, management)[1]
                 return found and found[0]["ClientStatus"] == "running" and found[0]
 
-            allocation = wait_for(running, 20, "a running allocation")
+            allocation = wait_for(running, 60, "a running allocation")
             alloc, node_id = allocation["ID"], allocation["NodeID"]
             reader = holder(server, management, "files", 'namespace "default" { capabilities = ["read-fs"] }')
             token = reader["SecretID"]
