@@ -60,8 +60,13 @@ class Peers:
     """In place of the peers' connections: everybody has the newest version; nothing is handed over here."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.hellos = dict.fromkeys((one[0] for one in cluster.bootstrap), self)
+        self._cluster = cluster
         self.command_version = commands.COMMAND_VERSION
+
+    @property
+    def hellos(self) -> dict[str, Peers]:
+        """The greetings of all servers, of those with replaced disks too."""
+        return dict.fromkeys(self._cluster.servers, self)
 
     def serve(self, _method: str, _handler: Any) -> None:
         pass
