@@ -13,8 +13,9 @@ import pytest
 from tests.process.servers import ServerProcess, cluster, leader_of, small_job, wait_for
 from tests.process.test_snapshots import yurt
 from yurt.server.raft import messages
-from yurt.server.raft.connection import HELLO, RAFT, Hello
+from yurt.server.raft.connection import RAFT
 from yurt.server.raft.disk import RealDisk
+from yurt.server.raft.handshake import HELLO, Hello
 from yurt.server.raft.hardstate import HardState, HardStateFile
 
 TERMS = (100, 10**6, 1 << 61, messages.NUMBER_MAX - 1)

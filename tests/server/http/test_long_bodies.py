@@ -15,12 +15,13 @@ from tests.process.servers import ServerProcess, small_job, wait_for
 from yurt.server.http.bodies import CHUNK_BYTES
 
 PATH = "/v1/jobs?prefix=long-"
+JOBS = 500
 
 
 @pytest.fixture(scope="module")
 def filled(server: ServerProcess) -> ServerProcess:
     """The server with a list of jobs that is some chunks long."""
-    for number in range(300):
+    for number in range(JOBS):
         status, _ = server.request("PUT", "/v1/jobs", small_job(f"long-{number:03d}", Meta={"ü": "x" * 50}))
         assert status == 200
     wait_for(lambda: all(row["Status"] == "dead" for row in server.request("GET", PATH)[1]), 20, "evaluated")
@@ -94,7 +95,7 @@ def test_a_connection_goes_on_after_a_long_body(filled: ServerProcess) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", filled.http_port, timeout=30)
     for _ in range(3):
         connection.request("GET", PATH)
-        assert len(rows(connection.getresponse().read())) == 300
+        assert len(rows(connection.getresponse().read())) == JOBS
         connection.request("GET", "/v1/status/leader")
         assert connection.getresponse().read()
     connection.close()
@@ -107,5 +108,5 @@ def test_a_long_list_that_was_waited_for_is_the_new_one(filled: ServerProcess) -
     assert filled.request("PUT", "/v1/jobs", small_job("long-000", Priority=61))[0] == 200
     answer = connection.getresponse()
     assert int(answer.getheader("x-nomad-index", "0")) > index
-    assert len(rows(answer.read())) == 300
+    assert len(rows(answer.read())) == JOBS
     connection.close()
