@@ -25,6 +25,11 @@ def test_a_seed(seed: int) -> None:
     assert run(seed).cluster.commits > 20
 
 
+@pytest.mark.parametrize(("seed", "kind"), [(20, "stalled node"), (38, "stalled server")])
+def test_a_machine_stands_still_for_half_a_minute_or_more(seed: int, kind: str) -> None:
+    assert run(seed).counts[kind] == 1
+
+
 # Each takes away what keeps one of the promises.
 PLANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "room that comes wakes nobody": (waiting.Waiting, "_freed", lambda _self, _node, _index: None),

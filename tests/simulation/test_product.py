@@ -26,6 +26,11 @@ def test_a_life(seed: int) -> None:
     assert life.counts["answered 200"] > 40 and len(life.history) > 50
 
 
+@pytest.mark.parametrize(("seed", "kind"), [(30, "stalled node"), (118, "stalled server")])
+def test_a_machine_stands_still_for_minutes(seed: int, kind: str) -> None:
+    assert ProductLife(seed).live().counts[kind] == 1
+
+
 def test_every_fault_happens_somewhere() -> None:
     assert {name for seed in range(20) for name in ProductLife(seed).faults} == set(FAULTS)
 

@@ -9,6 +9,7 @@ job has as many healthy allocations as it wants, and nothing waits.
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,7 @@ from yurt.server.testing.virtual.loop import forget_frozen_tasks
 
 NODES_MIN, NODES_MAX, JOB_NAMES = 2, 5, ("web", "db", "batch", "agents")
 FAULT_SECONDS, PEACE_SECONDS = 12.0, 240.0
+STALLED, STALL_SECONDS = 0.1, (30.0, 90.0, 240.0)  # the part of the lives with a stalled machine: minutes cost time
 FAULTS = tuple(name for name in KINDS if name not in ("rot", "forgetful witness", "musical chairs", "failing disk"))
 
 
@@ -54,6 +56,9 @@ class DutyLife:
         self.counts: Counter[str] = Counter()
         self.gone: SimulatedNode | None = None  # for good, when peace comes
         self._next: dict[str, float] = {}
+        self._until = FAULT_SECONDS
+        self._stalls = random.Random(f"stalls of {seed}")  # apart: what else a seed draws does not move
+        self._stall_at = self._stalls.uniform(3.0, FAULT_SECONDS) if self._stalls.random() < STALLED else math.inf
 
     def new_nodes(self) -> list[SimulatedNode]:
         """The machines that run allocations."""
@@ -76,8 +81,10 @@ class DutyLife:
         assert not self.cluster.errors, self.cluster.errors[0]
 
     def _suffer(self) -> None:
-        while self.world.time < FAULT_SECONDS:
+        while self.world.time < self._until:
             self._step()
+            if self.world.time > self._stall_at:
+                self._stall()
             if self.world.time > 1.0 and self._is_due("client", 0.5):
                 self._client()
             if self.world.time > 3.0 and self._is_due("fault", 1.2):
@@ -104,6 +111,22 @@ class DutyLife:
     def _silence(self) -> None:
         node = self.chance.choice(self.nodes)
         node.silent_until = self.world.time + self.chance.choice((0.5, 3.0, 8.0))
+
+    def _stall(self) -> None:
+        """Let the machine of the leader or of a node stand still for minutes, while little is asked."""
+        seconds, leader = self._stalls.choice(STALL_SECONDS), self.cluster.leader
+        is_server = leader is not None and not leader.is_paused and self._stalls.random() < 0.5
+        machine = leader if is_server and leader is not None else self._stalls.choice(self.nodes)
+        until, self._stall_at = self.world.time + seconds, math.inf
+        self._until += seconds
+        self.counts["stalled server" if is_server else "stalled node"] += 1
+        self.world.note(f"{machine} stands still until {until:.3f}")
+        machine.pause()
+        while self.world.time < until:
+            self._step()
+            if self._is_due("client", 5.0):
+                self._client()
+        machine.resume()
 
     def _silence_all(self) -> None:
         for node in self.nodes:

@@ -27,13 +27,18 @@ from yurt.server.testing.simulation.world import Server as Host
 
 
 class SimulatedNode:
-    """A machine that runs what it is given: it says so a moment later, sometimes that it failed; it may be cut off."""
+    """A machine that runs what it is given: it says so a moment later, sometimes that it failed.
+
+    It may be cut off, and it may stand still.
+    """
 
     def __init__(self, cluster: DutyCluster, number: int, pause: float = 0.5) -> None:
         self._cluster, self._world, self._pause = cluster, cluster.world, pause
         self.id = str(uuid.UUID(int=number + 1, version=4))
         self.silent_until = 0.0
         self.fails = True
+        self._stands_still = False
+        self._held: list[Callable[[], None]] = []  # what came while it stood still
         self._registered = self._busy = False
         self._known: dict[str, int] = {}
         self._states: dict[str, str] = {}  # allocation → what was told last, and was taken
@@ -47,15 +52,35 @@ class SimulatedNode:
                 networks=(Network(mode="host", device="lo", ip="127.0.0.1", mbits=1000),), node_networks=(at,),
             ),
         )  # fmt: skip
-        self._world.later(0.4 * pause * self._world.chance.random(), self._turn)
+        self._world.later(0.4 * pause * self._world.chance.random(), lambda: self._do(self._turn))
+
+    def __repr__(self) -> str:
+        return f"node {self._node.name}"
 
     @property
     def is_silent(self) -> bool:
         return self._world.time < self.silent_until
 
+    def pause(self) -> None:
+        """Let the machine stand still until `resume`; what comes meanwhile waits."""
+        self._stands_still = True
+
+    def resume(self) -> None:
+        """Let the machine go on, with what came meanwhile, in its order."""
+        self._stands_still = False
+        held, self._held = self._held, []
+        for callback in held:
+            callback()
+
+    def _do(self, callback: Callable[[], None]) -> None:
+        if self._stands_still:
+            self._held.append(callback)
+        else:
+            callback()
+
     def _turn(self) -> None:
         """Look and tell once a pause, unless it is cut off."""
-        self._world.later(self._pause, self._turn)
+        self._world.later(self._pause, lambda: self._do(self._turn))
         host = self._cluster.leader
         if self.is_silent or host is None:
             return
@@ -70,7 +95,10 @@ class SimulatedNode:
             if not self.is_silent:
                 done(status, answer)
 
-        self._cluster.ask(host, method, f"/v1/agent-rpc/{name}", body, told, self._node.secret_id)
+        def came(status: int, answer: bytes) -> None:
+            self._do(lambda: told(status, answer))
+
+        self._cluster.ask(host, method, f"/v1/agent-rpc/{name}", body, came, self._node.secret_id)
 
     def _was_registered(self, status: int, _body: bytes) -> None:
         self._registered = status == 200

@@ -6,6 +6,7 @@ clients saw goes through the checker; when the faults have ended every server sh
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import Counter
@@ -20,6 +21,7 @@ SIZES = (1, 3, 3, 3, 5)
 JOBS, CLIENTS = ("a", "b", "c"), 6
 FAULT_SECONDS, PEACE_SECONDS = 15.0, 40.0
 TIMEOUT_SECONDS = 8.0
+STALLED, STALL_SECONDS = 0.1, (40.0, 90.0, 240.0)  # the part of the lives with a stalled machine: minutes cost time
 CONFLICT = re.compile(r"Enforcing job modify index")
 TASK = {"Name": "t", "Driver": "mock_driver", "Config": {"run_for": "1h"}, "Resources": {"CPU": 10, "MemoryMB": 10}}
 
@@ -107,6 +109,8 @@ class ProductLife:
         self.history: list[Event] = []
         self.counts: Counter[str] = Counter()
         self.faults = tuple(name for name in FAULTS if self.chance.random() < 0.5)
+        self._stalls = random.Random(f"stalls of {seed}")  # apart: what else a seed draws does not move
+        self._stall_after = self._stalls.uniform(1.0, FAULT_SECONDS) if self._stalls.random() < STALLED else math.inf
 
     def live(self) -> ProductLife:
         """Raises AssertionError for a promise that was broken."""
@@ -122,16 +126,35 @@ class ProductLife:
 
     def _suffer(self) -> None:
         clock, chance = self.cluster.clock, self.chance
-        end, fault_at = clock.now() + FAULT_SECONDS, clock.now() + 1.0
+        end, fault_at, stall_at = (clock.now() + seconds for seconds in (FAULT_SECONDS, 1.0, self._stall_after))
         while clock.now() < end:
             clock.sleep(chance.uniform(0.005, 0.06))
             for client in self.clients:
                 client.turn()
+            if clock.now() >= stall_at:
+                end, stall_at = end + self._stall(), math.inf
             if self.faults and clock.now() >= fault_at:
                 name = chance.choice(self.faults)
                 self.counts[name] += 1
                 FAULTS[name](self, chance.choice(self.servers))
                 fault_at = clock.now() + chance.uniform(0.2, 2.0)
+
+    def _stall(self) -> float:
+        """Let the machine of a server or a node stand still for minutes, while little is asked; return the seconds."""
+        clock, seconds = self.cluster.clock, self._stalls.choice(STALL_SECONDS)
+        kind, agents = self._stalls.choice((("server", self.servers), ("node", self.cluster.nodes)))
+        agent = self._stalls.choice(agents)
+        if not agent.is_running or agent.is_paused:
+            return 0.0
+        self.counts[f"stalled {kind}"] += 1
+        self.cluster.pause(agent)
+        end = clock.now() + seconds
+        while clock.now() < end:
+            clock.sleep(2.0)
+            for client in self.clients:
+                client.turn()
+        self.cluster.resume(agent)
+        return seconds
 
     def _recover(self) -> None:
         cluster = self.cluster
