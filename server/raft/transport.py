@@ -205,7 +205,7 @@ class PeerTransport:
 
     def _refused(self, connection: Connection, reason: str) -> None:
         """Count and log a refusal; the same reason is a warning once in a while only."""
-        if reason == ITSELF:
+        if reason.endswith(ITSELF):  # this side found out, or the other one said so
             return
         self.refused += 1
         now = asyncio.get_running_loop().time()
