@@ -119,6 +119,7 @@ def test_a_target_is_broken_by_its_operators_hooks(tmp_path: Path) -> None:
         assert all(one.is_running for one in cluster.servers)
 
 
+@pytest.mark.timeout(300)
 def test_a_target_that_dies_is_a_result(tmp_path: Path) -> None:
     with Cluster(1) as cluster:
         (server,) = cluster.servers
@@ -128,7 +129,7 @@ def test_a_target_that_dies_is_a_result(tmp_path: Path) -> None:
         try:
             wait_until(30, "operations", out / HISTORY)
             server.kill()
-            told, errors = tool.communicate(timeout=90)
+            told, errors = tool.communicate(timeout=200)
         finally:
             tool.kill()
     assert tool.returncode == 1 and "Traceback" not in errors, errors
