@@ -46,6 +46,9 @@ def all_there(server: ServerProcess, job: str) -> None:
 def test_an_evaluation_survives_the_end_of_its_process(tmp_path: Path) -> None:
     with single(tmp_path) as server, simulated_nodes(server, 40):
         assert server.process is not None
+        wait_for(
+            lambda: server.request("GET", "/v1/operator/keyring/keys")[1], 20, "no process makes a root key any more"
+        )
         killed, ended = threading.Event(), threading.Event()
 
         def kill(parent: int) -> None:

@@ -43,9 +43,9 @@ def finds(plant: Plant, seed: int) -> str:
 
 
 def hunt(number: int, seeds: int) -> str:
-    """The first seed that finds a bug, told."""
+    """Return a line with a seed that finds a bug: the recorded one, or the first from 0 on."""
     plant = PLANTS[number]
-    for seed in range(seeds):
+    for seed in (plant.seed, *range(seeds)):
         if found := finds(plant, seed):
             return f"{plant.name}: seed {seed}: {found}"
     return f"{plant.name}: NOT FOUND in {seeds} seeds"
