@@ -41,7 +41,10 @@ class World:
         return event
 
     def step(self) -> None:
-        """The next thing happens."""
+        """The next thing happens; where nothing is due a second passes (every machine may be down)."""
+        if not self._due:
+            self.time += 1.0
+            return
         self.time, _, event = heapq.heappop(self._due)
         if event.callback is not None:
             event.callback()

@@ -125,14 +125,14 @@ PLANTS = (
     Plant(
         "messages of lower terms get no answer",
         _lower_terms_get_no_answer,
-        seed=5,
+        seed=15,
         work=(),
         faults=("cut at the word",),
     ),
     Plant(
         "refused polls name no term",
         _refused_polls_name_no_term,
-        seed=10,
+        seed=70,
         size=3,
         faults=ROUGH,
         settings={"one_is_gone": True},
@@ -148,9 +148,9 @@ PLANTS = (
         settings={"calm_delay": 0.05, "one_is_gone": True, "snapshot_entries": 20},
     ),
     Plant("heartbeats wait for the disk", _heartbeats_wait_for_the_disk, seed=1, settings={"calm_disk_seconds": 0.8}),
-    Plant("a hand-over never ends", _hand_overs_never_end, seed=103, work=("hand over",)),
+    Plant("a hand-over never ends", _hand_overs_never_end, seed=51, work=("hand over",)),
     Plant(
-        "elections that fail make nobody patient", _nobody_grows_patient, seed=9, settings={"calm_disk_seconds": 0.8}
+        "elections that fail make nobody patient", _nobody_grows_patient, seed=1, settings={"calm_disk_seconds": 0.8}
     ),
     Plant(
         "a commit index counts as told when it is sent",

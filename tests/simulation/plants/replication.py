@@ -78,6 +78,6 @@ PLANTS = (
         settings={"message_bytes": 1},
     ),
     Plant("all after the previous entry is cut", _cuts_all_after_previous, seed=2),
-    Plant("the commit index goes to the log's end", _commits_to_the_logs_end, seed=3),
+    Plant("the commit index goes to the log's end", _commits_to_the_logs_end, seed=18),
     Plant("an answer claims the log's end", _claims_the_logs_end, seed=55, settings={"message_bytes": 100}),
 )

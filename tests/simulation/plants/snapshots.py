@@ -98,11 +98,11 @@ def _snapshot_of_the_newest_configuration(patch: Patch) -> None:
 
 
 PLANTS = (
-    Plant("an older snapshot is installed", _installs_older, seed=2, faults=("reconnect", "crash")),
+    Plant("an older snapshot is installed", _installs_older, seed=3, faults=("reconnect", "crash")),
     Plant(
         "an install drops a longer log",
         _drops_a_longer_log,
-        seed=67,
+        seed=12,
         work=(),
         faults=("reconnect",),
         settings={"share": 1.0, "delay": 0.05, "snapshot_entries": 3, "pause": 0.15},
@@ -112,14 +112,14 @@ PLANTS = (
     Plant(
         "the log goes back to the newest snapshot only",
         _keeps_one_snapshots_log,
-        seed=2,
+        seed=8,
         faults=("rot", "crash"),
         settings={"snapshot_entries": 20},
     ),
     Plant(
         "a snapshot has the newest configuration",
         _snapshot_of_the_newest_configuration,
-        seed=2,
+        seed=3,
         work=("change members",),
     ),
 )
