@@ -9,10 +9,10 @@ from tests.server.raft.test_journal_crash import test_every_crash_leaves_what_is
 from tests.simulation.hunt import finds, sown
 from tests.simulation.plants import PLANTS
 from tests.simulation.plants.plant import Plant
-from tests.simulation.plants.replication import LATE_ANSWERS
+from tests.simulation.plants.replication import LATE_ANSWERS, LOG_END
 from tests.simulation.plants.storage import CUTS
 from yurt.server.raft.errors import Corrupt
-from yurt.server.raft.messages import AppendAnswer, encode
+from yurt.server.raft.messages import Append, AppendAnswer, encode
 from yurt.server.testing.simulation.cluster import Cluster
 
 HUNTED = 40
@@ -47,6 +47,35 @@ def test_an_answer_of_an_earlier_term_proves_nothing() -> None:
     with sown(LATE_ANSWERS):
         before, after = match_after_a_late_answer(quiet_cluster())
     assert before < after
+
+
+def claim_of_a_follower(cluster: Cluster) -> tuple[int, int]:
+    """What a follower with an entry that its leader never had proves by an empty message, and where that ends."""
+    leader = leader_of(cluster)
+    assert leader is not None and leader.engine is not None
+    follower = next(server for server in cluster.running if server is not leader)
+    engine = follower.engine
+    assert engine is not None
+    cluster.network.cut = {(leader.name, follower.name), (follower.name, leader.name)}
+    said: list[AppendAnswer] = []
+    engine.send_message = lambda _peer, message: said.append(message)  # type: ignore[method-assign, assignment]
+    last, term = engine.log.last_index, engine.term
+    previous = engine.log.term_at(last)
+    assert previous is not None
+    (payload, _index, _term), *_ = engine.log.entries(last, 1)
+    entry = (payload, last + 1, term)
+    engine.receive(leader.name, encode(Append(engine.cluster, term, 1 << 40, last, previous, 0, [entry])))
+    engine.receive(leader.name, encode(Append(engine.cluster, term, 1 << 41, last, previous, 0, [])))
+    cluster.run_until(cluster.world.time + 0.05)
+    return next(answer.index for answer in said if answer.sequence == 1 << 41), last
+
+
+def test_an_answer_claims_what_its_message_proved() -> None:
+    claimed, proved = claim_of_a_follower(quiet_cluster())
+    assert claimed == proved
+    with sown(LOG_END):
+        claimed, proved = claim_of_a_follower(quiet_cluster())
+    assert claimed == proved + 1
 
 
 def test_cuts_that_are_not_durable_are_found_on_the_disk() -> None:
