@@ -13,6 +13,7 @@ from yurt.server import heartbeats, leader, rollouts, waiting
 from yurt.server.testing.simulation.duties import DutyLife, run
 
 HUNTED_MAX = 100
+FINDS_MOST = 71  # finds what is lost when an evaluation comes back
 # A clock that jumps, a deployment that waits for too many, a canary with a name in use, room that came between leaders,
 # an early follow-up, a rollout that ends while one of its allocations failed, a node that goes down under a plan,
 # a node that is heard just before it is marked as down,
@@ -46,7 +47,7 @@ PLANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 def test_a_planted_bug_is_found(plant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, name, instead = PLANTS[plant]
     monkeypatch.setattr(owner, name, instead)
-    for seed in range(HUNTED_MAX):
+    for seed in (FINDS_MOST, *range(HUNTED_MAX)):
         try:
             DutyLife(seed).live()
         except AssertionError:
@@ -65,5 +66,5 @@ def test_the_same_seed_is_the_same_life_whatever_the_hash_seed() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_many_seeds() -> None:
-    for seed in range(1000, 1150):
+    for seed in range(1000, 1100):
         run(seed)
