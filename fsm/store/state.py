@@ -61,7 +61,7 @@ def dissolve(maps: list[Map[Any, Any]]) -> Iterator[None]:
 
 def maps_of(state: State) -> list[Map[Any, Any]]:
     """Every map of a state, rows last."""
-    return [one for table in state.tables.values() for one in (table.rows, *table.indexes.values())]
+    return [rows for table in state.tables.values() for rows in (table.rows, *table.indexes.values())]
 
 
 def empty_table(table: Table[Any, Any]) -> TableState:

@@ -11,7 +11,7 @@ ACTIVE, INACTIVE, REKEYING, PREPUBLISHED, DEPRECATED = "active", "inactive", "re
 
 
 class RootKey(Record, frozen=True):
-    """What is known of a key; the key itself is in the row of `WrappedKey`, encrypted."""
+    """A root key's metadata; the key itself is in its `WrappedKey` row, encrypted."""
 
     algorithm: str = "aes256-gcm"
     create_time: int = 0

@@ -1,4 +1,4 @@
-"""What nobody needs any more (spec scheduling §20): a pass over an immutable view, in commands of bounded work."""
+"""Core garbage collection (spec scheduling §20): a pass over an immutable view, in commands of bounded work."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COLLECTED: tuple[Table[Any, Any], ...] = (JOBS, EVALUATIONS, ALLOCATIONS, DEPLO
 
 @dataclass(slots=True)
 class _Batch:
-    """What the next command collects. Rows that are not the newest state's any more are left for the next pass."""
+    """The rows that the next command collects; rows that have changed since the view wait for the next pass."""
 
     now_ns: int
     newest: Callable[[], Reader]
@@ -123,7 +123,7 @@ def _jobs(reader: Reader, now_ns: int, thresholds: Thresholds, batch: _Batch, wi
         versions = reader.find(JOB_VERSIONS, "job", key)
         if not is_free or any(version.version_tag for version in versions):
             continue
-        with_jobs.update(one.id for one in own)
+        with_jobs.update(row.id for row in own)
         for table, rows in ((EVALUATIONS, own), (ALLOCATIONS, placed)):
             for row in rows:
                 batch.add(table, row)
@@ -159,7 +159,7 @@ def _deployments(reader: Reader, now_ns: int, thresholds: Thresholds, batch: _Ba
         yield
         if deployment.is_active or deployment.modify_time > now_ns - thresholds.deployment:
             continue
-        if all(one.is_terminal for one in reader.find(ALLOCATIONS, "deployment", deployment.id)):
+        if all(allocation.is_terminal for allocation in reader.find(ALLOCATIONS, "deployment", deployment.id)):
             batch.add(DEPLOYMENTS, deployment)
 
 
@@ -168,7 +168,7 @@ def _nodes(reader: Reader, now_ns: int, thresholds: Thresholds, batch: _Batch) -
         yield
         if node.status != DOWN or node.status_updated_at * SECOND > now_ns - thresholds.node:
             continue
-        if all(one.is_terminal for one in reader.find(ALLOCATIONS, "node", node.id)):
+        if all(allocation.is_terminal for allocation in reader.find(ALLOCATIONS, "node", node.id)):
             batch.add(NODES, node, 2)
 
 

@@ -13,7 +13,7 @@ BATCH_MAX = 128
 
 
 def collecting_tokens(reader: Reader, now_ns: int, threshold_ns: int) -> Iterator[Command | None]:
-    """What deletes tokens that ended `threshold_ns` ago and one-time tokens that ended; None after each other step."""
+    """Yield commands that delete tokens expired for `threshold_ns` and one-time tokens; None after other steps."""
     ended: list[str] = []
     for token in reader.each(ACL_TOKENS, "expires", True):
         yield None

@@ -75,7 +75,7 @@ class Authority:
         return Identity(f"alloc:{claims.alloc_id}/{claims.task}", rights_of(view, claims, allocation), claims=claims)
 
     def stated(self, view: View, text: str, request: str, checker: Checker) -> Identity:
-        """Who another server says asks this process's node for something; raises Refusal(403)."""
+        """Return the identity in another server's signed statement to this process's node; raises Refusal(403)."""
         try:
             key_id = key_id_of(text)
             if self.keystore is None or view.get(ROOT_KEYS, key_id) is None:

@@ -34,7 +34,7 @@ class BadStatement(YurtError):
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks, for what, and what is allowed: capabilities in `namespace`, levels like `node:read`."""
+    """A signed statement: subject, request and rights (capabilities in `namespace`, levels as `node:read`)."""
 
     subject: str = msgspec.field(name="sub")
     node_id: str = msgspec.field(name="aud")
@@ -49,8 +49,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rights(self) -> Rights:
-        """What the caller may do with the request, and nothing else."""
-        levels = {kind: PlainRule(policy=level) for kind, _, level in (one.partition(":") for one in self.levels)}
+        """Return the rights that the statement grants, and no others."""
+        levels = {kind: PlainRule(policy=level) for kind, _, level in (text.partition(":") for text in self.levels)}
         namespaces = (NamespaceRule(name=self.namespace, capabilities=self.capabilities),)
         rules = PolicyRules(
             namespaces=namespaces if self.namespace else None, node=levels.get("node"), agent=levels.get("agent")

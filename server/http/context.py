@@ -160,7 +160,7 @@ class Context:
             self.need.check(self)
 
     def _stated(self, view: View) -> Identity | None:
-        """Who another server says asks the node of this process; None if it says nothing. Raises Refusal(403)."""
+        """Return the identity in another server's statement; None without a statement. Raises Refusal(403)."""
         text, agent = self.headers.get(HEADER), self.server.node_agent
         if text is None or agent is None:
             return None
