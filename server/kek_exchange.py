@@ -6,11 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from yurt.fsm.errors import Refusal, YurtError
+from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ROOT_KEYS, WRAPPED_KEYS
 from yurt.fsm.structs.variable import ACTIVE
 from yurt.server.key_encryption import KEY_BYTES, FileKeeper, id_of
 from yurt.server.key_survey import KeySurvey
+from yurt.server.members import ask_member, other_members
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -40,24 +41,13 @@ class KekExchange:
         await asyncio.to_thread(self._keeper.keep, payload)
         return b"1"
 
-    def _others(self) -> list[str]:
-        own = self._server.engine.own.id
-        return [row["id"] for row in self._server.engine.servers() if row["id"] != own]
-
-    async def _call(self, server_id: str, method: str, payload: bytes) -> bytes:
-        try:
-            return await self._server.transport.call(server_id, method, payload, timeout=ANSWER_SECONDS)
-        except (YurtError, TimeoutError) as error:
-            log.debug("a server did not answer", extra={"server": server_id, "reason": str(error)})
-            return b""
-
     async def fetch(self, kek_id: str) -> bool:
         """Fetch a key from whichever member has it, and keep it; raises OSError if it cannot be kept."""
         await asyncio.to_thread(self._keeper.look)
         if kek_id in self._keeper.accepted:
             return True
-        for server_id in self._others():
-            material = await self._call(server_id, GET, kek_id.encode())
+        for server_id in other_members(self._server):
+            material = await ask_member(self._server, server_id, GET, kek_id.encode(), seconds=ANSWER_SECONDS)
             if len(material) == KEY_BYTES and id_of(material) == kek_id:
                 await asyncio.to_thread(self._keeper.keep, material)
                 log.info("key-encryption key fetched", extra={"key": kek_id, "from": server_id})
@@ -74,10 +64,12 @@ class KekExchange:
         await self._survey.ask()
         kek_id = self._keeper.preferred or self._in_use() or next(iter(self._keeper.generated), "")
         kek_id = kek_id or await self._adopted() or await self._made()
-        material, others = self._keeper.generated_key(kek_id), self._others()
+        material, others = self._keeper.generated_key(kek_id), other_members(self._server)
         lacking = [one for one in others if kek_id not in self._survey.of(one).accepted]
         if material:
-            answers = await asyncio.gather(*(self._call(server_id, PUT, material) for server_id in lacking))
+            answers = await asyncio.gather(
+                *(ask_member(self._server, server_id, PUT, material, seconds=ANSWER_SECONDS) for server_id in lacking)
+            )
             lacking = [server_id for server_id, answer in zip(lacking, answers, strict=True) if not answer]
         holders, servers = 1 + len(others) - len(lacking), 1 + len(others)
         connected = [server_id for server_id in lacking if self._server.transport.is_connected(server_id)]
@@ -99,7 +91,7 @@ class KekExchange:
 
     async def _adopted(self) -> str:
         """A key that another member has already, perhaps of a leader before this one."""
-        for server_id in self._others():
+        for server_id in other_members(self._server):
             for kek_id in self._survey.of(server_id).accepted:
                 if await self.fetch(kek_id):
                     return kek_id

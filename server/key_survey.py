@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from yurt.fsm.errors import YurtError
+from yurt.server.members import other_members
 from yurt.server.raft.errors import NotSent
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ class KeySurvey:
 
     async def ask(self) -> None:
         """Ask every other server of the configuration; a server that does not answer keeps its last status."""
-        own = self._server.engine.own.id
-        others = [row["id"] for row in self._server.engine.servers() if row["id"] != own]
+        others = other_members(self._server)
         self._told = {server_id: status for server_id, status in self._told.items() if server_id in others}
         await asyncio.gather(*map(self._ask, others))
 

@@ -23,6 +23,7 @@ from yurt.server.kek_exchange import KekExchange
 from yurt.server.key_encryption import FileKeeper
 from yurt.server.key_survey import KeyStatus, KeySurvey
 from yurt.server.keystore import Kept, Keystore, NoKey, make_key
+from yurt.server.members import ask_member, other_members
 from yurt.server.server import Server
 from yurt.server.supervision import Supervised
 
@@ -118,17 +119,6 @@ class Keyring:
         await asyncio.to_thread(self.keystore.put, msgspec.msgpack.decode(payload, type=Kept))
         return b"1"
 
-    def _others(self) -> list[str]:
-        own = self._server.engine.own.id
-        return [one["id"] for one in self._server.engine.servers() if one["id"] != own]
-
-    async def _call(self, server_id: str, method: str, payload: bytes) -> bytes:
-        try:
-            return await self._server.transport.call(server_id, method, payload, timeout=ANSWER_SECONDS)
-        except (YurtError, TimeoutError) as error:
-            log.debug("a server did not answer", extra={"server": server_id, "reason": str(error)})
-            return b""
-
     # --- keys
 
     async def rotate(self, *, publish_time_ns: int = 0) -> tuple[RootKey, int]:
@@ -164,8 +154,9 @@ class Keyring:
         """Make a key in an open file on most servers, as versions before know it; raises Refusal(500), OSError."""
         made = await asyncio.to_thread(self._make, key_id)
         await asyncio.to_thread(self.keystore.put, made)
-        others, payload = self._others(), msgspec.msgpack.encode(made)
-        kept = 1 + sum(map(bool, await asyncio.gather(*(self._call(one, PUT, payload) for one in others))))
+        others, payload = other_members(self._server), msgspec.msgpack.encode(made)
+        asked = (ask_member(self._server, server_id, PUT, payload, seconds=ANSWER_SECONDS) for server_id in others)
+        kept = 1 + sum(map(bool, await asyncio.gather(*asked)))
         if kept * 2 <= len(others) + 1:
             raise Refusal(500, f"the new root key is on {kept} of {len(others) + 1} servers only; nothing was changed")
 
@@ -260,8 +251,8 @@ class Keyring:
         """See to it that this server has a key that is not wrapped yet."""
         if self.keystore.has(key_id):
             return True
-        for server_id in self._others():
-            if found := await self._call(server_id, GET, key_id.encode()):
+        for server_id in other_members(self._server):
+            if found := await ask_member(self._server, server_id, GET, key_id.encode(), seconds=ANSWER_SECONDS):
                 await asyncio.to_thread(self.keystore.put, msgspec.msgpack.decode(found, type=Kept))
                 log.info("root key fetched", extra={"key": key_id, "from": server_id})
                 return True
