@@ -4,12 +4,17 @@ A collection looks at every tracked object of its generation, some 0.7 µs each,
 So what has survived is frozen: no later collection looks at it, and it still goes when its last reference goes.
 
 - Young collections come after `YOUNG_OBJECTS` new containers, middle ones after a few of those: a few milliseconds.
-- What survives them gathers in the old generation, which is collected whenever it has grown by `OLD_GROWTH`. If more
-  than `OLD_OBJECTS` survive that they are frozen: so a full collection is short too, however large the state is.
+- What survives them gathers in the old generation, which is collected whenever middle collections have taken
+  `GROWTH_SECONDS`. If that takes more than `OLD_SECONDS`, what survives is frozen: so a full collection is short too,
+  however large the state is.
 - While a state is loaded nothing is collected: loading makes no cycles. Then all of it is frozen unseen.
 
 So a small process is collected as a whole, and in a large one a cycle stays that becomes garbage after it was frozen:
 nothing that lives long and comes often (connections, waiting queries, tasks) may be one.
+
+Objects are never listed to count them: the list would hold what other threads are still making, and a tuple that
+somebody else holds cannot be finished. The interpreter's own count of what is frozen walks over all of it. Only the
+time of collections is both known and harmless: processor time, so that a busy machine looks no different.
 """
 
 from __future__ import annotations
@@ -26,19 +31,19 @@ from yurt.server.metrics import Metrics
 YOUNG_OBJECTS = 8_000
 YOUNG_PER_MIDDLE = 2
 NEVER = 1 << 30
-OLD_OBJECTS, OLD_GROWTH = 10_000, 6_000
+OLD_SECONDS, GROWTH_SECONDS = 0.007, 0.004
 
 
 class CycleCollector:
     """The process's collector. `later` calls back soon, in the loop's thread, from any thread."""
 
-    def __init__(self, metrics: Metrics, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, metrics: Metrics, *, clock: Callable[[], float] = time.thread_time) -> None:
         self._metrics, self._clock = metrics, clock
         self._later: Callable[[Callable[[], None]], Any] | None = None
         self._guard = threading.Lock()
         self._loading = 0
         self._began = self.longest = 0.0
-        self._old = 0  # objects that survived the newest full collection and were not frozen
+        self._full = self._growth = 0.0  # seconds of the newest full collection, and of all middle ones since
         self._is_due = False
 
     def start(self, later: Callable[[Callable[[], None]], Any]) -> None:
@@ -47,7 +52,6 @@ class CycleCollector:
         gc.callbacks.append(self._collected)
         gc.set_threshold(YOUNG_OBJECTS, YOUNG_PER_MIDDLE, NEVER)
         self._metrics.gauge("yurt.collector.pause_max", lambda: self.longest * 1000)
-        self._metrics.gauge("yurt.collector.frozen", lambda: float(gc.get_freeze_count()))
 
     def stop(self) -> None:
         """Leave the collector as Python has it."""
@@ -69,18 +73,20 @@ class CycleCollector:
             with self._guard:
                 self._loading -= 1
                 if not self._loading:
-                    gc.freeze()
-                    self._old = 0
+                    self._freeze()
                     gc.enable()
 
     def settle(self) -> None:
         """Collect what is old; freeze what survives if it is much."""
         self._is_due = False
+        self._full = self._growth = 0.0
         gc.collect()
-        self._old = len(gc.get_objects())
-        if self._old > OLD_OBJECTS:
-            gc.freeze()
-            self._old = 0
+        if self._full > OLD_SECONDS:
+            self._freeze()
+
+    def _freeze(self) -> None:
+        gc.freeze()
+        self._metrics.count("yurt.collector.freezes")
 
     def _collected(self, phase: str, info: dict[str, int]) -> None:
         """Note how long a collection took; called by the interpreter, in whichever thread allocated."""
@@ -90,8 +96,10 @@ class CycleCollector:
         seconds = self._clock() - self._began
         self.longest = max(self.longest, seconds)
         self._metrics.sample("yurt.collector.pause", seconds * 1000, (("generation", str(info["generation"])),))
-        if info["generation"] != 1 or self._is_due or self._later is None:
-            return
-        if len(gc.get_objects(generation=2)) >= self._old + OLD_GROWTH:
-            self._is_due = True
-            self._later(self.settle)
+        if info["generation"] == 2:
+            self._full = seconds
+        elif info["generation"] == 1:
+            self._growth += seconds
+            if self._growth >= GROWTH_SECONDS and not self._is_due and self._later is not None:
+                self._is_due = True
+                self._later(self.settle)

@@ -39,6 +39,7 @@ ONLY_IN = {  # a package → the places that may import it
 RUN_EXPERIMENTS = ("server/cli/experiment.py", "server/testing/simulation/experiment.py")
 BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 BANNED_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml"}
+LISTS_OF_OBJECTS = {"get_objects", "get_referrers", "get_freeze_count"}
 BANNED_PURE_CALLS = {"open", "print", "input", "hash", "id"}
 
 # Tasks and threads are started by `server/supervision.py`, which logs, counts and restarts them. These calls elsewhere
@@ -222,6 +223,18 @@ def test_tasks_and_threads_are_started_by_the_supervisor_or_have_an_owner() -> N
             found[relative(path)] = starts
     listed = {path: count for path, (count, _) in STARTED_ELSEWHERE.items()}
     assert found == listed, "start long-lived work with `Supervisor.start`, short work with `Supervisor.spawn`"
+
+
+@over(*ROOMS)
+def test_nothing_lists_the_objects_of_the_interpreter(path: Path) -> None:
+    """The list would hold what other threads are still making: a tuple that is held twice cannot be finished.
+
+    Counting what is frozen walks over the whole state, and everything stands still meanwhile.
+    """
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Attribute | ast.alias):
+            name = node.attr if isinstance(node, ast.Attribute) else node.name
+            assert name not in LISTS_OF_OBJECTS, f"{relative(path)}:{node.lineno} {name}"
 
 
 def test_test_folders_are_packages() -> None:
