@@ -26,6 +26,7 @@ Header = tuple[bytes, bytes]
 CHUNK_BYTES = 128 << 10
 UNSENT_BYTES_MAX = 64 << 20
 UNSENT_BYTES_MAX_PER_CLIENT = 16 << 20
+FULL_BYTES = 1  # in a write buffer: `drained` is exact; with 0 a TLS transport of asyncio is never resumed
 _ANY_LENGTH = 1 << 62
 _WINDOW_BITS = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 
@@ -66,13 +67,13 @@ class Bodies:
             headers.append((b"content-encoding", encoding))
         if connection is not None and scope["http_version"] == "1.0":
             connection.end_marks_end()
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        if scope["method"] == "HEAD":
-            await send({"type": "http.response.body", "body": b""})
-            return
         client = client_of(scope["client"][0]) if scope.get("client") else ""
         try:
-            await self._send_chunks(send, chunks, client, connection)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await self._send_chunks(send, chunks, client, connection)
         except Exception:
             if connection is not None:
                 connection.abort()
@@ -107,7 +108,7 @@ class _Connection:
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
         self._ends_with_connection = False
-        cycle.transport.set_write_buffer_limits(high=0)  # full as soon as anything is left: `drained` is exact
+        cycle.transport.set_write_buffer_limits(high=FULL_BYTES)
 
     @classmethod
     def of(cls, receive: Receive) -> _Connection | None:

@@ -167,6 +167,10 @@ class AgentProcess:
 
     # --- its API
 
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        """A new connection to its API; it is made with the first request."""
+        return http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
+
     def request(
         self,
         method: str,
@@ -177,7 +181,7 @@ class AgentProcess:
         headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
         """Status and decoded body (text if it is no JSON) of one request; OSError if there is no answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
+        connection = self.connection(timeout)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers or {})
             answer = connection.getresponse()

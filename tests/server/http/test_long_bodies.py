@@ -1,26 +1,52 @@
-"""Bodies above a chunk on a real server: the same bytes however they are sent."""
+"""Bodies above a chunk on real servers, over HTTP and HTTPS: the same bytes however they are sent."""
 
 from __future__ import annotations
 
 import gzip
 import http.client
 import json
-import socket
+import ssl
 import zlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.process.servers import ServerProcess, small_job, wait_for
+from tests.process.servers import ServerProcess, free_ports, small_job, wait_for
+from tests.process.tls_files import Files
 from yurt.server.http.bodies import CHUNK_BYTES
 
 PATH = "/v1/jobs?prefix=long-"
 JOBS = 500
 
 
+class HttpsServer(ServerProcess):
+    """A server whose API speaks TLS."""
+
+    trust: ssl.SSLContext
+
+    def connection(self, timeout: float) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection("127.0.0.1", self.http_port, timeout=timeout, context=self.trust)
+
+
 @pytest.fixture(scope="module")
-def filled(server: ServerProcess) -> ServerProcess:
-    """The server with a list of jobs that is some chunks long."""
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    directory: Path = tmp_path_factory.mktemp("https")
+    files = Files(directory)
+    http_port, rpc_port = free_ports(2)
+    one = HttpsServer(directory, "https", http_port, rpc_port, tls=files.tls(http=True, verify_https_client=False))
+    one.trust = files.context(None)
+    try:
+        yield one.start("-dev").wait_ready()
+    finally:
+        one.end()
+
+
+@pytest.fixture(scope="module", params=["server", "secure"], ids=["http", "https"])
+def filled(request: pytest.FixtureRequest) -> ServerProcess:
+    """A server with a list of jobs that is some chunks long."""
+    server: ServerProcess = request.getfixturevalue(request.param)
     for number in range(JOBS):
         status, _ = server.request("PUT", "/v1/jobs", small_job(f"long-{number:03d}", Meta={"ü": "x" * 50}))
         assert status == 200
@@ -28,10 +54,12 @@ def filled(server: ServerProcess) -> ServerProcess:
     return server
 
 
-def get(server: ServerProcess, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+def get(
+    server: ServerProcess, path: str, method: str = "GET", **headers: str
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = server.connection(30)
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return answer, answer.read()
     finally:
@@ -77,11 +105,15 @@ def test_a_long_list_is_indented_like_any_json(filled: ServerProcess) -> None:
 
 def raw(server: ServerProcess, request: bytes) -> bytes:
     """All bytes until the server closes the connection."""
-    with socket.create_connection(("127.0.0.1", server.http_port), timeout=30) as connection:
-        connection.sendall(request)
+    connection = server.connection(30)
+    connection.connect()
+    try:
+        connection.sock.sendall(request)
         found = b""
-        while part := connection.recv(1 << 16):
+        while part := connection.sock.recv(1 << 16):
             found += part
+    finally:
+        connection.close()
     return found
 
 
@@ -92,7 +124,7 @@ def test_http_1_0_gets_the_body_as_it_is_until_the_end_of_the_connection(filled:
 
 
 def test_a_connection_goes_on_after_a_long_body(filled: ServerProcess) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", filled.http_port, timeout=30)
+    connection = filled.connection(30)
     for _ in range(3):
         connection.request("GET", PATH)
         assert len(rows(connection.getresponse().read())) == JOBS
@@ -103,7 +135,7 @@ def test_a_connection_goes_on_after_a_long_body(filled: ServerProcess) -> None:
 
 def test_a_long_list_that_was_waited_for_is_the_new_one(filled: ServerProcess) -> None:
     index = int(get(filled, f"{PATH}&per_page=1")[0].getheader("x-nomad-index", "0"))
-    connection = http.client.HTTPConnection("127.0.0.1", filled.http_port, timeout=30)
+    connection = filled.connection(30)
     connection.request("GET", f"{PATH}&index={index}&wait=20s")
     assert filled.request("PUT", "/v1/jobs", small_job("long-000", Priority=61))[0] == 200
     answer = connection.getresponse()
