@@ -103,7 +103,8 @@ def _directory(config: AgentConfig) -> Iterator[str]:
 async def _in_time(close: Callable[[], None]) -> None:
     """Close what may wait for others: the log is closed already, nobody waits for this server any more."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.to_thread(close), CLOSE_SECONDS)
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await asyncio.to_thread(close)
 
 
 class _Agent:

@@ -94,7 +94,8 @@ class SecretDemand:
     async def _look(self) -> None:
         """Make sure that this server knows the newest configuration before it goes by it."""
         try:
-            await asyncio.wait_for(self._server.read_ready(), READY_SECONDS)
+            async with asyncio.timeout(READY_SECONDS):
+                await self._server.read_ready()
             if self._is_due:
                 self._server.transport.trust.require()
                 self._server.transport.trust_again()

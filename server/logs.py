@@ -130,7 +130,8 @@ class LogTail(logging.Handler):
         if not self._lines:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
         found = []
         while self._lines:
             found.append(self._lines.popleft())

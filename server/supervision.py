@@ -63,11 +63,9 @@ class Supervised:
         while True:
             try:
                 await self._work()
-            except asyncio.CancelledError as error:
+            except (Exception, asyncio.CancelledError) as error:  # whatever it is: the work goes on
                 if asked_to_end():
                     raise
-                problem: BaseException = error
-            except Exception as error:  # noqa: BLE001 (whatever it is: the work goes on)
                 problem = error
             else:
                 return

@@ -123,7 +123,8 @@ class HealthWatcher:
                 return
             due = deadline if healthy_at is None else min(deadline, healthy_at)
             try:
-                await asyncio.wait_for(self._changed.wait(), max(0.001, (due - now) / 1e9))
+                async with asyncio.timeout(max(0.001, (due - now) / 1e9)):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

@@ -57,7 +57,8 @@ class Reports:
             while not urgent and (rest := sent + LAZY_SECONDS - loop.time()) > 0:
                 self._news.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), rest)
+                    async with asyncio.timeout(rest):
+                        await self._news.wait()
                 urgent = self._is_urgent()
             await asyncio.sleep(max(0.0, sent + URGENT_SECONDS - loop.time()))
             self._news.clear()

@@ -32,7 +32,8 @@ async def send_stream(
     try:
         while (piece := await _next(pieces, gone)) is not None:
             message = {"type": "http.response.body", "body": piece, "more_body": True}
-            await asyncio.wait_for(send(message), WRITE_SECONDS_MAX)
+            async with asyncio.timeout(WRITE_SECONDS_MAX):
+                await send(message)
     except TimeoutError:
         pass  # the client does not read: it loses the connection
     finally:

@@ -245,10 +245,12 @@ class Connection(asyncio.Protocol):
         if not self.is_open:
             raise NotSent("the connection is closed")
         request_id = secrets.token_bytes(16)
-        future = self._answers[request_id] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answers[request_id] = future
         self._send(REQUEST, msgspec.msgpack.encode((request_id, method, payload)))
         try:
-            return await asyncio.wait_for(future, timeout)
+            async with asyncio.timeout(timeout):
+                return await future
         except TimeoutError:
             raise OutcomeUnknown from None
         finally:

@@ -92,9 +92,8 @@ class Dialler:
         loop = asyncio.get_running_loop()
         try:
             host, port = split_address(address)
-            transport, _ = await asyncio.wait_for(
-                loop.create_connection(lambda: connection, host, port, ssl=self._tls()), DIAL_SECONDS_MAX
-            )
+            async with asyncio.timeout(DIAL_SECONDS_MAX):
+                transport, _ = await loop.create_connection(lambda: connection, host, port, ssl=self._tls())
         except (OSError, TimeoutError, ValueError, ssl.SSLError):
             if connection.transport is None:
                 connection.connection_lost(None)

@@ -66,6 +66,7 @@ async def form(own: Hello, transport: PeerTransport) -> list[list[str]]:
             return configuration
         changed.clear()
         try:
-            await asyncio.wait_for(changed.wait(), REMIND_SECONDS)
+            async with asyncio.timeout(REMIND_SECONDS):
+                await changed.wait()
         except TimeoutError:
             log.info("waiting for servers", extra={"expected": own.expect, "seen": len(transport.hellos) + 1})

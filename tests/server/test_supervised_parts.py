@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.server.client.test_agent import Servers, start
 from tests.server.client.test_runners import allocation, task
 from tests.server.test_supervision import Unexpected, counting, end
 from yurt.server.audit import AuditLog
+from yurt.server.client.health import HealthWatcher, Rules
 from yurt.server.client.http import Unreachable, request
 from yurt.server.client.identity import Identity
 from yurt.server.client.servers import Operations
@@ -111,6 +113,29 @@ def test_an_audit_log_whose_thread_is_ended_writes_the_next_line(tmp_path: Path)
         await until(lambda: len(calls) == 2)
         audit.close()
         assert (tmp_path / "audit.log").read_text().split() == ["second"]
+
+    asyncio.run(scenario())
+
+
+def test_a_health_watcher_that_is_stopped_as_news_come_decides_nothing_more() -> None:
+    async def scenario() -> None:
+        supervisor, _ = counting()
+        decided: list[object] = []
+        watcher = HealthWatcher(
+            Rules(min_healthy_ns=10**12, deadline_ns=10**12),
+            [],
+            lambda *given: decided.append(given),
+            now_ns=lambda: 0,
+            supervise=partial(supervisor.start, "health"),
+        )
+        (task,) = supervisor.running
+        await asyncio.sleep(0)
+        watcher.changed()
+        await asyncio.sleep(0)
+        watcher.stop()
+        async with asyncio.timeout(5):
+            await task.wait()
+        assert decided == []
 
     asyncio.run(scenario())
 

@@ -111,6 +111,31 @@ def test_a_cancellation_of_something_awaited_is_a_failure_and_one_of_the_task_is
     asyncio.run(scenario())
 
 
+def test_work_that_ends_with_another_error_while_it_is_stopped_does_not_start_again() -> None:
+    async def scenario() -> None:
+        supervisor, failures = counting()
+        starts = []
+
+        async def work() -> None:
+            starts.append(1)
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                raise Unexpected("while it ends") from None
+
+        supervised = supervisor.start("work", work)
+        await asyncio.sleep(0)
+        supervised.stop()
+        async with asyncio.timeout(5):
+            await supervised.wait()
+        assert supervised.is_done
+        assert starts == [1]
+        assert failures == {"work": 1}
+        assert supervisor.running == []
+
+    asyncio.run(scenario())
+
+
 def test_a_short_task_that_fails_is_logged_and_counted_at_once(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         supervisor, failures = counting()

@@ -137,7 +137,8 @@ def _warnings(server: Server) -> tuple[str, ...]:
 async def _is_caught_up(context: Context) -> bool:
     """Whether this server's state has everything that was acknowledged when it was asked; waits a little."""
     try:
-        await asyncio.wait_for(context.server.read_ready(), READY_SECONDS)
+        async with asyncio.timeout(READY_SECONDS):
+            await context.server.read_ready()
     except (NotLeader, TimeoutError):
         return False
     return True

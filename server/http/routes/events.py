@@ -141,7 +141,8 @@ async def _lines(context: Context, wanted: Wanted, number: int, after: int | Non
                 number = ready[-1][0]
                 continue
             try:
-                await asyncio.wait_for(news.wait(), HEARTBEAT_SECONDS)
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await news.wait()
             except TimeoutError:
                 yield b"{}\n" if after is None else b'{"Index":%d}\n' % max(told, after)
     finally:

@@ -187,7 +187,8 @@ async def join(context: Context) -> Answer:
         address = with_port(given, context.server.config.ports.rpc)
         try:
             host, port = split_address(address)
-            _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), JOIN_SECONDS)
+            async with asyncio.timeout(JOIN_SECONDS):
+                _, writer = await asyncio.open_connection(host, port)
             writer.close()
         except (OSError, ValueError, TimeoutError) as error:
             reason = "connect: connection refused" if isinstance(error, ConnectionRefusedError) else str(error)

@@ -176,7 +176,8 @@ class VirtualTransport(PeerTransport):
 
         self.network.later(own, name, arrive)
         try:
-            return await asyncio.wait_for(future, timeout)
+            async with asyncio.timeout(timeout):
+                return await future
         except TimeoutError:
             raise OutcomeUnknown from None
         finally:
