@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import shutil
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.node import Node
 from yurt.server.acl.statements import Checker
+from yurt.server.client import trees
 from yurt.server.client.alloc_runner import AllocRunner, ended_elsewhere
 from yurt.server.client.allocdir import AllocDir
 from yurt.server.client.collector import to_collect, usage_of
@@ -270,7 +270,7 @@ class NodeAgent:
         await runner.ended.wait()
         await asyncio.to_thread(runner.directory.destroy)
         state = self.surroundings.state_dir / "tasks" / runner.allocation.id
-        await asyncio.to_thread(shutil.rmtree, state, ignore_errors=True)
+        await asyncio.to_thread(trees.remove, state)
         if runner.allocation.id not in self.runners:
             runner.close()
 

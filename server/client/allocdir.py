@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import os
-import shutil
 import stat
 import struct
 from collections import deque
@@ -14,10 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from yurt.fsm.errors import YurtError
+from yurt.server.client import trees
 
 log = logging.getLogger("client")
 
-LINKS_MAX, READ_BYTES_MAX = 40, 16 << 20
+LINKS_MAX, DEPTH_MAX, READ_BYTES_MAX = 40, 256, 16 << 20
 PASSED_THROUGH = 0o711
 ACL_NAME = "system.posix_acl_access"
 Owner = tuple[int, int] | None  # uid and gid; None for the agent's own
@@ -89,8 +89,8 @@ class AllocDir:
         return made
 
     def destroy(self) -> None:
-        """Remove all of it; what cannot be removed stays."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove all of it; what cannot be removed stays, and the log says why."""
+        trees.remove(self.path)
 
 
 def _access_list(uids: list[int]) -> bytes:
@@ -148,6 +148,8 @@ class Inside:
             if not stat.S_ISLNK(os.fstat(fd).st_mode):
                 self._fds.append(fd)
                 self.parts.append(part)
+                if len(self.parts) > DEPTH_MAX:
+                    raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
                 continue
             target = os.readlink("", dir_fd=fd)
             os.close(fd)
@@ -233,27 +235,45 @@ class Inside:
 
         Raises OSError, for devices and the like too.
         """
-        found = source.lstat()
-        owner = owner or (os.geteuid(), os.getegid())
+        holder = os.open(source.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._take(holder, source.name, owner or (os.geteuid(), os.getegid()))
+        finally:
+            os.close(holder)
+
+    def _take(self, holder: int, name: str, owner: tuple[int, int]) -> None:
+        """Take what is called `name` in the open directory `holder`; two descriptors are open for each level."""
+        found = os.stat(name, dir_fd=holder, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
             with contextlib.suppress(FileExistsError):
-                self._make(source.name, owner, found.st_mode & 0o777)
-            with Inside(self.root, "/".join((*self.parts, source.name))) as below:
-                for path in sorted(source.iterdir()):
-                    below.take(path, owner)
+                self._make(name, owner, found.st_mode & 0o777)
+            source = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=holder)
+            try:
+                with Inside(self.root, "/".join((*self.parts, name))) as below:
+                    below._leave_the_way()
+                    for child in sorted(os.listdir(source)):
+                        below._take(source, child, owner)
+            finally:
+                os.close(source)
             return
         if stat.S_ISLNK(found.st_mode):
-            os.chown(source, *owner, follow_symlinks=False)
+            os.chown(name, *owner, dir_fd=holder, follow_symlinks=False)
         elif stat.S_ISREG(found.st_mode):
-            fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=holder)
             try:
                 os.fchown(fd, *owner)
                 os.fchmod(fd, found.st_mode & 0o777)
             finally:
                 os.close(fd)
         else:
-            raise OSError(errno.EINVAL, f"{source.name} is no file")
-        os.rename(source, source.name, dst_dir_fd=self._fds[-1])
+            raise OSError(errno.EINVAL, f"{name} is no file")
+        os.rename(name, name, src_dir_fd=holder, dst_dir_fd=self._fds[-1])
+
+    def _leave_the_way(self) -> None:
+        """Close the directories on the way: of what was found one descriptor stays open."""
+        for fd in self._fds[:-1]:
+            os.close(fd)
+        self._fds = self._fds[-1:]
 
     def entries(self) -> list[tuple[str, os.stat_result]]:
         """Names in the directory, sorted, with what they are. Raises OSError."""

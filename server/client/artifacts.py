@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import functools
 import os
-import shutil
 import sys
 import tempfile
 import urllib.parse
@@ -20,8 +19,8 @@ from typing import Any, TypeVar
 import orjson
 
 from yurt.fsm.errors import YurtError
-from yurt.server.client import getter
-from yurt.server.client.allocdir import Escapes, Inside, Owner
+from yurt.server.client import getter, trees
+from yurt.server.client.allocdir import Inside, Owner
 from yurt.server.client.unpack import kind_of
 
 T = TypeVar("T")
@@ -87,8 +86,8 @@ class Artifacts:
                 ready = await self._made_ready(plan, staging)
                 await self._moved(functools.partial(_place, ready, task, plan.destination, owner))
             finally:
-                await self._moved(functools.partial(shutil.rmtree, staging, ignore_errors=True))
-        except (OSError, Escapes, ValueError) as error:
+                await self._moved(functools.partial(trees.remove, staging))
+        except Exception as error:  # whatever it is, the task fails with its reason
             raise ArtifactError(f'failed to download artifact "{source}": {getter.reason(source, error)}') from error
 
     async def _made_ready(self, plan: _Plan, staging: Path) -> Path:

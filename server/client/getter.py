@@ -85,6 +85,8 @@ def download(request: Mapping[str, Any], tls: ssl.SSLContext | None) -> None:
             if digest is not None:
                 digest[0].update(part)
             file.write(part)
+        if answer.length:  # bytes that were announced and did not come
+            raise ValueError(f"the download ended after {got} of {got + answer.length} bytes")
     if digest is not None and digest[0].hexdigest() != digest[1]:
         raise ValueError(f"Checksums did not match. Expected: {digest[1]} Got: {digest[0].hexdigest()}")
 

@@ -20,6 +20,7 @@ from typing import IO, Any, NamedTuple
 
 HEADER_BYTES_MAX = 1 << 20
 PART_BYTES = 64 << 10
+PARTS_MAX, NAME_SHOWN = 64, 100  # names in one path; letters of one that is refused for its length
 LINK_BYTES_MAX = 4096
 FILE, DIRECTORY, LINK, HARD_LINK, OTHER = "file", "directory", "link", "hard link", "other"
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -51,16 +52,12 @@ def kind_of(name: str) -> str:
 
 
 def unpack(file: IO[bytes], name: str, kind: str, directory: int, *, entries_max: int, bytes_max: int) -> int:
-    """Unpack `file`, called `name`, below the open `directory`; return the number of entries. Raises ValueError,
-    OSError and what the standard library raises for broken archives."""
-    writer = Writer(directory, bytes_max)
-    number = size = 0
+    """Unpack `file`, called `name`, below the open `directory`; return the number of entries, directories that they
+    made necessary included. Raises ValueError, OSError and what the standard library raises for broken archives."""
+    writer = Writer(directory, entries_max, bytes_max)
     for entry in _entries(file, name, kind):
-        number, size = number + 1, size + entry.size
-        if number > entries_max or size > bytes_max:
-            raise Refused(f"the archive has more than {entries_max} files or {bytes_max} bytes")
         writer.put(entry)
-    return number
+    return writer.entries
 
 
 def _entries(file: IO[bytes], name: str, kind: str) -> Iterator[Entry]:
@@ -68,7 +65,8 @@ def _entries(file: IO[bytes], name: str, kind: str) -> Iterator[Entry]:
         return _zip_entries(file)
     if kind in TAR_ENDINGS:
         return _tar_entries(file)
-    return iter((Entry(name[: -len(kind)] or "artifact", FILE, 0o644, open=lambda: _decompressed(file)),))
+    name = name[: -len(kind)] if name.lower().endswith(kind) else name
+    return iter((Entry(name or "artifact", FILE, 0o644, open=lambda: _decompressed(file)),))
 
 
 def _zip_entries(file: IO[bytes]) -> Iterator[Entry]:
@@ -141,18 +139,25 @@ def _tar_opener(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[
 
 
 class Writer:
-    """Puts entries below an open directory, each found from there by descriptors."""
+    """Puts entries below an open directory, each found from there by descriptors.
 
-    def __init__(self, directory: int, bytes_max: int) -> None:
-        self._root, self._bytes_max, self._bytes_left = directory, bytes_max, bytes_max
+    `entries` counts them, with the directories that no entry was for when they were made.
+    """
+
+    def __init__(self, directory: int, entries_max: int, bytes_max: int) -> None:
+        self._root, self._entries_max, self._bytes_max = directory, entries_max, bytes_max
+        self.entries = self._said = 0  # `_said`: bytes that the archive says it has
+        self._bytes_left = bytes_max
 
     def put(self, entry: Entry) -> None:
         """Write one entry. Raises `Refused`, OSError."""
+        self._said += entry.size
+        self._count(1)
         parts = _parts(entry.name)
         if entry.kind == OTHER:
             raise Refused(f'"{entry.name}" is a device, a pipe or a socket, which are not unpacked')
         if entry.kind == DIRECTORY:
-            with self._directory(entry.name, parts) as fd:
+            with self._directory(entry.name, parts, counted=len(parts) - 1) as fd:
                 if parts:
                     os.fchmod(fd, entry.mode & 0o777 | 0o700)
             return
@@ -160,6 +165,11 @@ class Writer:
             raise Refused(f'"{entry.name}" is no name of a file')
         with self._directory(entry.name, parts[:-1]) as parent:
             self._put_in(parent, parts, entry)
+
+    def _count(self, more: int) -> None:
+        self.entries += more
+        if self.entries > self._entries_max or self._said > self._bytes_max:
+            raise Refused(f"the archive has more than {self._entries_max} files or {self._bytes_max} bytes")
 
     def _put_in(self, parent: int, parts: list[str], entry: Entry) -> None:
         source = None
@@ -199,14 +209,18 @@ class Writer:
             os.fchmod(fd, entry.mode & 0o777 | 0o600)
 
     @contextlib.contextmanager
-    def _directory(self, name: str, parts: list[str], *, make: bool = True) -> Iterator[int]:
-        """A directory below the root, made where it is missing; no part of its path may be a link."""
+    def _directory(self, name: str, parts: list[str], *, make: bool = True, counted: int = PARTS_MAX) -> Iterator[int]:
+        """A directory below the root, made where it is missing; no part of its path may be a link.
+
+        Of the first `counted` parts those that are made count as entries.
+        """
         fd = os.dup(self._root)
         try:
-            for part in parts:
+            for depth, part in enumerate(parts):
                 if make:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(part, 0o755, dir_fd=fd)
+                        self._count(1 if depth < counted else 0)
                 flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
                 try:
                     below = os.open(part, flags, dir_fd=fd)
@@ -220,12 +234,14 @@ class Writer:
 
 
 def _parts(name: str) -> list[str]:
-    """The names in a path; raises `Refused` for one that could lead elsewhere."""
+    """The names in a path; raises `Refused` for one that could lead elsewhere or too deep."""
     if name.startswith("/"):
         raise Refused(f'"{name}" is an absolute name, outside the archive')
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts or "\0" in name:
         raise Refused(f'"{name}" leads outside the archive')
+    if len(parts) > PARTS_MAX:
+        raise Refused(f'"{name[:NAME_SHOWN]}…" lies more than {PARTS_MAX} names deep')
     return parts
 
 

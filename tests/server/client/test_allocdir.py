@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import stat
 import threading
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from yurt.fsm.errors import Refusal
 from yurt.server.client import files
 from yurt.server.client.allocdir import AllocDir, Escapes, Inside
+from yurt.server.client.unpack import PARTS_MAX
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
 
@@ -220,3 +223,35 @@ def test_directories_merge_when_they_are_moved_in(made: AllocDir, tmp_path: Path
         directory.take(ready / "dir")
     found = {path.name: path.read_text() for path in (made.path / "t/local/dir").iterdir()}
     assert found == {"new": "new", "file": "changed", "old": "old"}
+
+
+def test_a_deep_directory_is_moved_in_with_few_descriptors(made: AllocDir, tmp_path: Path) -> None:
+    ready, path = tmp_path / "allocs/ready", "/".join(f"d{number}" for number in range(PARTS_MAX - 1))
+    (ready / path).mkdir(parents=True)
+    (ready / path / "new").write_text("new")
+    (made.path / "t/local/other").mkdir()
+    (made.path / "t/local/d0").symlink_to("other")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now = os.listdir("/proc/self/fd")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, open_now)) + 3 * PARTS_MAX, hard))
+    try:
+        with Inside(made.path, "t/local") as directory:
+            directory.take(ready / "d0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (made.path / "t/local/other" / path.removeprefix("d0/") / "new").read_text() == "new", "links lead on inside"
+    assert len(os.listdir("/proc/self/fd")) == len(open_now)
+
+
+def test_no_path_of_a_request_costs_more_than_a_bounded_number_of_descriptors(made: AllocDir) -> None:
+    local = made.path / "t/local"
+    (local / "/".join("a" * 300)).mkdir(parents=True)
+    (local / "round").symlink_to("../local")
+    with Inside(made.path, "t/local/" + "a/" * 200) as found:
+        assert len(found.parts) == 202
+    with Inside(made.path, "t/local/" + "a/../" * 300 + "round") as found:
+        assert found.parts == ["t", "local"]
+    open_now = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError) as caught:
+        Inside(made.path, "t/local/" + "a/" * 300)
+    assert caught.value.errno == errno.ENAMETOOLONG and len(os.listdir("/proc/self/fd")) == open_now

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.server.client.test_trees import deepen
+from yurt.server.client import artifacts
 from yurt.server.client.artifacts import ArtifactError, ArtifactLimits, Artifacts
 
 
@@ -56,6 +58,10 @@ FILES = {
 }
 
 
+CUT = {  # headers of answers that all end after five bytes
+    "short": {"Content-Length": "9"}, "encoded": {"Content-Length": "9", "Content-Encoding": "x"}, "unsaid": {},
+    "nonsense": {"Content-Length": "nine"},
+}  # fmt: skip
 SLOW = threading.Event()  # a client waits for /slow
 
 
@@ -74,6 +80,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 while True:  # a header that does not end
                     self.wfile.write(b"H")
                     time.sleep(0.05)
+            return
+        if self.path.startswith("/cut/"):
+            self.send_response(200)
+            for name, value in CUT[self.path.removeprefix("/cut/")].items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(b"short")
             return
         body = self.headers.get("X-Key", "").encode() if self.path == "/headers" else FILES.get(self.path)
         self.send_response(200 if body is not None else 404)
@@ -187,6 +200,44 @@ def test_a_link_of_the_task_is_not_written_through(tmp_path: Path, url: str) -> 
         get(task, f"{url}/plain.txt", relative_dest="out/")
 
 
+@pytest.mark.parametrize("error", [RecursionError("too deep"), RuntimeError("can't start new thread"), EOFError()])
+def test_whatever_goes_wrong_is_an_error_of_the_artifact(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def place(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(artifacts, "_place", place)
+    with pytest.raises(ArtifactError, match=str(error) or "EOFError"):
+        get(tmp_path / "t", f"{url}/plain.txt")
+
+
+def test_a_failed_artifact_of_any_depth_leaves_nothing_behind(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(ready: Path, *_arguments: object) -> None:
+        deepen(ready)
+        raise OSError("no room")
+
+    monkeypatch.setattr(artifacts, "_place", place)
+    with pytest.raises(ArtifactError, match="no room"):
+        get(tmp_path / "t", f"{url}/plain.txt")
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [("short", "ended after 5 of 9 bytes"), ("encoded", "ended after 5 of 9 bytes"), ("unsaid", ""), ("nonsense", "")],
+)  # fmt: skip
+def test_a_download_that_ends_early_is_no_artifact(tmp_path: Path, url: str, sent: str, text: str) -> None:
+    if text:
+        with pytest.raises(ArtifactError, match=text):
+            get(tmp_path / "t", f"{url}/cut/{sent}")
+        assert not (tmp_path / "t/local").exists()
+    else:
+        get(tmp_path / "t", f"{url}/cut/{sent}")
+        assert (tmp_path / "t/local" / sent).read_bytes() == b"short"
+
+
 def children() -> set[str]:
     """The processes that fetch for this one."""
     found = set()
@@ -208,9 +259,9 @@ def wanted(source: str) -> dict[str, Any]:
 
 def test_s9_a_slow_server_is_given_up_at_the_deadline_of_the_whole(tmp_path: Path, url: str) -> None:
     (tmp_path / "t").mkdir()
-    artifacts = Artifacts(ArtifactLimits(read_seconds=1.5))
+    impatient = Artifacts(ArtifactLimits(read_seconds=1.5))
     with pytest.raises(ArtifactError, match=r"not fetched within 1\.5 seconds"):
-        asyncio.run(artifacts.fetch(wanted(f"{url}/slow"), tmp_path / "t", tmp_path))
+        asyncio.run(impatient.fetch(wanted(f"{url}/slow"), tmp_path / "t", tmp_path))
     assert not children() and not list(tmp_path.glob(".staging-*"))
 
 

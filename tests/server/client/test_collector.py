@@ -11,6 +11,7 @@ import pytest
 from tests.server.client.around import surroundings
 from tests.server.client.test_agent import Servers
 from tests.server.client.test_runners import allocation, asynchronous, task
+from tests.server.client.test_trees import deepen
 from yurt.server.client.agent import NodeAgent
 from yurt.server.client.collector import Limits, to_collect, usage_of
 
@@ -44,4 +45,18 @@ async def test_the_oldest_that_has_ended_goes_and_what_runs_stays() -> None:
     await agent.collect_what_is_too_much()
     there = [name for name, one in agent.runners.items() if one.directory.path.exists()]
     assert there == ["runs"] and set(agent.runners) == {"old", "new", "runs"}
+    await agent.stop()
+
+
+@asynchronous
+async def test_an_allocation_with_a_tree_of_thousands_of_levels_goes_like_any_other() -> None:
+    around = surroundings(limits=Limits(allocations=0, disk_percent=100.1, inode_percent=100.1))
+    agent = NodeAgent(around, Servers(), chance=random.Random(1), learn=lambda _: None, dev=True)  # type: ignore[arg-type]
+    for name in ("deep", "flat"):
+        agent._place(allocation(task(config={"run_for": "1ms"}), alloc_id=name))
+        async with asyncio.timeout(5):
+            await agent.runners[name].ended.wait()
+    deepen(agent.runners["deep"].directory.shared)
+    await agent.collect_what_is_too_much()
+    assert list(around.alloc_dir.iterdir()) == [] and agent.supervisor.down() == []
     await agent.stop()

@@ -24,7 +24,7 @@ import pytest
 
 from yurt.server.client import getter, unpack
 from yurt.server.client.artifacts import UNPACK_MEMORY_BYTES, _run
-from yurt.server.client.unpack import HEADER_BYTES_MAX, Refused, kind_of
+from yurt.server.client.unpack import HEADER_BYTES_MAX, PARTS_MAX, Refused, kind_of
 
 ENTRIES_MAX, BYTES_MAX = 64, 4 << 20
 Entry = tuple[str, dict[str, Any]]
@@ -54,11 +54,12 @@ def zip_of(*entries: Entry) -> bytes:
     return body.getvalue()
 
 
-def unpacked(directory: Path, body: bytes, kind: str) -> None:
+def unpacked(directory: Path, body: bytes, kind: str, *, name: str = "") -> None:
     directory.mkdir(exist_ok=True)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        unpack.unpack(io.BytesIO(body), f"x{kind}", kind, fd, entries_max=ENTRIES_MAX, bytes_max=BYTES_MAX)
+        name = name or f"x{kind}"
+        unpack.unpack(io.BytesIO(body), name, kind, fd, entries_max=ENTRIES_MAX, bytes_max=BYTES_MAX)
     finally:
         os.close(fd)
 
@@ -170,6 +171,14 @@ def test_what_archives_hold_is_unpacked(tmp_path: Path) -> None:
         assert (tmp_path / "single/x").read_bytes() == b"x"
 
 
+@pytest.mark.parametrize(
+    ("name", "unpacked_as"), [("tool", "tool"), ("x.gz", "x"), ("x.GZ", "x"), ("a.b", "a.b"), (".gz", "artifact")]
+)
+def test_a_name_loses_the_ending_that_it_has(tmp_path: Path, name: str, unpacked_as: str) -> None:
+    unpacked(tmp_path / "out", gzip.compress(b"x"), ".gz", name=name)
+    assert os.listdir(tmp_path / "out") == [unpacked_as]
+
+
 def test_what_is_an_archive() -> None:
     named = {"a.TAR.GZ": ".tar.gz", "a.gz": ".gz", "a.tgz": ".tgz", "a.zip": ".zip", "a": "", "a.txt": "", ".xz": ".xz"}
     assert {name: kind_of(name) for name in named} == named
@@ -199,6 +208,23 @@ def test_s7_more_entries_than_allowed_are_refused(tmp_path: Path, kind: str) -> 
     body = MAKERS[kind](*((f"d{number}", {}) for number in range(ENTRIES_MAX + 1)))
     with pytest.raises(Refused, match="more than 64 files"):
         unpacked(tmp_path / "out", body, kind)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_s7_directories_that_are_made_count_as_entries(tmp_path: Path, kind: str) -> None:
+    below, directory = "/".join("d" * (ENTRIES_MAX - 2)), {"type": tarfile.DIRTYPE, "mode": 0o755}
+    unpacked(tmp_path / "fits", MAKERS[kind]((f"{below}/", directory), (f"{below}/f", {}), ("g", {})), kind)
+    with pytest.raises(Refused, match="more than 64 files"):
+        unpacked(tmp_path / "out", MAKERS[kind]((f"{below}/f", {}), ("e/f", {})), kind)
+    assert len(list((tmp_path / "out").rglob("*"))) <= ENTRIES_MAX
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("last", ["f", "d/"])
+def test_s7_depth_has_an_end(tmp_path: Path, kind: str, last: str) -> None:
+    with pytest.raises(Refused, match=f"more than {PARTS_MAX} names deep"):
+        unpacked(tmp_path / "out", MAKERS[kind](("d/" * PARTS_MAX + last, {})), kind)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def pax_bomb(size: int) -> bytes:
