@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from yurt.fsm.commands_nodes import NodeStatus, UpdateNodeStatuses
@@ -53,7 +54,7 @@ class HeartbeatTimers:
         self._timers = self._fresh()
         self._set_timer()
         if leads:
-            self._server.in_turns(self._expect_all(self._timers))
+            self._server.in_turns(partial(self._expect_all, self._timers))
 
     def _expect_all(self, timers: Heartbeats) -> Iterator[None]:
         """Expect every node that lives; nodes that were heard meanwhile have their times already."""

@@ -125,7 +125,7 @@ class Leader:
         self._broker = Broker(nack_seconds=math.inf)  # every worker is in this process, and ends with an ack or a nack
         self._is_taking_in = True
         self._waiting.enable()
-        self._server.in_turns(self._take_in(self._broker))
+        self._server.in_turns(partial(self._take_in, self._broker))
 
     def _take_in(self, broker: Broker) -> Iterator[None]:
         yield from self._waiting.take_in(self._is_current(broker))

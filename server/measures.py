@@ -12,11 +12,12 @@ from typing import Any
 from yurt.fsm.machine import Machine
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS, NODES, Table
-from yurt.fsm.store.view import View
 from yurt.fsm.structs.job import DEAD, PENDING, RUNNING
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.transport import PeerTransport, counters_of
+
+InTurns = Callable[[Callable[[], Iterator[None]]], None]
 
 
 def measure_engine(metrics: Metrics, engine: Engine, transport: PeerTransport) -> None:
@@ -38,8 +39,8 @@ def measure_engine(metrics: Metrics, engine: Engine, transport: PeerTransport) -
     engine.observe_apply = lambda seconds: metrics.observe("yurt.fsm.apply.seconds", seconds)
 
 
-def measure_state(metrics: Metrics, machine: Machine, in_turns: Callable[[Iterator[None]], None]) -> None:
-    """The state's index, the number of its rows, jobs by status; `in_turns` does long work a step at a time."""
+def measure_state(metrics: Metrics, machine: Machine, in_turns: InTurns) -> None:
+    """The state's index, the number of its rows, jobs by status; `in_turns` does long work, again if it breaks."""
     metrics.gauge("nomad.state.snapshotIndex", lambda: float(machine.index))
     statuses = _JobStatuses(machine, in_turns)
     for status in (PENDING, RUNNING, DEAD):
@@ -51,7 +52,7 @@ def measure_state(metrics: Metrics, machine: Machine, in_turns: Callable[[Iterat
 class _JobStatuses:
     """How many jobs have which status, without looking at all of them."""
 
-    def __init__(self, machine: Machine, in_turns: Callable[[Iterator[None]], None]) -> None:
+    def __init__(self, machine: Machine, in_turns: InTurns) -> None:
         self._machine, self._in_turns = machine, in_turns
         self._counts: Counter[str] = Counter()
         machine.on_commit(self._committed)
@@ -59,10 +60,12 @@ class _JobStatuses:
 
     def _recount(self, _index: int, _restored: bool) -> None:
         """Count the new state; what changes meanwhile is counted as it changes."""
-        self._counts = Counter()
-        self._in_turns(self._look(self._counts, self._machine.view()))
+        self._in_turns(self._look)
 
-    def _look(self, counts: Counter[str], view: View) -> Iterator[None]:
+    def _look(self) -> Iterator[None]:
+        counts: Counter[str] = Counter()
+        self._counts = counts
+        view = self._machine.view()
         view.pin()
         for job in view.scan(JOBS):
             counts[job.status] += 1

@@ -48,7 +48,7 @@ class Rollouts:
         self._deadlines.clear()
         self._terms += 1
         if leads:
-            self._server.in_turns(self._take_in(self._terms))
+            self._server.in_turns(partial(self._take_in, self._terms))
 
     def _take_in(self, term: int) -> Iterator[None]:
         """Look at every active deployment."""

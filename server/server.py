@@ -34,7 +34,7 @@ from yurt.server.raft.engine import Engine
 from yurt.server.raft.reads import Callback
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.reports import Reports
-from yurt.server.supervision import Supervisor, supervisor_of
+from yurt.server.supervision import Supervised, Supervisor, supervisor_of
 from yurt.server.tracing import Tracing
 from yurt.server.turns import Steps, Turns
 from yurt.server.zones import zone
@@ -100,7 +100,7 @@ class Server:
             self.events.begin_at(machine.index)
         machine.on_applied(self.events.add)
         machine.on_replaced(self._state_replaced)
-        machine.on_dissolved(self.in_turns)
+        machine.on_dissolved(lambda steps: self.in_turns(lambda: steps))
         self.event_file: EventFile | None = None  # of the agent that this is a part of
         self.event_history = EventHistory(self)
         self.heartbeats = HeartbeatTimers(self, random.Random(self._chance.random()))
@@ -117,7 +117,7 @@ class Server:
         self.backup = Backup(self)
         self.background = Background()
         self.turns = turns or Turns()
-        self._passes: set[asyncio.Task[None]] = set()
+        self._passes: set[Supervised] = set()
 
     def start(self) -> None:
         """Begin what runs as long as the server."""
@@ -135,8 +135,8 @@ class Server:
         self.event_history.stop()
         self.events.close()
         self.heartbeats.stop()
-        for task in self._passes:
-            task.cancel()
+        for one in list(self._passes):
+            one.stop()
 
     def close(self) -> None:
         """End what works for requests: there are none any more."""
@@ -156,20 +156,17 @@ class Server:
             self.event_file.refill(index)
         self.event_history.look()
 
-    def in_turns(self, steps: Iterator[None]) -> None:
-        """Do long work in turns of the loop; at once before the start, when nothing waits for the loop."""
-        if not self._has_begun:
-            deque(steps, maxlen=0)
-            return
-        task = self.supervisor.spawn("turns", self._pass(steps))
-        self._passes.add(task)
-        task.add_done_callback(self._passes.discard)
+    def in_turns(self, begin: Callable[[], Iterator[None]]) -> None:
+        """Do long work in turns of the loop; at once before the start, when nothing waits for the loop.
 
-    async def _pass(self, steps: Iterator[None]) -> None:
-        try:
-            await self.turns.run(_steps_of(steps))
-        except Exception:
-            log.exception("work in turns of the loop broke")
+        Work that breaks is begun anew after a pause: `begin` makes the same work again.
+        """
+        if not self._has_begun:
+            deque(begin(), maxlen=0)
+            return
+        work = self.supervisor.start("turns", lambda: self.turns.run(_steps_of(begin())))
+        self._passes.add(work)
+        work.task.add_done_callback(lambda _task: self._passes.discard(work))
 
     def save_events(self) -> None:
         """Write the newest events beside the newest snapshot."""

@@ -26,7 +26,12 @@ SERVER_TIMERS = (
 NODE_TASKS = (
     "allocation end", "collector", "health", "health check", "node", "reports", "saving", "services", "task", "watch",
 )  # fmt: skip
-SHORT_LIVED = ("allocation", "event history", "removal")  # they end while others begin; each has a test of its own
+SHORT_LIVED = (
+    "allocation",
+    "event history",
+    "removal",
+    "turns",
+)  # they end while others begin; each has a test of its own
 
 
 class Unexpected(Exception):

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Iterator
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from tests.server.test_supervision import Unexpected
 from yurt.fsm.machine import Machine
 from yurt.fsm.store.schema import EVALUATIONS
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import COMPLETE, PENDING, Evaluation
 from yurt.scheduler.duties.gc import Thresholds, collecting
+from yurt.server.config.agent import AgentConfig
 from yurt.server.evaluation_ends import open_evaluations
+from yurt.server.metrics import Metrics
+from yurt.server.server import Server
+from yurt.server.testing.agent import wait_for
 from yurt.server.turns import SLICE_SECONDS, Turns
+from yurt.testing import Cluster
 
 STEP_SECONDS = 0.0001
 WAITING = 2000
@@ -89,6 +100,64 @@ def test_an_evaluation_that_ended_meanwhile_is_not_taken_in_and_a_changed_one_as
     found = [one for one in pending if one is not None]
     assert ended.id not in {one.id for one in found}
     assert next(one for one in found if one.id == changed.id).priority == 90
+
+
+def test_a_pass_that_breaks_is_down_and_begins_again(caplog: pytest.LogCaptureFixture) -> None:
+    begun: list[int] = []
+    ended = asyncio.Event()
+
+    def passing() -> Iterator[None]:
+        begun.append(len(begun))
+        yield
+        if len(begun) < 3:
+            raise Unexpected("in the middle")
+        ended.set()
+
+    async def scenario() -> None:
+        server = Server(AgentConfig(), Machine(), SimpleNamespace(), SimpleNamespace(), Metrics())  # type: ignore[arg-type]
+        server._has_begun = True
+        server.in_turns(passing)
+        async with asyncio.timeout(5):
+            await ended.wait()
+        assert server.supervisor.down() == ["turns"]
+        await asyncio.sleep(0)
+        assert server._passes == set()
+
+    asyncio.run(scenario())
+    assert begun == [0, 1, 2]
+    assert caplog.text.count("Unexpected: in the middle") >= 2
+
+
+@pytest.mark.parametrize("duty", ["leader.Leader._take_in", "heartbeats.HeartbeatTimers._expect_all"])
+def test_a_leader_whose_taking_in_breaks_once_decides_all_the_same(monkeypatch: pytest.MonkeyPatch, duty: str) -> None:
+    module, owner, name = duty.split(".")
+    holder = getattr(importlib.import_module(f"yurt.server.{module}"), owner)
+    whole, calls = getattr(holder, name), []
+
+    def breaks_once(*given: Any) -> Iterator[None]:
+        calls.append(given)
+        if len(calls) == 1:
+            raise Unexpected(name)
+        yield from whole(*given)
+
+    with Cluster(1, nodes=1, in_process=True, seed=3) as cluster:
+        (node,) = cluster.nodes
+        node.kill()
+        (server,) = cluster.servers
+        monkeypatch.setattr(holder, name, breaks_once)
+        server.kill()
+        server.start()
+        server.wait_ready()
+        task = {"Name": "t", "Driver": "mock_driver", "Resources": {"CPU": 10, "MemoryMB": 10}}
+        job = {"ID": "j", "Type": "batch", "TaskGroups": [{"Name": "g", "Count": 1, "Tasks": [task]}]}
+        evaluation = server.request("PUT", "/v1/jobs", {"Job": job})[1]["EvalID"]
+
+        def decided() -> bool:
+            rows = server.request("GET", "/v1/nodes")[1], server.request("GET", f"/v1/evaluation/{evaluation}")[1]
+            return bool(rows[0][0]["Status"] == "down" and rows[1]["Status"] == "complete")
+
+        wait_for(decided, 600, "the node is missed and the evaluation decided", cluster.clock)
+    assert len(calls) == 2
 
 
 def test_a_collection_holds_the_loop_for_a_slice_at_most() -> None:
