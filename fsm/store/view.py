@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from yurt.fsm.store.reader import Reader
+from yurt.fsm.store.schema import Table
 
 
 class View(Reader):
@@ -26,6 +30,10 @@ class View(Reader):
     def unpin(self) -> None:
         """End what `pin` began."""
         self._pin = None
+
+    def agrees(self, other: View, tables: Iterable[Table[Any, Any]]) -> bool:
+        """Whether these tables are the same ones in another state: nothing was written to them in between."""
+        return all(self._tables[table.name] is other._tables[table.name] for table in tables)
 
     def detached(self) -> View:
         """The same state for another thread: it sorts for itself from the start."""

@@ -73,37 +73,42 @@ class Reads:
         """Run a query, or wait for it with `index`."""
         options = read_options(context)
         key = (query, context.arguments, _without_waiting(context), context.secret, _digest(context.body))
-        found = await self._find(context, query, options, key, options.index)
+        found, is_old = await self._find(context, query, options, key, options.index)
         if options.index > 0 and found.index <= options.index:
             index, watch = found.index, found.watch
             del found  # its body would stay as long as the wait
-            found = await self._wait(context, query, options, key, index, watch)
+            found = await self._wait(context, query, options, key, index, watch, is_old)
         if found.later is not None:
             await self._make(context, found, key)
         return self._answered(context, found)
 
-    async def _find(self, context: Context, query: Query, options: ReadOptions, key: Any, known: int = 0) -> Found:
-        """What a query finds in the newest state; without the rows of a list that is not newer than `known`."""
+    async def _find(
+        self, context: Context, query: Query, options: ReadOptions, key: Any, known: int = 0
+    ) -> tuple[Found, bool]:
+        """What a query finds in the newest state; without the rows of a list that is not newer than `known`.
+
+        Also whether something that it depends on was written while a pass ran: a watch of now would miss that.
+        """
         has_room, client = False, client_of(context.address)
         try:
             while True:
                 view = context.server.machine.view()
                 if (shared := self._shared(key, view.index)) is not None:
-                    return shared
+                    return shared, False
                 if (running := self._passes.get(key)) is not None and running.index == view.index and running.users:
-                    return await running.result()
+                    return await _ended(running, view, context)
                 result = query(view, context, options)
                 if isinstance(result, Found):
-                    return self._keep(key, view.index, result)
+                    return self._keep(key, view.index, result), False
                 if isinstance(result, Listing):
                     if known and result.index_is_known and result.index <= known:
-                        return Found(b"", result.index, result.watch)
+                        return Found(b"", result.index, result.watch), False
                     result = result.steps()
                 if (ended := context.server.turns.begin(result)) is not None:
-                    return self._keep(key, view.index, ended[0])
+                    return self._keep(key, view.index, ended[0]), False
                 if has_room or self._room.take_now(1, client):
                     has_room = False  # the pass has it from now on
-                    return await self._start(context, view, result, key, client).result()
+                    return await _ended(self._start(context, view, result, key, client), view, context)
                 result.close()
                 del view, result
                 await self._room.take(1, client)
@@ -185,7 +190,7 @@ class Reads:
                 self._cached_bytes += len(body)
 
     async def _wait(
-        self, context: Context, query: Query, options: ReadOptions, key: Any, index: int, watch: Any
+        self, context: Context, query: Query, options: ReadOptions, key: Any, index: int, watch: Any, is_old: bool
     ) -> Found:
         waiting, server = self._waiting, context.server
         loop = asyncio.get_running_loop()
@@ -194,18 +199,19 @@ class Reads:
         waiting.begin(client)
         try:
             while index <= options.index and not waiting.has_ended:
-                await waiting.wait(server.machine.store.watches, watch, key, deadline)
+                if not is_old:
+                    await waiting.wait(server.machine.store.watches, watch, key, deadline)
                 context.authorize(server.machine.view())  # rights may have changed meanwhile
                 if loop.time() >= deadline:
                     break
-                found = await self._find(context, query, options, key, options.index)
+                found, is_old = await self._find(context, query, options, key, options.index)
                 index, watch = found.index, found.watch
                 if index > options.index:
                     return found
                 del found
         finally:
             waiting.leave(client)
-        return await self._find(context, query, options, key)
+        return (await self._find(context, query, options, key))[0]
 
     def end_waiting(self) -> None:
         """Answer everybody who waits with what there is, and let nobody wait any more."""
@@ -223,6 +229,12 @@ class Reads:
         if found.next_token:
             headers = (*headers, (b"x-nomad-nexttoken", found.next_token.encode()))
         return Answer(found.status, found.body, headers, rows=found.rows)
+
+
+async def _ended(running: _Pass, view: View, context: Context) -> tuple[Found, bool]:
+    """What a pass over a view found, and whether something that it depends on was written meanwhile."""
+    found = await running.result()
+    return found, not view.agrees(context.server.machine.view(), [table for table, _ in found.watch])
 
 
 def _digest(body: bytes) -> bytes:
