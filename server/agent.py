@@ -37,7 +37,7 @@ from yurt.server.raft.apart import Forked
 from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.forming import form, store_configuration, stored_configuration
-from yurt.server.raft.frame import Peer
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.handshake import Hello
 from yurt.server.raft.recover import recover_if_asked
 from yurt.server.raft.runtime import AsyncioRuntime

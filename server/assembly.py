@@ -34,7 +34,7 @@ from yurt.server.periodic import PeriodicLaunches
 from yurt.server.raft.apart import Apart
 from yurt.server.raft.disk import Disk
 from yurt.server.raft.engine import Engine, cluster_id
-from yurt.server.raft.frame import Peer
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import SEGMENT_BYTES, Journal
 from yurt.server.raft.runtime import Runtime

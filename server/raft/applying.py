@@ -104,9 +104,9 @@ class Applying(Space):
         callbacks = self.waiting.pop(index, ())
         for position, (proposed_in, callback) in enumerate(callbacks):
             if proposed_in == term and position < len(results):
-                callback(results[position], None)
+                self.tell(callback, results[position], None)
             else:
-                callback(None, NotLeader())
+                self.tell(callback, None, NotLeader())
 
     def count_commands(self, count: int) -> None:
         """So many commands were applied."""

@@ -9,9 +9,9 @@ import logging
 
 from yurt.server.raft.configuration import voters_of
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown
-from yurt.server.raft.frame import CANDIDATE, LEADER, Peer
 from yurt.server.raft.messages import NUMBER_MAX, BadMessage, Heartbeat, HeartbeatAnswer, VoteAnswer, VoteRequest
-from yurt.server.raft.state import EngineState, Progress
+from yurt.server.raft.peer import Peer
+from yurt.server.raft.state import CANDIDATE, LEADER, EngineState, Progress
 
 log = logging.getLogger("raft.election")
 
@@ -151,7 +151,7 @@ class Elections(EngineState):
         if not self._has_a_next_term():
             self.reset_election_timer()
             return
-        self.set_role(CANDIDATE)
+        self.role = CANDIDATE
         self.leader = None
         self.votes, self.polling = set(), 0
         lsn = self.set_term(self.term + 1, self.own.id)
@@ -207,7 +207,7 @@ class Elections(EngineState):
             self._lead()
 
     def _lead(self) -> None:
-        self.set_role(LEADER)
+        self.role = LEADER
         self.leader = self.own
         self.polling = self.leaderless = 0
         if self.election_timer is not None:
@@ -217,8 +217,6 @@ class Elections(EngineState):
             server: Progress(peer, self.log.last_index + 1, self.sequence + 1, contact=now)
             for server, peer in self.peers.items()
         }
-        self.next_index.clear()
-        self.match_index.clear()
         self.lease_revoked = False
         self.term_start = self.log.last_index + 1
         self.append_entries([(NOOP, self.term_start, self.term)])
@@ -329,7 +327,7 @@ class Elections(EngineState):
         waiting = [callback for pairs in self.waiting.values() for _, callback in pairs]
         self.waiting.clear()
         for callback in waiting:
-            callback(None, OutcomeUnknown())
+            self.tell(callback, None, OutcomeUnknown())
         self.refuse_queue(NotLeader(self.leader.address if self.leader else None))
 
     def leadership_changed(self) -> None:

@@ -1,4 +1,4 @@
-"""The Raft engine: pysyncobj's frame with a protocol that loses nothing (docs/raft.md).
+"""The Raft engine (docs/raft.md).
 
 One `Engine` a server, driven by its runtime's loop. Proposals that arrive while a batch is on its way to the disk
 become the next single entry (group commit). Any unexpected exception is handed to `fatal`: the process must end.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty
 from typing import Any
 
 import msgpack
@@ -19,11 +17,13 @@ from yurt.server.raft.admission import Admission, answer_to_refused
 from yurt.server.raft.agreement import Agreement
 from yurt.server.raft.applying import pack_batch
 from yurt.server.raft.configuration import Servers, pack_first
+from yurt.server.raft.consensus import Callback
 from yurt.server.raft.entry_shape import check_entries
 from yurt.server.raft.errors import WAY_OUT, Corrupt, NotLeader, Overloaded, StorageFull
-from yurt.server.raft.frame import CANDIDATE, FOLLOWER, LEADER, Peer
-from yurt.server.raft.reads import Callback, Questions
+from yurt.server.raft.peer import Peer
+from yurt.server.raft.reads import Questions
 from yurt.server.raft.recovery import keeps_log
+from yurt.server.raft.state import CANDIDATE, FOLLOWER, LEADER
 
 _ROLES = {FOLLOWER: "Follower", CANDIDATE: "Candidate", LEADER: "Leader"}
 
@@ -118,22 +118,19 @@ class Engine(Agreement):
             callback(None, NotLeader(self.leader_address))
         elif not self.storage.journal.writable:
             callback(None, StorageFull())
-        elif self.queue_length >= self.config.waiting_max:
+        elif len(self.queue) >= self.config.waiting_max:
             callback(None, Overloaded())
         else:
-            self.queue_length += 1
-            self._applyCommand(payload, callback)
+            self.queue.append((payload, callback))
             if not self._pump_scheduled:
                 self._pump_scheduled = True
                 self.runtime.call_soon(self._pump)
 
-    queue_length = 0
-
     def _pump(self) -> None:
         self._pump_scheduled = False
-        self._checkCommandsToApply()
+        self._propose_batch()
 
-    def _checkCommandsToApply(self) -> None:
+    def _propose_batch(self) -> None:
         """Pack what waits into one entry, unless two batches are on their way to the disk already."""
         if not self.is_leader_role or self._undurable_batches >= 2 or self.stopped:
             return
@@ -143,15 +140,13 @@ class Engine(Agreement):
         payloads: list[bytes] = []
         pairs = []
         size = 0
-        with suppress(Empty):
-            while size < self.config.batch_bytes:
-                payload, callback = self.queue.get_nowait()
-                payloads.append(payload)
-                pairs.append((self.term, callback))
-                size += len(payload)
+        while self.queue and size < self.config.batch_bytes:
+            payload, callback = self.queue.popleft()
+            payloads.append(payload)
+            pairs.append((self.term, callback))
+            size += len(payload)
         if not payloads:
             return
-        self.queue_length -= len(payloads)
         index = self.log.last_index + 1
         self.waiting[index] = pairs
         self._undurable_batches += 1
@@ -160,16 +155,14 @@ class Engine(Agreement):
 
     def refuse_queue(self, error: Exception) -> None:
         """Proposals that are not in the log are surely not written."""
-        self.queue_length = 0
-        with suppress(Empty):
-            while True:
-                self.queue.get_nowait()[1](None, error)
+        while self.queue:
+            self.tell(self.queue.popleft()[1], None, error)
 
     def after_durable(self) -> None:
         """The own disk may complete a majority; the next batch may go."""
         self._undurable_batches = len(self._unsynced)
         self.advance_commit()
-        self._checkCommandsToApply()
+        self._propose_batch()
 
     def after_apply(self) -> None:
         """Say that the leader is ready; let readers go on; think of a snapshot."""
@@ -193,13 +186,13 @@ class Engine(Agreement):
         if self.stopped or message.cluster != self.cluster or server_id == self.own.id:
             return
         try:
-            self._SyncObj__onMessageReceived(self.peer_of(server_id), message)
+            self._handle(self.peer_of(server_id), message)
         except messages.BadMessage:
             raise  # before anything was changed
         except BaseException as error:  # noqa: BLE001 (a handler that stopped half way must not be continued)
             self.fatal(error)
 
-    def _SyncObj__onMessageReceived(self, node: Peer, message: Any) -> None:
+    def _handle(self, node: Peer, message: Any) -> None:
         """Every answer has a term; a higher one ends a leadership. Polls name terms that nobody holds yet."""
         if reason := self.admission.reason_to_refuse(node.id, message):
             self.admission.refuse(node.id, message, reason)
@@ -217,7 +210,6 @@ class Engine(Agreement):
     def peer_connected(self, server_id: str) -> None:
         """A connection to a peer stands: look where its log is."""
         self.linked.add(server_id)
-        self._SyncObj__onNodeConnected(self.peer_of(server_id))
         if progress := self.progress.get(server_id):
             if not progress.probing:
                 progress.next = progress.match + 1
@@ -229,7 +221,6 @@ class Engine(Agreement):
     def peer_disconnected(self, server_id: str) -> None:
         """A connection broke; that is no proof of death."""
         self.linked.discard(server_id)
-        self._SyncObj__onNodeDisconnected(self.peer_of(server_id))
 
     def membership_changed(self) -> None:
         """Tell who dials and undials."""

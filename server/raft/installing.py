@@ -14,8 +14,8 @@ from typing import Any
 
 from yurt.fsm.errors import YurtError
 from yurt.server.raft.errors import Corrupt, DiskFailed
-from yurt.server.raft.frame import Peer
 from yurt.server.raft.messages import FAILED, GO_ON, INSTALLED, UNKNOWN, SnapshotAnswer, SnapshotBegin, SnapshotChunk
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.sending import Sending
 from yurt.server.raft.snapshots import Snapshot, SnapshotReceiver
 

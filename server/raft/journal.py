@@ -9,9 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from pysyncobj.journal import Journal as JournalInterface
 
 from yurt.server.raft.disk import Disk
 from yurt.server.raft.errors import DiskFailed, StorageFull
@@ -36,7 +33,7 @@ class Operation:
     term: int = 0
 
 
-class Journal(JournalInterface):  # type: ignore[misc]  # the library has no types
+class Journal:
     """The log of one server. `entries` and what follows are for the loop, `perform` is for the disk thread."""
 
     def __init__(self, disk: Disk, directory: str, cluster: bytes, *, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -197,29 +194,3 @@ class Journal(JournalInterface):  # type: ignore[misc]  # the library has no typ
     def close(self) -> None:
         """Close the files (nothing is written)."""
         self._segments.close()
-
-    # --- the library's interface, as far as its kept methods use it
-
-    def add(self, command: bytes, idx: int, term: int) -> None:
-        """The constructor's first entry is not ours: the log begins with the configuration."""
-
-    def getCurrentTerm(self) -> int:
-        """Terms are in the hard state."""
-        return 0
-
-    def getVotedForNodeId(self) -> str | None:
-        """Votes are in the hard state."""
-        return None
-
-    def getRaftCommitIndex(self) -> int:
-        """The commit index is volatile."""
-        return 0
-
-    def _destroy(self) -> None:
-        self.close()
-
-    def __len__(self) -> int:
-        return len(self._log)
-
-    def __getitem__(self, item: Any) -> Any:
-        return self._log[item]

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from yurt.fsm.errors import YurtError
 from yurt.server.raft.configuration import LEARNER, Servers, differs_by_one, pack_change
+from yurt.server.raft.consensus import Callback
 from yurt.server.raft.errors import NotLeader
-from yurt.server.raft.frame import Peer
-from yurt.server.raft.reads import Callback, Reading
+from yurt.server.raft.peer import Peer
+from yurt.server.raft.reads import Reading
 from yurt.server.raft.state import Progress
 
 LAG_MAX = 250  # entries a learner may be behind and become a voter

@@ -7,17 +7,16 @@ its lease holds, else after a quorum round; a follower asks the leader. Rounds a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from yurt.server.raft.consensus import Callback
 from yurt.server.raft.errors import NotLeader
-from yurt.server.raft.frame import Peer
 from yurt.server.raft.messages import ReadAnswer, ReadRequest
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.runtime import Timer
 from yurt.server.raft.snapshotting import Snapshotting
 
-Callback = Callable[[Any, Exception | None], None]
 LEASE_SHARE = 0.8  # of the shortest election time: clocks may differ in rate by a tenth each
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from yurt.server.raft.election import Elections
-from yurt.server.raft.frame import Peer
 from yurt.server.raft.messages import Append, AppendAnswer, BadMessage
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.state import Flight, Progress
 
 
@@ -121,13 +121,11 @@ class Replication(Elections):
             if message.index > self.log.last_index:
                 raise BadMessage("a follower cannot match what was never sent")
             progress.match = max(progress.match, message.index)
-            self.match_index[peer] = progress.match
             if progress.probing:
                 progress.probing = False
                 progress.next = progress.match + 1
                 progress.forget_inflight()
             progress.next = max(progress.next, progress.match + 1)
-            self.next_index[peer] = progress.next
             self.advance_commit()
             self.continue_transfer()
         elif is_in_flight:

@@ -18,7 +18,7 @@ import msgpack
 
 from yurt.server.raft.applying import RESTORE, Applying
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown, Overloaded, StorageFull
-from yurt.server.raft.frame import Peer
+from yurt.server.raft.peer import Peer
 
 PIECE_BYTES = 512 << 10
 PIECES_UNAPPLIED_MAX = 4

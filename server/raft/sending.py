@@ -12,8 +12,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from yurt.server.raft.frame import Peer
 from yurt.server.raft.messages import FAILED, GO_ON, INSTALLED, UNKNOWN, SnapshotAnswer, SnapshotBegin, SnapshotChunk
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.restoring import Restoring
 from yurt.server.raft.snapshots import Snapshot
 from yurt.server.raft.state import Progress
@@ -160,7 +160,6 @@ class Sending(Restoring):
     def _installed(self, progress: Progress, snapshot: Snapshot) -> None:
         self._end_sending(progress.peer.id)
         progress.match = max(progress.match, snapshot.index)
-        self.match_index[progress.peer] = progress.match
         progress.next = progress.match + 1
         progress.snapshot, progress.probing = None, True
         self.advance_commit()

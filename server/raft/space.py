@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from yurt.server.raft.frame import Peer
 from yurt.server.raft.journal import Operation
 from yurt.server.raft.messages import Append
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.replication import Replication
 
 LOOK_SECONDS = 1.0

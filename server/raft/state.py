@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 from abc import abstractmethod
 from collections import deque
@@ -13,12 +14,16 @@ from typing import Any, Protocol, cast
 
 from yurt.server.raft import messages
 from yurt.server.raft.configuration import Configurations, Placed, Servers, voters_of
-from yurt.server.raft.frame import FOLLOWER, LEADER, Frame, Links, Peer
+from yurt.server.raft.consensus import Callback
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.journal import Journal, Operation
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.runtime import Runtime, Timer
 from yurt.server.raft.snapshots import Snapshot, SnapshotStore
 
+log = logging.getLogger("raft")
+
+FOLLOWER, CANDIDATE, LEADER = 0, 1, 2
 HEARTBEAT_SECONDS = 0.075
 ELECTION_SECONDS = 0.5
 ROOM_SECONDS = 1.0
@@ -146,7 +151,7 @@ class Held:
     send: Callable[[], None]
 
 
-class EngineState(Frame):
+class EngineState:
     """State and the few steps every part needs."""
 
     def __init__(
@@ -162,8 +167,7 @@ class EngineState(Frame):
         fatal: Callable[[BaseException], None],
         loading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        super().__init__(own, Links(lambda node_id, message: send(node_id, messages.encode(message))))
-        self.own = own
+        self.own, self._send = own, send
         self.config, self.machine, self.storage = config, machine, storage
         self.runtime, self.chance, self.fatal = runtime, chance, fatal
         self.loading = loading  # entered by the thread that loads a state
@@ -171,13 +175,19 @@ class EngineState(Frame):
         self.configurations = Configurations(Placed(0, []))
         self.voters: frozenset[str] = frozenset()
         self.peers: dict[str, Peer] = {}
+        self.others: list[Peer] = []  # the other voters, in the order of their IDs
         self.linked: set[str] = set()
         self.timings: dict[str, float] = {}  # shortest election times that peers told, seconds
         self.log = storage.journal
         self.sequence = 0
-        self.term, self.voted_for, self.leader = 0, None, None
+        self.role = FOLLOWER
+        self.term = 0
+        self.voted_for: str | None = None
+        self.leader: Peer | None = None
         self.commit_index = self.last_applied = 0
         self.votes: set[str] = set()
+        self.queue: deque[tuple[bytes, Callback]] = deque()  # proposals that are in no entry yet
+        self.waiting: dict[int, list[tuple[int, Callback]]] = {}  # of entries: the term proposed in, whom to tell
         self.progress: dict[str, Progress] = {}
         self.own_match = 0
         self.term_start = 0  # index of the leader's first entry of its term
@@ -194,6 +204,14 @@ class EngineState(Frame):
         self._disk_busy = False
         self._unsynced: deque[tuple[int, int]] = deque()  # (LSN of an append, last index it made)
         self._held: deque[Held] = deque()
+
+    @staticmethod
+    def tell(callback: Callback, result: Any, error: Exception | None) -> None:
+        """Call back; an error of whoever is called is logged and disturbs nobody else."""
+        try:
+            callback(result, error)
+        except Exception:
+            log.exception("a callback of a proposal broke; the engine goes on")
 
     # --- disk operations
 
@@ -299,8 +317,7 @@ class EngineState(Frame):
         """Another configuration is in force: who votes, who is a peer."""
         self.voters = voters_of(self.configuration)
         self.peers = {one[0]: Peer(*one[:3]) for one in self.configuration if one[0] != self.own.id}
-        voting = [peer for server, peer in self.peers.items() if server in self.voters]
-        self.set_others(voting, [peer for server, peer in self.peers.items() if server not in self.voters])
+        self.others = sorted(peer for server, peer in self.peers.items() if server in self.voters)
 
     @property
     def is_voter(self) -> bool:
@@ -335,8 +352,8 @@ class EngineState(Frame):
         return self.sequence
 
     def send_message(self, peer: Peer, message: messages.Message) -> None:
-        """Through the library's transport interface."""
-        self.links.send(peer, message)
+        """Hand a message to the connections; a lost one is repaired by the protocol."""
+        self._send(peer.id, messages.encode(message))
 
     def quorum(self) -> int:
         """A majority of the voters."""
@@ -365,4 +382,4 @@ class EngineState(Frame):
 
     def become_follower_role(self) -> None:
         """The role alone."""
-        self.set_role(FOLLOWER)
+        self.role = FOLLOWER

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yurt.fsm.errors import YurtError
+from yurt.server.raft.consensus import Callback
 from yurt.server.raft.errors import NotLeader
-from yurt.server.raft.frame import Peer
 from yurt.server.raft.membership import Membership
 from yurt.server.raft.messages import TimeoutNow
-from yurt.server.raft.reads import Callback
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.runtime import Timer
 
 

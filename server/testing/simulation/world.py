@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.errors import Corrupt
-from yurt.server.raft.frame import Peer
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal
 from yurt.server.raft.snapshots import SnapshotStore

@@ -22,7 +22,7 @@ from yurt.server.joining import Joining
 from yurt.server.keystore import KEY_BYTES, Kept, make_key
 from yurt.server.metrics import Metrics
 from yurt.server.raft.engine import cluster_id
-from yurt.server.raft.frame import Peer
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.handshake import Hello
 from yurt.server.testing.agent import START_SECONDS_MAX, ClusterError
 from yurt.server.testing.virtual.clock import VirtualClock

@@ -24,9 +24,9 @@ from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.disk import RealDisk
 from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.forming import store_configuration, stored_configuration
-from yurt.server.raft.frame import Peer
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from yurt.server.raft.engine import Engine, cluster_id
-from yurt.server.raft.frame import Peer
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
 from yurt.server.testing.simulation.cluster import Cluster

@@ -7,7 +7,7 @@ from typing import Any
 from tests.simulation.plants.plant import ROUGH, SILENT, Patch, Plant
 from yurt.server.raft import election
 from yurt.server.raft.engine import Engine
-from yurt.server.raft.frame import Peer
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.messages import AppendAnswer, HeartbeatAnswer, VoteAnswer, VoteRequest
 from yurt.server.raft.state import Progress
 

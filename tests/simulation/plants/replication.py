@@ -6,7 +6,7 @@ import msgspec
 
 from tests.simulation.plants.plant import ROUGH, Patch, Plant
 from yurt.server.raft.engine import Engine
-from yurt.server.raft.frame import Peer
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.messages import Append, AppendAnswer
 
 ON_APPEND, ON_APPEND_ANSWER, ANSWER_APPEND = Engine.on_append, Engine.on_append_answer, Engine._answer_append

@@ -7,7 +7,7 @@ from typing import Any
 from tests.simulation.plants.plant import ROUGH, Patch, Plant, rewritten
 from yurt.server.raft import records, segments
 from yurt.server.raft.engine import Engine
-from yurt.server.raft.frame import Peer
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.messages import Append, AppendAnswer, VoteRequest
 from yurt.server.raft.state import EngineState
 

@@ -1,0 +1,14 @@
+"""A server of the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Peer:
+    """A server: equal to another with the same ID, in the order of the IDs. `address` is that of its rpc port."""
+
+    id: str
+    address: str = field(compare=False)
+    name: str = field(default="", compare=False)
