@@ -34,11 +34,12 @@ from yurt.server.memory import return_large_blocks
 from yurt.server.metrics import Metrics
 from yurt.server.peer_methods import PEER_METHODS
 from yurt.server.raft.apart import Forked
+from yurt.server.raft.configuration import cluster_id
+from yurt.server.raft.consensus import Consensus
 from yurt.server.raft.datadir import DataDirectory
-from yurt.server.raft.engine import Engine, cluster_id
 from yurt.server.raft.forming import form, store_configuration, stored_configuration
-from yurt.server.raft.peer import Peer
 from yurt.server.raft.handshake import Hello
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.recover import recover_if_asked
 from yurt.server.raft.runtime import AsyncioRuntime
 from yurt.server.raft.state import EngineConfig
@@ -126,7 +127,7 @@ class _Agent:
         )
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
-        self.engine: Engine | None = None
+        self.engine: Consensus | None = None
         self.configuration: list[list[str]] | None = None
         self.joined = False
 
@@ -187,10 +188,7 @@ class _Agent:
         parts.periodic.stop()
         engine.stop()
         await transport.close()
-        if self.failure is None:
-            engine.runtime.run_disk(engine.storage.journal.finish, lambda _result, _error: None)
-        await asyncio.get_running_loop().run_in_executor(None, engine.runtime.close)
-        engine.storage.journal.close()
+        await engine.close(clean=self.failure is None)
         await _in_time(parts.server.close)
         if self.failure is not None:
             return 1

@@ -32,11 +32,13 @@ from yurt.server.measures import measure_engine, measure_state
 from yurt.server.metrics import Metrics
 from yurt.server.periodic import PeriodicLaunches
 from yurt.server.raft.apart import Apart
+from yurt.server.raft.configuration import cluster_id
+from yurt.server.raft.consensus import Consensus
 from yurt.server.raft.disk import Disk
-from yurt.server.raft.engine import Engine, cluster_id
-from yurt.server.raft.peer import Peer
+from yurt.server.raft.engine import Engine
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import SEGMENT_BYTES, Journal
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.runtime import Runtime
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
@@ -127,7 +129,7 @@ def assemble_engine(
 
 
 def assemble_server(
-    config: AgentConfig, engine: Engine, transport: PeerTransport, metrics: Metrics, ground: Ground
+    config: AgentConfig, engine: Consensus, transport: PeerTransport, metrics: Metrics, ground: Ground
 ) -> Parts:
     """The server of an engine, with its duties; nothing has started yet. Raises OSError."""
     machine = engine.machine
@@ -148,7 +150,7 @@ def assemble_server(
     server.data_dir, server.tracing = ground.directory, tracing(config)
     is_durable = bool(config.data_dir)
     server.event_file = EventFile(server.events, f"{ground.directory}/server", sync=is_durable)
-    engine.on_snapshot = server.save_events
+    engine.observe(lambda seconds: metrics.observe("yurt.fsm.apply.seconds", seconds), server.save_events)
     server.audit = audit_log(config.audit, ground.directory, metrics, server.supervisor)
     server.keyring, server.locks = _keyring(server, ground), VariableLocks(server)
     server.authority.keystore = server.keyring.keystore
@@ -172,7 +174,7 @@ def _keyring(server: Server, ground: Ground) -> Keyring:
 async def hand_over(server: Server) -> None:
     """A leader that stops lets another one lead first, so that nobody waits for an election."""
     engine = server.engine
-    if not engine.is_ready or len(engine.voters) < 2:
+    if not engine.is_ready or sum(row["voter"] for row in engine.servers()) < 2:
         return
     try:
         successor = await server.transfer(None)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.schema import AUTOPILOT_CONFIG
 from yurt.fsm.structs.operator import AutopilotConfiguration
 from yurt.fsm.structs.times import ZERO_TIME, to_rfc3339
 from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.raft.consensus import ServerRow
 from yurt.server.supervision import Supervised
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ DEAD_SECONDS = 30.0  # without contact
 class Health:
     """One server as the leader sees it; `contact` in seconds."""
 
-    server: dict[str, Any]
+    server: ServerRow
     contact: float
     missing_keys: tuple[str, ...]
     healthy: bool
@@ -65,7 +66,7 @@ class Autopilot:
 
     def start(self) -> None:
         """Look regularly."""
-        self._server.engine.may_vote = self._server.keyring.survey.may_vote
+        self._server.engine.vote_if(self._server.keyring.survey.may_vote)
         self._task = self._server.supervisor.start("autopilot", self._run)
 
     def stop(self) -> None:
@@ -82,9 +83,10 @@ class Autopilot:
         """Every server of the configuration; meaningful on the leader."""
         configuration, engine = self.configuration, self._server.engine
         found = []
+        last_index = engine.status().last_index
         for one in engine.servers():
             contact = float("inf") if one["contact"] is None else one["contact"]
-            lag = engine.log.last_index - (one["match"] or 0)
+            lag = last_index - (one["match"] or 0)
             fresh = contact * 1e9 <= configuration.last_contact_threshold
             keys = self._server.keyring.survey
             healthy = fresh and lag <= configuration.max_trailing_logs and keys.is_whole(one["id"])
@@ -101,7 +103,7 @@ class Autopilot:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             if self._server.is_ready:
-                self._server.engine.stabilization = self.configuration.server_stabilization_time / 1e9
+                self._server.engine.stabilize(self.configuration.server_stabilization_time / 1e9)
                 await self._server.keyring.survey.ask()
                 health = self.health()
                 await self._clean(health)

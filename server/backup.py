@@ -84,7 +84,7 @@ class Backup:
                     {"Suffrage": 0 if x["voter"] else 1, "ID": x["id"], "Address": x["address"]} for x in servers
                 ]
             },
-            "ConfigurationIndex": engine.configurations.latest.index,
+            "ConfigurationIndex": engine.status().configuration_index,
         }
 
     # --- restoring
@@ -182,7 +182,7 @@ class Backup:
     @contextlib.contextmanager
     def _temporary(self) -> Iterator[str]:
         """A file beside the snapshots, where there is room for them; the next start would remove it too."""
-        descriptor, path = tempfile.mkstemp(".tmp", "operator-", self._server.engine.storage.snapshots.directory)
+        descriptor, path = tempfile.mkstemp(".tmp", "operator-", self._server.engine.spool)
         os.close(descriptor)
         try:
             yield path

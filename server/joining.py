@@ -9,9 +9,9 @@ import msgspec
 
 from yurt.fsm.errors import YurtError
 from yurt.server.raft.callers import Asker, Caller
-from yurt.server.raft.configuration import Servers
 from yurt.server.raft.errors import NotSent
 from yurt.server.raft.handshake import Hello
+from yurt.server.raft.peer import Servers
 from yurt.server.server import Server
 from yurt.server.supervision import Supervised
 
@@ -30,7 +30,7 @@ class Joining:
         self._task: Supervised | None = None
         self._began_empty = False
         self._configured_addresses: set[str] = set()
-        server.engine.on_configuration = self._configured
+        server.engine.on_configuration(self._configured)
         server.transport.on_hello = self._greeted
         server.transport.serve_asker(METHOD, self._asked)
 
@@ -40,7 +40,7 @@ class Joining:
         for hello in self._server.transport.hellos.values():
             self._greeted(hello)
         self._configured(engine.configuration)
-        self._began_empty = not engine.log.last_index and not engine.snapshot.index
+        self._began_empty = engine.began_empty
         self._task = self._server.supervisor.start("joining", self._ask)
 
     def stop(self) -> None:
@@ -61,7 +61,7 @@ class Joining:
     def _greeted(self, hello: Hello) -> None:
         """Dial back whoever is of this cluster: a leader that this server does not know yet needs its answers."""
         if hello.election_seconds > 0:
-            self._server.engine.timings[hello.server_id] = hello.election_seconds
+            self._server.engine.heard_timing(hello.server_id, hello.election_seconds)
         if hello.cluster == self._server.engine.cluster:
             self._server.transport.dial_back(hello.address)
 

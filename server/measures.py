@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,29 +12,32 @@ from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS, NODES, Table
 from yurt.fsm.structs.job import DEAD, PENDING, RUNNING
 from yurt.server.metrics import Metrics
-from yurt.server.raft.engine import Engine
+from yurt.server.raft.consensus import Consensus, Status
 from yurt.server.raft.transport import PeerTransport, counters_of
 
 InTurns = Callable[[Callable[[], Iterator[None]]], None]
 
 
-def measure_engine(metrics: Metrics, engine: Engine, transport: PeerTransport) -> None:
+def measure_engine(metrics: Metrics, engine: Consensus, transport: PeerTransport) -> None:
     """Indexes, term, role, peers, snapshots, the time that commands take."""
     gauge = metrics.gauge
-    gauge("nomad.raft.appliedIndex", lambda: float(engine.last_applied))
-    gauge("nomad.raft.lastIndex", lambda: float(engine.log.last_index))
-    gauge("nomad.raft.commitIndex", lambda: float(engine.commit_index))
+    gauge("nomad.raft.appliedIndex", lambda: float(engine.status().applied_index))
+    gauge("nomad.raft.lastIndex", lambda: float(engine.status().last_index))
+    gauge("nomad.raft.commitIndex", lambda: float(engine.status().commit_index))
     gauge("nomad.raft.term", lambda: float(engine.term))
     gauge("nomad.raft.peers", lambda: float(len(engine.configuration)))
     gauge("yurt.raft.is_leader", lambda: float(engine.is_ready))
     gauge("yurt.raft.has_leader", lambda: float(engine.leader is not None))
     gauge("yurt.raft.last_contact.seconds", engine.last_contact_seconds)
-    gauge("yurt.raft.apply_pending", lambda: float(engine.commit_index - engine.last_applied))
-    gauge("yurt.raft.snapshot.index", lambda: float(getattr(engine.storage.snapshots.newest(), "index", 0)))
-    gauge("yurt.raft.snapshot.age.seconds", partial(snapshot_age, engine))
-    gauge("yurt.storage.writable", lambda: float(engine.storage.journal.writable))
+    gauge("yurt.raft.apply_pending", lambda: float(_pending(engine.status())))
+    gauge("yurt.raft.snapshot.index", lambda: float(engine.status().snapshot_index))
+    gauge("yurt.raft.snapshot.age.seconds", lambda: engine.status().snapshot_seconds)
+    gauge("yurt.storage.writable", lambda: float(engine.status().is_writable))
     metrics.group("yurt.raft.peer", lambda: counters_of(transport))
-    engine.observe_apply = lambda seconds: metrics.observe("yurt.fsm.apply.seconds", seconds)
+
+
+def _pending(status: Status) -> int:
+    return status.commit_index - status.applied_index
 
 
 def measure_state(metrics: Metrics, machine: Machine, in_turns: InTurns) -> None:
@@ -84,18 +85,6 @@ class _JobStatuses:
     def count(self, status: str) -> float:
         """How many have it."""
         return float(self._counts[status])
-
-
-def snapshot_age(engine: Engine) -> float:
-    """Seconds since the newest snapshot was written; 0 without one."""
-    snapshots = engine.storage.snapshots
-    newest = snapshots.newest()
-    if newest is None:
-        return 0.0
-    try:
-        return max(0.0, time.time() - os.stat(snapshots.path(newest)).st_mtime)
-    except OSError:  # a newer one took its place just now
-        return 0.0
 
 
 def _rows_of(machine: Machine, table: Table[Any, Any]) -> float:

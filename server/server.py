@@ -30,8 +30,7 @@ from yurt.server.event_file import EventFile
 from yurt.server.event_history import EventHistory
 from yurt.server.heartbeats import HeartbeatTimers
 from yurt.server.metrics import Metrics
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.consensus import Callback
+from yurt.server.raft.consensus import Callback, Consensus
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.reports import Reports
 from yurt.server.supervision import Supervised, Supervisor, supervisor_of
@@ -68,7 +67,7 @@ class Server:
         self,
         config: AgentConfig,
         machine: Machine,
-        engine: Engine,
+        engine: Consensus,
         transport: PeerTransport,
         metrics: Metrics,
         *,

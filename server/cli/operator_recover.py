@@ -11,11 +11,11 @@ import orjson
 from yurt.fsm.errors import YurtError
 from yurt.server.cli.options import as_json
 from yurt.server.cli.output import fail, pairs, print_json, table
-from yurt.server.raft.configuration import Servers
 from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.disk import RealDisk
 from yurt.server.raft.examine import Examination, Examined
 from yurt.server.raft.forming import stored_configuration
+from yurt.server.raft.peer import Servers
 from yurt.server.raft.peers_file import NOTE, NOTE_TEXT, PEERS, check_servers
 from yurt.server.raft.recover import Plan, TermReset, plan, recover_if_asked, reset_term
 

@@ -6,12 +6,13 @@ whole list. It is in force from the moment it is in the log; cutting the log tak
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgpack
 
-Servers = list[list[str]]
+from yurt.server.raft.peer import Servers
 
 LEARNER = "learner"
 FIRST = b"C"  # the first entry of a cluster: the list alone, the same bytes on all its servers
@@ -48,6 +49,11 @@ def servers_in(payload: bytes) -> Servers | None:
         change: Servers = msgpack.unpackb(payload[1:])[1]
         return change
     return None
+
+
+def cluster_id(configuration: Servers) -> bytes:
+    """The ID of the cluster that begins with this configuration: 16 bytes that nobody has to agree on."""
+    return hashlib.blake2b(msgpack.packb(configuration), digest_size=16).digest()
 
 
 def voters_of(servers: Servers) -> frozenset[str]:

@@ -6,50 +6,33 @@ become the next single entry (group commit). Any unexpected exception is handed 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
-import msgpack
-
 from yurt.server.raft import messages
 from yurt.server.raft.admission import Admission, answer_to_refused
-from yurt.server.raft.agreement import Agreement
 from yurt.server.raft.applying import pack_batch
-from yurt.server.raft.configuration import Servers, pack_first
+from yurt.server.raft.configuration import pack_first
 from yurt.server.raft.consensus import Callback
 from yurt.server.raft.entry_shape import check_entries
 from yurt.server.raft.errors import WAY_OUT, Corrupt, NotLeader, Overloaded, StorageFull
 from yurt.server.raft.peer import Peer
 from yurt.server.raft.reads import Questions
 from yurt.server.raft.recovery import keeps_log
-from yurt.server.raft.state import CANDIDATE, FOLLOWER, LEADER
-
-_ROLES = {FOLLOWER: "Follower", CANDIDATE: "Candidate", LEADER: "Leader"}
+from yurt.server.raft.telling import Telling
 
 
-def cluster_id(configuration: list[list[str]]) -> bytes:
-    """The ID of the cluster that begins with this configuration: 16 bytes that nobody has to agree on."""
-    return hashlib.blake2b(msgpack.packb(configuration), digest_size=16).digest()
-
-
-class Engine(Agreement):
+class Engine(Telling):
     """Replicates commands and applies them; the seam between the server and Raft."""
 
-    _leadership_callbacks: list[Callable[[bool], None]]
-    _told: tuple[bool, str | None] | None = None
     _undurable_batches = 0
     _pump_scheduled = False
 
     def __init__(self, own: Peer, **parts: Any) -> None:
         super().__init__(own, **parts)
-        self._next_round, self._leadership_callbacks = [], []
-        self._led_waiters: list[Callback] = []
-        self._change_waiters: list[Callback] = []
-        self._last_leader: str | None = None
+        self._next_round = []
         self._questions = {False: Questions(), True: Questions()}
         self._applied_waiters, self.polled = [], set()
-        self.on_configuration: Callable[[Servers], None] = lambda _servers: None
         self.admission = Admission(self, self.runtime.now)
         self._pending, self._payloads = [], []
 
@@ -221,104 +204,6 @@ class Engine(Agreement):
     def peer_disconnected(self, server_id: str) -> None:
         """A connection broke; that is no proof of death."""
         self.linked.discard(server_id)
-
-    def membership_changed(self) -> None:
-        """Tell who dials and undials."""
-        self.on_configuration(self.configuration)
-
-    # --- leadership and reads
-
-    def when_led(self, callback: Callback) -> None:
-        """`callback(None, None)` as soon as there is a leader to ask: another server, or this one when it is ready."""
-        if self.leader is not None and (self.is_ready or not self.is_leader_role):
-            callback(None, None)
-        else:
-            self._led_waiters.append(callback)
-
-    def when_leader_changes(self, callback: Callback) -> None:
-        """`callback(None, None)` as soon as another server than the one known last leads."""
-        self._change_waiters.append(callback)
-
-    def on_leadership(self, callback: Callable[[bool], None]) -> None:
-        """Call back with True when this server leads and has applied its first entry, with False when no more."""
-        self._leadership_callbacks.append(callback)
-
-    def leadership_changed(self) -> None:
-        """Tell it, once a change."""
-        if self.leader is not None and (self.is_ready or not self.is_leader_role):
-            waiting, self._led_waiters = self._led_waiters, []
-            for waiter in waiting:
-                waiter(None, None)
-        leader = self.leader.id if self.leader is not None else None
-        if leader is not None and leader != self._last_leader:
-            self._last_leader = leader
-            waiting, self._change_waiters = self._change_waiters, []
-            for waiter in waiting:
-                waiter(None, None)
-        now = (self.is_ready, self.leader_address)
-        if self._told is not None and self._told == now:
-            return
-        ready_before = self._told is not None and self._told[0]
-        self._told = now
-        if ready_before != self.is_ready:
-            for callback in self._leadership_callbacks:
-                callback(self.is_ready)
-
-    def state_replaced(self) -> None:
-        """The leader's duties begin anew from another state."""
-        if self.is_ready:
-            for callback in self._leadership_callbacks:
-                callback(False)
-                callback(True)
-
-    @property
-    def leader_address(self) -> str | None:
-        """The leader's peer address, None if no leader is known."""
-        if self.leader is None:
-            return None
-        return str(self.own.address if self.is_leader_role else self.peer_of(self.leader.id).address) or None
-
-    def last_contact_seconds(self) -> float:
-        """Since a leader was heard or this server led, at most since it started; 0 on the leader."""
-        known = max(self.leader_contact, self.led_until, self.started_at)
-        return 0.0 if self.is_leader_role else max(0.0, self.runtime.now() - known)
-
-    # --- looking at it
-
-    def servers(self) -> list[dict[str, Any]]:
-        """Of each server: id, address, name, leader, voter, contact (seconds ago) and match (log index).
-
-        On another server than the leader contact and match of others are None: unknown.
-        """
-        now = self.runtime.now()
-        found = []
-        for server, address, name, *role in self.configuration:
-            progress = self.progress.get(server)
-            contact = 0.0 if server == self.own.id else (now - progress.contact if progress else None)
-            is_leader = self.leader is not None and self.leader.id == server
-            found.append(
-                {
-                    "id": server, "address": address, "name": name,
-                    "leader": is_leader, "contact": contact, "voter": not role,
-                    "match": self.own_match if server == self.own.id else (progress.match if progress else None),
-                }
-            )  # fmt: skip
-        return found
-
-    def stats(self) -> dict[str, str]:
-        """Counters as texts, under the names that operators know."""
-        return {
-            "state": _ROLES[self.role],
-            "term": str(self.term),
-            "commit_index": str(self.commit_index),
-            "applied_index": str(self.last_applied),
-            "last_log_index": str(self.log.last_index),
-            "last_log_term": str(self.last_term()),
-            "fsm_pending": str(self.commit_index - self.last_applied),
-            **self.snapshot_stats(),
-            "num_peers": str(len(self.configuration) - 1),
-            "last_contact": f"{self.last_contact_seconds() * 1000:.3f}ms",
-        }
 
 
 _HANDLERS: dict[type[messages.Message], Callable[[Engine, Peer, Any], None]] = {

@@ -9,9 +9,10 @@ from __future__ import annotations
 import msgspec
 
 from yurt.server.raft.applying import BATCH, DIGEST, RESTORE
-from yurt.server.raft.configuration import CHANGE, FIRST, LEARNER, Servers
+from yurt.server.raft.configuration import CHANGE, FIRST, LEARNER
 from yurt.server.raft.election import NOOP
 from yurt.server.raft.messages import BadMessage
+from yurt.server.raft.peer import Servers
 
 _SHAPES: dict[bytes, msgspec.msgpack.Decoder[object]] = {
     BATCH: msgspec.msgpack.Decoder(list[bytes]),  # commands

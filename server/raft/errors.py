@@ -5,6 +5,9 @@ YurtError
 ├── OutcomeUnknown   perhaps written: ask the state
 ├── Overloaded       surely not written: too much waits already
 ├── StorageFull      surely not written: no room for the log
+├── ChangeRefused    the configuration stays as it is
+├── TransferFailed   the leadership stays where it is
+├── NotOffered       this engine has no such thing
 ├── NotSent          a request surely did not reach the peer
 ├── Corrupt          files hold what was never written
 ├── DiskFailed       a write or sync failed: the process must end
@@ -66,3 +69,15 @@ class DiskFailed(YurtError):
 
 class DirectoryRefused(YurtError):
     """The data directory is in use, of a newer version, or not permitted."""
+
+
+class ChangeRefused(YurtError):
+    """The configuration stays as it is."""
+
+
+class TransferFailed(YurtError):
+    """The leadership stayed where it was; proposals are taken again."""
+
+
+class NotOffered(YurtError):
+    """The engine that this cluster runs on has no such thing; nothing was changed."""

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from yurt.fsm.errors import YurtError
-from yurt.server.raft.configuration import Configurations, Placed, Servers
+from yurt.server.raft.configuration import Configurations, Placed, cluster_id
 from yurt.server.raft.disk import Disk
-from yurt.server.raft.engine import cluster_id
 from yurt.server.raft.errors import Corrupt
 from yurt.server.raft.forming import stored_configuration
 from yurt.server.raft.hardstate import HardState, HardStateFile
+from yurt.server.raft.peer import Servers
 from yurt.server.raft.records import CLEAN, SEAL, cluster_in, scan_segment
 from yurt.server.raft.recovery import keeps_log
 from yurt.server.raft.segments import Loaded, Segments

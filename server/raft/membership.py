@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from yurt.fsm.errors import YurtError
-from yurt.server.raft.configuration import LEARNER, Servers, differs_by_one, pack_change
+from yurt.server.raft.configuration import LEARNER, differs_by_one, pack_change
 from yurt.server.raft.consensus import Callback
-from yurt.server.raft.errors import NotLeader
-from yurt.server.raft.peer import Peer
+from yurt.server.raft.errors import ChangeRefused, NotLeader
+from yurt.server.raft.peer import Peer, Servers
 from yurt.server.raft.reads import Reading
 from yurt.server.raft.state import Progress
 
 LAG_MAX = 250  # entries a learner may be behind and become a voter
 LEAVING_SECONDS = 5.0
-
-
-class ChangeRefused(YurtError):
-    """The configuration stays as it is."""
 
 
 class Membership(Reading):

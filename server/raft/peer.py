@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+Servers = list[list[str]]  # of each: ID, address, name, and "learner" if it does not vote
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Peer:

@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 
 from yurt.server.address import split_address
-from yurt.server.raft.configuration import LEARNER, Servers
+from yurt.server.raft.configuration import LEARNER
 from yurt.server.raft.errors import DirectoryRefused
 from yurt.server.raft.hardstate import VOTE_BYTES_MAX
+from yurt.server.raft.peer import Servers
 
 PEERS, NOTE = "peers.json", "peers.info"
 NOTE_TEXT = """\

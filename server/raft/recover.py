@@ -21,13 +21,14 @@ import msgpack
 from yurt.fsm.machine import Machine
 from yurt.server.raft.admission import TERM_JUMP_MAX
 from yurt.server.raft.applying import BATCH, RESTORE
-from yurt.server.raft.configuration import CHANGE, FIRST, Servers
+from yurt.server.raft.configuration import CHANGE, FIRST
 from yurt.server.raft.disk import Disk
 from yurt.server.raft.election import NOOP
 from yurt.server.raft.errors import Corrupt, DirectoryRefused
 from yurt.server.raft.examine import Examination, Examined
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.journal import SEGMENT_BYTES
+from yurt.server.raft.peer import Servers
 from yurt.server.raft.peers_file import NOTE, NOTE_TEXT, PEERS, load_peers, read_peers
 from yurt.server.raft.records import Entry
 from yurt.server.raft.restoring import Collector, inflated

@@ -7,17 +7,17 @@ import logging
 import random
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from yurt.server.raft import messages
-from yurt.server.raft.configuration import Configurations, Placed, Servers, voters_of
-from yurt.server.raft.consensus import Callback
+from yurt.server.raft.configuration import Configurations, Placed, voters_of
+from yurt.server.raft.consensus import Callback, StateMachine
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.journal import Journal, Operation
-from yurt.server.raft.peer import Peer
+from yurt.server.raft.peer import Peer, Servers
 from yurt.server.raft.runtime import Runtime, Timer
 from yurt.server.raft.snapshots import Snapshot, SnapshotStore
 
@@ -27,31 +27,6 @@ FOLLOWER, CANDIDATE, LEADER = 0, 1, 2
 HEARTBEAT_SECONDS = 0.075
 ELECTION_SECONDS = 0.5
 ROOM_SECONDS = 1.0
-
-
-class StateMachine(Protocol):
-    """What the log is applied to (`yurt.fsm.machine.Machine`)."""
-
-    def apply(self, payload: bytes) -> Any:
-        """Apply one command; deterministic."""
-
-    def capture(self) -> Any:
-        """A state that `write` will write."""
-
-    def digest(self, place: bytes) -> tuple[bytes, bytes]:
-        """A digest of a slice of the state, and where the next slice begins."""
-
-    def write(self, capture: Any) -> Iterator[bytes]:
-        """The bytes of a snapshot."""
-
-    def load(self, chunks: Iterator[bytes]) -> Any:
-        """What a snapshot holds, made in another thread."""
-
-    def swap(self, loaded: Any) -> None:
-        """Replace the state by what was loaded."""
-
-    def swap_above(self, loaded: Any) -> Any:
-        """The same as the work of a command: indexes go on; returns the command's result."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yurt.fsm.errors import YurtError
 from yurt.server.raft.consensus import Callback
-from yurt.server.raft.errors import NotLeader
+from yurt.server.raft.errors import NotLeader, TransferFailed
 from yurt.server.raft.membership import Membership
 from yurt.server.raft.messages import TimeoutNow
 from yurt.server.raft.peer import Peer
 from yurt.server.raft.runtime import Timer
-
-
-class TransferFailed(YurtError):
-    """The leadership stayed where it was; proposals are taken again."""
 
 
 @dataclass

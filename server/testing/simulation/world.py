@@ -7,11 +7,12 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from yurt.server.raft.engine import Engine, cluster_id
+from yurt.server.raft.configuration import cluster_id
+from yurt.server.raft.engine import Engine
 from yurt.server.raft.errors import Corrupt
-from yurt.server.raft.peer import Peer
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.snapshots import SnapshotStore
 from yurt.server.raft.state import EngineConfig, Storage
 from yurt.server.testing.virtual.disk import Crash, SimulatedDisk

@@ -21,9 +21,9 @@ from yurt.server.http.app import App
 from yurt.server.joining import Joining
 from yurt.server.keystore import KEY_BYTES, Kept, make_key
 from yurt.server.metrics import Metrics
-from yurt.server.raft.engine import cluster_id
-from yurt.server.raft.peer import Peer
+from yurt.server.raft.configuration import cluster_id
 from yurt.server.raft.handshake import Hello
+from yurt.server.raft.peer import Peer
 from yurt.server.testing.agent import START_SECONDS_MAX, ClusterError
 from yurt.server.testing.virtual.clock import VirtualClock
 from yurt.server.testing.virtual.disk import SimulatedDisk

@@ -20,9 +20,10 @@ from yurt.fsm.store.schema import JOBS, TABLES
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.task import Task
+from yurt.server.raft.configuration import cluster_id
 from yurt.server.raft.datadir import DataDirectory
 from yurt.server.raft.disk import RealDisk
-from yurt.server.raft.engine import Engine, cluster_id
+from yurt.server.raft.engine import Engine
 from yurt.server.raft.forming import store_configuration, stored_configuration
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal

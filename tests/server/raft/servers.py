@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from yurt.server.raft.engine import Engine, cluster_id
+from yurt.server.raft.configuration import cluster_id
+from yurt.server.raft.engine import Engine
 from yurt.server.raft.hardstate import HardStateFile
 from yurt.server.raft.journal import Journal
 from yurt.server.raft.peer import Peer

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from yurt.server.raft.configuration import pack_first
+from yurt.server.raft.configuration import cluster_id, pack_first
 from yurt.server.raft.disk import RealDisk
-from yurt.server.raft.engine import cluster_id
 from yurt.server.raft.examine import Examination, Examined
 from yurt.server.raft.forming import store_configuration
 from yurt.server.raft.hardstate import HardState, HardStateFile

@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.simulation.plants.plant import Patch, Plant
 from yurt.server.raft.engine import Engine
-from yurt.server.raft.peer import Peer
 from yurt.server.raft.messages import INSTALLED
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.snapshots import SnapshotStore
 
 PEER_CONNECTED, TAKE_SNAPSHOT = Engine.peer_connected, Engine.take_snapshot

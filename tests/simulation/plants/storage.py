@@ -7,8 +7,8 @@ from typing import Any
 from tests.simulation.plants.plant import ROUGH, Patch, Plant, rewritten
 from yurt.server.raft import records, segments
 from yurt.server.raft.engine import Engine
-from yurt.server.raft.peer import Peer
 from yurt.server.raft.messages import Append, AppendAnswer, VoteRequest
+from yurt.server.raft.peer import Peer
 from yurt.server.raft.state import EngineState
 
 ON_VOTE_REQUEST = Engine.on_vote_request

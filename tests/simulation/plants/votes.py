@@ -5,10 +5,10 @@ from __future__ import annotations
 from tests.simulation.plants.plant import CHAIRS, Patch, Plant
 from yurt.server.raft.admission import Admission
 from yurt.server.raft.engine import Engine
-from yurt.server.raft.peer import Peer
-from yurt.server.raft.state import CANDIDATE
 from yurt.server.raft.hardstate import HardState, HardStateFile
 from yurt.server.raft.messages import VoteAnswer, VoteRequest
+from yurt.server.raft.peer import Peer
+from yurt.server.raft.state import CANDIDATE
 
 LOAD = HardStateFile.load
 
