@@ -13,6 +13,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.server.acl.authority import DENIED, Identity
 from yurt.server.acl.statements import HEADER, BadStatement, key_id_of
+from yurt.server.address import client_of
 from yurt.server.client.agent import NodeAgent
 from yurt.server.client.gate import Gate, SigningKeys
 from yurt.server.config.agent import AgentConfig
@@ -107,7 +108,7 @@ class NodeApp:
     def __init__(self, agent: NodeAgent, config: AgentConfig, targets: Callable[[], list[Target]]) -> None:
         self._agent, self._targets = agent, targets
         self._server = cast("Server", NodeServer(agent, config))
-        self._room = BodyRoom(config.limits.http_bodies_bytes_max)
+        self._room = BodyRoom(config.limits.http_bodies_bytes_max, JOB_BYTES_MAX)
         self._sites, self._headers = guard.sites(config), guard.answer_headers(config)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -120,8 +121,11 @@ class NodeApp:
         if barred is not None:
             await send_answer(scope, receive, send, text(barred.status, barred.text), self._headers)
             return
-        with self._room.reserve() as reserved:
-            context = Context(self._server, method, path, scope["query_string"], headers, b"")
+        address = scope["client"][0] if scope.get("client") else ""
+        with self._room.reserve(client_of(address)) as reserved:
+            context = Context(
+                self._server, method, path, scope["query_string"], headers, b"", give_back=reserved.give_back
+            )
             try:
                 admit = partial(self._admit, context)
                 context.body = await read_body(receive, headers, JOB_BYTES_MAX, reserved, admit)
@@ -130,19 +134,21 @@ class NodeApp:
                 return
             except ClientGone:
                 return
-            await self._respond(scope, receive, send, context)
+            answer = await self._answered(context)
+            context.drop_body()
+        await send_answer(scope, receive, send, answer, self._headers)
 
     async def _admit(self, context: Context) -> Answer | None:
         """Refuse a large body of a caller without a token, where access control is on: the servers look closer."""
         needs_token = self._server.config.acl.enabled and not context.secret
         return text(403, DENIED) if needs_token else None
 
-    async def _respond(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, context: Context) -> None:
+    async def _answered(self, context: Context) -> Answer:
         try:
             answer = await self._answer(context)
         except Refusal as refusal:
             answer = text(refusal.status, refusal.text)
-        await send_answer(scope, receive, send, signed(answer, context), self._headers)
+        return signed(answer, context)
 
     async def _answer(self, context: Context) -> Answer:
         if context.path == "/v1/agent/health":

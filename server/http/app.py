@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from yurt.fsm.errors import Refusal
 from yurt.server.acl.workloads import key_set
+from yurt.server.address import client_of
 from yurt.server.http import assets, guard, problems, websocket
 from yurt.server.http.bodies import CHUNK_BYTES, Bodies
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
@@ -100,7 +101,7 @@ class App:
         self._server, self._dispatcher, self._fallback = server, dispatcher, fallback(server)
         self._bodies = Bodies(server.turns)
         self._body_bytes_max = server.config.limits.http_body_bytes_max
-        self._room = BodyRoom(server.config.limits.http_bodies_bytes_max)
+        self._room = BodyRoom(server.config.limits.http_bodies_bytes_max, self._body_bytes_max)
         self._sites, self._extra = guard.sites(server.config), guard.answer_headers(server.config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,31 +125,38 @@ class App:
             await self._fallback(scope, receive, send)
             return
         limit = 0 if scope["method"] == "GET" else min(_body_limit(path), self._body_bytes_max)
-        context = Context(
-            self._server, scope["method"], path, scope["query_string"], headers, b"",
-            receive=None if limit else receive, address=scope["client"][0] if scope.get("client") else "",
-        )  # fmt: skip
-        with self._room.reserve() as reserved:
+        address = scope["client"][0] if scope.get("client") else ""
+        with self._room.reserve(client_of(address)) as reserved:
+            context = Context(
+                self._server, scope["method"], path, scope["query_string"], headers, b"",
+                receive=None if limit else receive, address=address, give_back=reserved.give_back,
+            )  # fmt: skip
             read = partial(read_body, receive, headers, limit, reserved)
             if limit and not await self._take_body(scope, send, context, read):
                 return
             answer = await self._dispatcher.answer(context)
-            if answer.status >= 400 and problems.is_asked_for(headers.get(b"accept", b"")) and not _is_encoded(answer):
-                answer = problems.as_problem(answer, path)
-            if answer.stream is not None:
-                headers_sent = [*answer.headers, VARY, *self._extra]
-                await send_stream(receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
-                return
-            if "pretty" in context.query and context.query["pretty"] != "0":
-                answer = await self._pretty(answer)
-            encoding = b"" if _is_encoded(answer) else _encoding(headers.get(b"accept-encoding", b""))
-            if answer.rows is None and len(answer.body) <= CHUNK_BYTES:
-                await self._send(scope, send, answer, encoding)
-                return
-            await self._bodies.send(
-                scope, receive, send, status=answer.status, headers=[*answer.headers, VARY, *self._extra],
-                body=answer.body if answer.rows is None else answer.rows, encoding=encoding,
-            )  # fmt: skip
+            context.drop_body()
+        await self._respond(scope, receive, send, context, answer)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send, context: Context, answer: Answer) -> None:
+        """Send an answer as the client wants it; nothing is held for the request meanwhile."""
+        headers = context.headers
+        if answer.status >= 400 and problems.is_asked_for(headers.get(b"accept", b"")) and not _is_encoded(answer):
+            answer = problems.as_problem(answer, context.path)
+        if answer.stream is not None:
+            headers_sent = [*answer.headers, VARY, *self._extra]
+            await send_stream(receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
+            return
+        if "pretty" in context.query and context.query["pretty"] != "0":
+            answer = await self._pretty(answer)
+        encoding = b"" if _is_encoded(answer) else _encoding(headers.get(b"accept-encoding", b""))
+        if answer.rows is None and len(answer.body) <= CHUNK_BYTES:
+            await self._send(scope, send, answer, encoding)
+            return
+        await self._bodies.send(
+            scope, receive, send, status=answer.status, headers=[*answer.headers, VARY, *self._extra],
+            body=answer.body if answer.rows is None else answer.rows, encoding=encoding,
+        )  # fmt: skip
 
     async def _take_body(
         self, scope: Scope, send: Send, context: Context, read: Callable[[Admit], Awaitable[bytes]]

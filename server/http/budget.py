@@ -12,12 +12,22 @@ class Budget:
     An amount above a client's share is granted when the client has nothing else.
     """
 
-    __slots__ = ("_clients", "_free", "_share", "_waiting")
+    __slots__ = ("_clients", "_free", "_share", "_total", "_waiting")
 
     def __init__(self, total: int, share: int) -> None:
-        self._free, self._share = total, share
+        self._total, self._share = total, share
+        self._free = total  # 0 <= _free <= _total
         self._clients: dict[str, int] = {}  # 0 < taken, by client
         self._waiting: dict[str, deque[tuple[asyncio.Future[None], int]]] = {}  # the first client is served next
+
+    @property
+    def taken(self) -> int:
+        """What all clients together have."""
+        return self._total - self._free
+
+    def taken_by(self, client: str) -> int:
+        """What a client has."""
+        return self._clients.get(client, 0)
 
     @property
     def waiting(self) -> int:

@@ -92,12 +92,13 @@ class Context:
 
     `need` is what its route and method ask for, `identity` who it comes from, `address` where from (of a request that
     was handed over: as the first server saw it). `is_inside`: from the node agent of a server's own process.
-    `route` is the path of the endpoint, `handed_over` whether another server answers.
+    `route` is the path of the endpoint, `handed_over` whether another server answers. `give_back` gives back the room
+    that the body has, `given` is the record that the body of a query is.
     """
 
     __slots__ = (
-        "_receive", "address", "arguments", "body", "forwarded", "handed_over", "headers", "identity", "is_inside",
-        "method", "need", "path", "query", "raw_query", "route", "server",
+        "_give_back", "_receive", "address", "arguments", "body", "forwarded", "given", "handed_over", "headers",
+        "identity", "is_inside", "method", "need", "path", "query", "raw_query", "route", "server",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +113,7 @@ class Context:
         forwarded: bool = False,
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]] | None = None,
         address: str = "",
+        give_back: Callable[[], None] | None = None,
     ) -> None:
         self.server, self.method, self.path, self.raw_query = server, method, path, raw_query
         self.headers, self.body, self.forwarded, self.address = headers, body, forwarded, address
@@ -119,7 +121,8 @@ class Context:
         self.arguments: tuple[str, ...] = ()
         self.need, self.identity, self.is_inside = NOTHING, ACLS_DISABLED, False
         self.route, self.handed_over = "", False
-        self._receive = receive
+        self.given: Any = None
+        self._receive, self._give_back = receive, give_back
 
     async def parts(self) -> AsyncIterator[bytes]:
         """The body as it comes, on a route that streams it; raises Refusal(400) if the client goes away."""
@@ -133,6 +136,12 @@ class Context:
                 raise Refusal(400, "the client went away")
             more = bool(message.get("more_body"))
             yield message.get("body", b"")
+
+    def drop_body(self) -> None:
+        """Keep the body no longer, and give its room back: all that it says is known, or the request has its answer."""
+        self.body = b""
+        if self._give_back is not None:
+            self._give_back()
 
     @property
     def namespace(self) -> str:

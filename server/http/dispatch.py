@@ -228,7 +228,8 @@ class Dispatcher:
             assert route.get is not None
             if route.options_error:
                 _check_options(context, route)
-            return self.reads.answer(context, route.get)
+            form = route.body if route.reads_by_post and context.method == "POST" else None
+            return self.reads.answer(context, route.get, form)
         return handler(context)
 
     async def _led(self, context: Context, route: Route, handler: Handler | None) -> Answer:

@@ -13,8 +13,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from yurt.fsm.job.decode import decode_body
 from yurt.fsm.store.view import View
 from yurt.server.address import client_of
+from yurt.server.background import LARGE_BODY_BYTES
 from yurt.server.http.budget import Budget
 from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header, read_options
 from yurt.server.http.found import Found, LongBody
@@ -69,10 +73,13 @@ class Reads:
         """How many blocking queries wait."""
         return self._waiting.count
 
-    async def answer(self, context: Context, query: Query) -> Answer:
-        """Run a query, or wait for it with `index`."""
+    async def answer(self, context: Context, query: Query, form: type[Any] | None = None) -> Answer:
+        """Run a query, or wait for it with `index`; `form` is the record of its body, decoded once into `given`."""
         options = read_options(context)
         key = (query, context.arguments, _without_waiting(context), context.secret, _digest(context.body))
+        if form is not None and context.body:
+            context.given = await _decoded(context, form)
+        context.drop_body()
         found, is_old = await self._find(context, query, options, key, options.index)
         if options.index > 0 and found.index <= options.index:
             index, watch = found.index, found.watch
@@ -235,6 +242,16 @@ async def _ended(running: _Pass, view: View, context: Context) -> tuple[Found, b
     """What a pass over a view found, and whether something that it depends on was written meanwhile."""
     found = await running.result()
     return found, not view.agrees(context.server.machine.view(), [table for table, _ in found.watch])
+
+
+async def _decoded(context: Context, form: type[Any]) -> Any:
+    """Return the record that the body is; raises Refusal(400)."""
+    body = context.body
+
+    def work() -> Any:
+        return msgspec.convert(decode_body(body, form), form)
+
+    return await context.server.background.run(work) if len(body) >= LARGE_BODY_BYTES else work()
 
 
 def _digest(body: bytes) -> bytes:

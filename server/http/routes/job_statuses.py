@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from yurt.fsm.errors import Refusal
-from yurt.fsm.job.decode import decode_body
 from yurt.fsm.lang.strconv import parse_position
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, JOBS
 from yurt.fsm.store.view import View
@@ -91,11 +88,9 @@ class JobStatus(Record, frozen=True):
 
 def statuses(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET or POST /v1/jobs/statuses."""
-    given = StatusesRequest()
-    if context.method == "POST" and context.body:
-        given = msgspec.convert(decode_body(context.body, StatusesRequest), StatusesRequest)
-        if not given.jobs:
-            raise Refusal(400, "no jobs in request")
+    given: StatusesRequest = context.given or StatusesRequest()
+    if context.given is not None and not given.jobs:
+        raise Refusal(400, "no jobs in request")
     with_children = given.include_children or _flag(context)
     rows: Iterator[Job | None]
     if given.jobs:
