@@ -86,15 +86,17 @@ class Bodies:
         self, send: Send, chunks: AsyncIterator[bytes | memoryview], client: str, connection: _Connection | None
     ) -> None:
         async for chunk in chunks:
-            await self._unsent.take(len(chunk), client)
-            try:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                if connection is not None:
-                    await connection.drained()
-            finally:
-                self._unsent.give(len(chunk), client)
-            if connection is not None and connection.is_gone:
-                return
+            for at in range(0, len(chunk), CHUNK_BYTES):
+                part = chunk[at : at + CHUNK_BYTES] if len(chunk) > CHUNK_BYTES else chunk
+                await self._unsent.take(len(part), client)
+                try:
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                    if connection is not None:
+                        await connection.drained()
+                finally:
+                    self._unsent.give(len(part), client)
+                if connection is not None and connection.is_gone:
+                    return
         if connection is not None:
             connection.body_ends()
         await send({"type": "http.response.body", "body": b""})

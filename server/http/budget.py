@@ -7,18 +7,21 @@ from collections import deque
 
 
 class Budget:
-    """Amounts that are taken and given back. Nobody waits while what is asked for is free.
+    """Amounts that are taken and given back. Nobody waits while what is asked for is free and nobody else needs it.
 
-    An amount above a client's share is granted when the client has nothing else.
+    An amount above a client's share counts as the share: it is granted when the client has nothing else. Who waits
+    for the total to have room is served in order; who waits for its own share holds back nobody else.
     """
 
-    __slots__ = ("_clients", "_free", "_share", "_total", "_waiting")
+    __slots__ = ("_clients", "_free", "_is_gathering", "_share", "_total", "_waiting")
 
     def __init__(self, total: int, share: int) -> None:
+        assert 0 < share <= total
         self._total, self._share = total, share
         self._free = total  # 0 <= _free <= _total
-        self._clients: dict[str, int] = {}  # 0 < taken, by client
+        self._clients: dict[str, int] = {}  # 0 < taken <= _share, by client
         self._waiting: dict[str, deque[tuple[asyncio.Future[None], int]]] = {}  # the first client is served next
+        self._is_gathering = False  # what is free is kept for the first client that the total has no room for
 
     @property
     def taken(self) -> int:
@@ -35,8 +38,9 @@ class Budget:
         return sum(map(len, self._waiting.values()))
 
     def take_now(self, amount: int, client: str) -> bool:
-        """Take an amount if it is free and nobody of the client waits for another."""
-        if client in self._waiting or not self._fits(amount, client):
+        """Take an amount if it is free and nobody waits for it, nor the client for another."""
+        amount = min(amount, self._share)
+        if client in self._waiting or self._is_gathering or not self._may_have(amount, client) or amount > self._free:
             return False
         self._take(amount, client)
         return True
@@ -46,45 +50,60 @@ class Budget:
         if self.take_now(amount, client):
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(client, deque()).append((future, amount))
+        self._waiting.setdefault(client, deque()).append((future, min(amount, self._share)))
+        self._grant()
         try:
             await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
                 self.give(amount, client)
+            else:
+                self._grant()
             raise
 
     def give(self, amount: int, client: str) -> None:
         """Give an amount back; whoever may go on does."""
+        amount = min(amount, self._share)
         self._free += amount
         self._clients[client] -= amount
         if not self._clients[client]:
             del self._clients[client]
-        for waiter in list(self._waiting):
-            if self._free <= 0:
-                return
-            self._grant_first(waiter)
+        self._grant()
 
-    def _grant_first(self, client: str) -> None:
-        """Grant the client's first request that was not given up, if it fits; the client goes behind the others."""
-        requests = self._waiting.pop(client)
-        while requests:
-            future, amount = requests[0]
-            if future.done():
-                requests.popleft()
-                continue
-            if not self._fits(amount, client):
-                break
+    def _grant(self) -> None:
+        """Let each client in turn have its first request, as long as the total has room for it."""
+        self._is_gathering = False
+        for client in list(self._waiting):
+            if not self._grant_first(client):
+                self._is_gathering = True
+                return
+
+    def _grant_first(self, client: str) -> bool:
+        """Grant the client's first request that was not given up, and put the client behind the others.
+
+        False if only the total has no room for it; a client that must wait for its own share keeps its place.
+        """
+        requests = self._waiting[client]
+        while requests and requests[0][0].done():
             requests.popleft()
-            self._take(amount, client)
-            future.set_result(None)
-            break
+        if not requests:
+            del self._waiting[client]
+            return True
+        future, amount = requests[0]
+        if not self._may_have(amount, client):
+            return True
+        if amount > self._free:
+            return False
+        requests.popleft()
+        self._take(amount, client)
+        future.set_result(None)
+        del self._waiting[client]
         if requests:
             self._waiting[client] = requests
+        return True
 
-    def _fits(self, amount: int, client: str) -> bool:
-        taken = self._clients.get(client, 0)
-        return amount <= self._free and (not taken or taken + amount <= self._share)
+    def _may_have(self, amount: int, client: str) -> bool:
+        return self._clients.get(client, 0) + amount <= self._share
 
     def _take(self, amount: int, client: str) -> None:
         self._free -= amount

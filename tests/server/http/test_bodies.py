@@ -14,7 +14,7 @@ import uvloop
 from tests.process.tls_files import Files
 from yurt.server.certificates import SERVER
 from yurt.server.config.agent import Limits
-from yurt.server.http.bodies import CHUNK_BYTES, Bodies
+from yurt.server.http.bodies import CHUNK_BYTES, UNSENT_BYTES_MAX, Bodies
 from yurt.server.http.serve import HttpServer, bind
 from yurt.server.turns import Turns
 
@@ -93,6 +93,36 @@ def test_a_long_body_comes_whole_and_the_connection_goes_on(files: Files, loop: 
                 assert await answer(reader, writer, method) == (b"" if method == "HEAD" else BODY)
 
     run(loop, main)
+
+
+class Huge:
+    """A body that comes in one piece, larger than all clients together may have unsent."""
+
+    size = UNSENT_BYTES_MAX + 1
+
+    async def chunks(self, _turns: Turns) -> AsyncIterator[bytes | memoryview]:
+        yield bytes(self.size)
+
+    def pretty(self) -> Huge:
+        return self
+
+
+def test_a_piece_larger_than_all_that_may_be_unsent_is_sent_in_slices() -> None:
+    sent: list[int] = []
+
+    async def send(message: Any) -> None:
+        sent.append(len(message.get("body", b"")))
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    async def main() -> None:
+        async with asyncio.timeout(20):
+            scope = {"method": "GET", "http_version": "1.1", "client": ("10.0.0.1", 1)}
+            await Bodies(Turns()).send(scope, receive, send, status=200, headers=[], body=Huge())
+
+    asyncio.run(main())
+    assert sum(sent) == Huge.size and max(sent) <= CHUNK_BYTES
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
