@@ -4,6 +4,8 @@ Spec acl §1, node-agent §16."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -15,30 +17,58 @@ from yurt.server.acl.statements import BadStatement
 from yurt.server.client.http import Unreachable
 from yurt.server.client.servers import Asked, Refused
 
-REMEMBERED_SECONDS, FETCH_SECONDS = 30.0, 1.0
+REMEMBERED_SECONDS, FETCH_SECONDS, KEYS_SECONDS = 30.0, 1.0, 300.0
 REMEMBERED_MAX = 4096
 Ask = Callable[[Asked], Awaitable[bool]]
 
 
 class SigningKeys:
-    """The servers' public keys, fetched when one is not known, at most once a second."""
+    """The servers' public keys: fetched when one is not known, at most once a second, and again after some minutes.
 
-    def __init__(self, fetch: Callable[[], Awaitable[bytes]], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._fetch, self._clock, self._again = fetch, clock, 0.0
+    Whoever needs a fetch shares the next one that begins; whoever asks for a key that is known waits for nobody.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[bytes]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._fetch, self._clock, self._sleep = fetch, clock, sleep
         self._known: dict[str, rsa.RSAPublicKey] = {}
+        self._shown = self._tried = self._again = -math.inf
+        # when the newest fetch began that succeeded, that ended; when the next may begin
+        self._failure = ""  # of the newest fetch that ended
+        self._fetching = asyncio.Lock()
 
     async def get(self, key_id: str) -> rsa.RSAPublicKey:
         """Return a key by its ID; raises `BadStatement` for one that the servers do not show."""
-        if key_id not in self._known and self._clock() >= self._again:
-            self._again = self._clock() + FETCH_SECONDS
-            try:
-                keys = jwt.PyJWKSet.from_json((await self._fetch()).decode()).keys
-            except (YurtError, TimeoutError, jwt.PyJWTError, ValueError) as error:
-                raise BadStatement(f"the servers' keys could not be read: {error}") from error
-            self._known = {str(one.key_id): one.key for one in keys if isinstance(one.key, rsa.RSAPublicKey)}
+        asked = self._clock()
+        if key_id not in self._known or asked - self._shown >= KEYS_SECONDS:
+            async with self._fetching:
+                if self._tried < asked:
+                    await self._renew()
+            if self._failure:
+                raise BadStatement(f"the servers' keys could not be read: {self._failure}")
         if key_id not in self._known:
             raise BadStatement("the statement is signed with a key that the servers do not show")
         return self._known[key_id]
+
+    async def _renew(self) -> None:
+        """Fetch the keys, a second after the fetch before at the earliest."""
+        if (pause := self._again - self._clock()) > 0:
+            await self._sleep(pause)
+        begun = self._clock()
+        self._again = begun + FETCH_SECONDS
+        try:
+            keys = jwt.PyJWKSet.from_json((await self._fetch()).decode()).keys
+        except (YurtError, TimeoutError, jwt.PyJWTError, ValueError) as error:
+            self._failure = str(error) or type(error).__name__
+        else:
+            self._known = {str(one.key_id): one.key for one in keys if isinstance(one.key, rsa.RSAPublicKey)}
+            self._shown, self._failure = begun, ""
+        self._tried = begun
 
 
 class Gate:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import jwt
-import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -19,8 +17,6 @@ from yurt.fsm.structs.task import Task
 from yurt.server.acl import workloads
 from yurt.server.acl.need import need
 from yurt.server.acl.statements import SECONDS, BadStatement, Checker, Statement, request_digest, sign
-from yurt.server.client.gate import SigningKeys
-from yurt.server.client.http import Unreachable
 from yurt.server.http.stated import granted
 from yurt.server.keystore import Keystore, make_key
 
@@ -124,29 +120,3 @@ def test_s13_what_is_granted_is_what_the_caller_has() -> None:
     assert granted(rights, need("its read-logs|read-fs"), "default") == ((), ())
     assert granted(rights, need("node:read"), "") == ((), ("node:read",))
     assert granted(rights, need("node:write"), "") == ((), ())
-
-
-def test_s13_a_node_fetches_keys_when_it_needs_them_and_not_at_everybodys_word() -> None:
-    numbers = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
-    shown = {**orjson.loads(jwt.algorithms.RSAAlgorithm.to_jwk(numbers)), "kid": "k9", "use": "sig", "alg": "RS256"}
-    asked: list[float] = []
-    clock = [0.0]
-
-    async def fetch() -> bytes:
-        asked.append(clock[0])
-        if clock[0] < 5:
-            raise Unreachable("no server")
-        return orjson.dumps({"keys": [shown]})
-
-    async def life() -> None:
-        keys = SigningKeys(fetch, clock=lambda: clock[0])
-        with pytest.raises(BadStatement, match="could not be read"):
-            await keys.get("k9")
-        clock[0] = 10.0
-        assert (await keys.get("k9")).public_numbers() == numbers.public_numbers()
-        for _ in range(5):
-            with pytest.raises(BadStatement, match="do not show"):
-                await keys.get("unknown")
-        assert asked == [0.0, 10.0], "once a second at most"
-
-    asyncio.run(life())
