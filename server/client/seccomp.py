@@ -1,7 +1,8 @@
 """The system calls that an isolated task may use: a filter of the kernel (seccomp), as container engines set one.
 
 What is not listed is refused with EPERM: mounts, namespaces, modules, keys, BPF, tracing, clocks, swap, reboot and what
-later kernels bring (those with ENOSYS, so that programs fall back). Needs nothing but the standard library; the filter
+later kernels bring (those with ENOSYS, so that programs fall back). 32-bit programs, whose calls have other numbers, are
+ended by SIGSYS at their first call. Needs nothing but the standard library; the filter
 is assembled here for x86-64 and 64-bit ARM.
 """
 
@@ -15,7 +16,7 @@ import sys
 
 PR_SET_SECCOMP, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 22, 23, 24, 38
 MODE_FILTER = 2
-ALLOW, ERRNO = 0x7FFF0000, 0x00050000
+ALLOW, ERRNO, KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in what the kernel shows the filter
 X32 = 0x40000000
@@ -94,11 +95,11 @@ def numbers(table: str, column: int) -> set[int]:
 def program(machine: str, *, tracing: bool = False) -> bytes:
     """Return the filter for a machine; raises KeyError for one that is not known."""
     architecture, column = ARCHITECTURES[machine]
-    refused = (RETURN, 0, 0, ERRNO | errno.EPERM)
+    refused, foreign = (RETURN, 0, 0, ERRNO | errno.EPERM), (RETURN, 0, 0, KILL_PROCESS)
     allowed = numbers(ALLOWED, column) | (numbers(TRACING, column) if tracing else set())
-    code: list[Instruction] = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, architecture), refused, (LOAD, 0, 0, NUMBER)]
+    code: list[Instruction] = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, architecture), foreign, (LOAD, 0, 0, NUMBER)]
     if machine == "x86_64":
-        code += [(AT_LEAST, 0, 1, X32), refused]
+        code += [(AT_LEAST, 0, 1, X32), foreign]
     code += _only(CLONE[column], [(ANY_BIT, 0, 1, CLONE_NEW), refused])
     code += [(EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, ERRNO | errno.ENOSYS)]
     code += _only(SOCKET[column], [(EQUAL, 0, 1, AF_VSOCK), refused])

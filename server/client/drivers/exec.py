@@ -30,6 +30,7 @@ KEYS = {
     "cap_drop": "list", "oom_score_adj": "int",
 }  # fmt: skip
 SHOWN = ("/bin", "/etc", "/lib", "/lib32", "/lib64", "/run/resolvconf", "/sbin", "/usr")
+ELF_32 = b"\x7fELF\x01"
 USER, PATH = "nobody", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROBE_SECONDS = 10
 
@@ -42,8 +43,8 @@ def refusal() -> str:
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"namespaces cannot be tried: {error}"
-    return "" if ended.returncode == 0 else f"namespaces are not permitted here: {ended.stderr.strip()}"
+        return f"isolation cannot be tried: {error}"
+    return "" if ended.returncode == 0 else f"isolation is not permitted here: {ended.stderr.strip()}"
 
 
 def why_unfiltered() -> str:
@@ -139,18 +140,27 @@ class ExecDriver:
             path = directory / own
             if not name.startswith("/") and path.is_file():
                 make_executable(path)
+                self._check_program(name, path)
                 return f"/{own}"
         candidates = [name] if name.startswith("/") else [f"{one}/{name}" for one in PATH.split(":")]
         for candidate in candidates:
-            if (directory / candidate.lstrip("/")).is_file() or self._is_shown(candidate):
-                return candidate
+            for path in (directory / candidate.lstrip("/"), self._shown_at(candidate)):
+                if path is not None and path.is_file():
+                    self._check_program(name, path)
+                    return candidate
         raise DriverError(f'{FAILED}binary "{name}" could not be found')
 
-    def _is_shown(self, path: str) -> bool:
+    def _shown_at(self, path: str) -> Path | None:
+        """Where a file that tasks see lies on the machine."""
         for outside, inside in self._shown.items():
             if path.startswith(f"{inside.rstrip('/')}/"):
-                return os.path.isfile(outside.rstrip("/") + path[len(inside.rstrip("/")) :])
-        return False
+                return Path(outside.rstrip("/") + path[len(inside.rstrip("/")) :])
+        return None
+
+    def _check_program(self, name: str, path: Path) -> None:
+        """Refuse a program that the filter would end at its first system call; raises `DriverError`."""
+        if self._limits["filter"] and _head(path) == ELF_32:
+            raise DriverError(f"{FAILED}{name} is a 32-bit program, which the filter of system calls does not let run")
 
     def beside(self, task: TaskStart, saved: dict[str, Any]) -> TaskStart:
         """In the task's namespaces, as its user."""
@@ -160,6 +170,20 @@ class ExecDriver:
     async def recover(self, saved: dict[str, Any]) -> RawHandle | None:
         """The task that an earlier agent started, if it can be found."""
         return await recovered(saved)
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file, as many as tell a 32-bit program; none of what cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, len(ELF_32))
+    except OSError:  # a pipe
+        return b""
+    finally:
+        os.close(fd)
 
 
 def _own(directory: Path, user: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ctypes
 import json
 import os
 from pathlib import Path
@@ -17,8 +18,10 @@ from tests.server.client.test_runners import allocation, asynchronous, task
 from yurt.server.client.alloc_runner import AllocRunner
 from yurt.server.client.drivers.exec import ExecDriver, refusal, why_unfiltered
 from yurt.server.client.execute import Session
+from yurt.server.client.seccomp import PR_CAPBSET_DROP
 
 WHY_NOT = refusal()
+CAP_SETPCAP = 8
 needs_rights = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "isolation is permitted")
 
 
@@ -191,6 +194,17 @@ async def test_what_is_refused(fields: dict[str, Any], text: str) -> None:
     assert text in events(runner)
 
 
+@pytest.mark.skipif(bool(WHY_NOT or why_unfiltered()), reason="system calls are filtered")
+@asynchronous
+async def test_a_32_bit_command_is_refused_with_its_reason() -> None:
+    runner = runner_of("true", config={"command": "tool"})
+    runner.directory.build()
+    tool = runner.directory.build_task("t", None).local / "tool"
+    tool.write_bytes(b"\x7fELF\x01" + bytes(47))
+    assert await ended(runner) == []
+    assert "tool is a 32-bit program, which the filter of system calls does not let run" in events(runner)
+
+
 @needs_rights
 @asynchronous
 async def test_a_task_cannot_lead_the_next_start_astray(tmp_path: Path) -> None:
@@ -219,3 +233,18 @@ def test_where_it_is_not_permitted_it_says_why(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     told = ExecDriver().fingerprint()
     assert (told.detected, told.healthy, told.health_description) == (False, False, "Driver must run as root")
+
+
+@needs_rights
+def test_a_machine_that_lets_nobody_empty_the_bounding_set_offers_no_exec() -> None:
+    """The agent of a container without CAP_SETPCAP."""
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if child == 0:
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SETPCAP, 0, 0, 0)
+        os.write(sender, refusal().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(sender)
+    with os.fdopen(receiver) as said:
+        assert said.read().endswith("the bounding set was not emptied: Operation not permitted")
