@@ -6,7 +6,8 @@ whose node was deleted stays, with `nodes[row]` None.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -71,12 +72,18 @@ class Cluster:
     def of(cls, reader: Reader) -> Cluster:
         """The columns of a view."""
         self = cls()
+        deque(self.reading(reader), maxlen=0)
+        return self
+
+    def reading(self, reader: Reader) -> Iterator[None]:
+        """Take a whole view in, one row a step; the columns show it when the steps are at their end."""
         for node in reader.scan(NODES):
             self._put_node(node)
+            yield
         for allocation in reader.scan(ALLOCATIONS):
             self._put_allocation(allocation)
+            yield
         self.version = _version(reader)
-        return self
 
     def is_of(self, reader: Reader) -> bool:
         """Whether the columns show what a view holds."""
@@ -113,6 +120,10 @@ class Cluster:
     def reserved_on(self, node_id: str) -> Iterable[Allocation]:
         """Placements on a node that are on their way."""
         return self._reserved.get(node_id, {}).values()
+
+    def reserved(self) -> Iterable[Allocation]:
+        """All placements that are on their way."""
+        return [allocation for on_node in self._reserved.values() for allocation in on_node.values()]
 
     def _unreserve(self, allocation: Allocation) -> None:
         on_node = self._reserved.get(allocation.node_id)

@@ -14,7 +14,6 @@ from functools import partial
 from yurt.fsm.commands import LATE_SINCE, ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import EVALUATIONS, SCHEDULER_CONFIG
-from yurt.fsm.store.view import View
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import CANCELED, PENDING, Evaluation
@@ -24,6 +23,7 @@ from yurt.scheduler.duties.broker import Broker
 from yurt.scheduler.duties.planner import checked, timed, unfinished
 from yurt.scheduler.evaluate import evaluate
 from yurt.scheduler.outcome import Outcome
+from yurt.server.columns import Columns
 from yurt.server.drains import DrainWatcher
 from yurt.server.evaluation_ends import EvaluationEnds, undeliverable
 from yurt.server.garbage import Garbage
@@ -56,7 +56,7 @@ class Leader:
         self._server, self._chance, self._stopwatch = server, chance, stopwatch
         self._broker: Broker | None = None
         self._is_taking_in = False  # what waited before this server led; nothing is worked on until all of it is known
-        self._cluster: Cluster | None = None
+        self._columns = Columns(server, self._schedule)
         self._waiting = Waiting(server, self._wake, self._end_needless)
         self._watchers = (Rollouts(server), DrainWatcher(server))
         self._heavy = HeavyEvaluations()
@@ -103,7 +103,8 @@ class Leader:
 
     def _end(self) -> None:
         log.info("this server no longer leads")
-        self._broker = self._cluster = None
+        self._broker = None
+        self._columns.forget()
         self._heavy.stop()
         self._waiting.disable()
         self._garbage.stop()
@@ -141,8 +142,7 @@ class Leader:
     # --- evaluations
 
     def _committed(self, index: int, changes: list[Change]) -> None:
-        if self._cluster is not None:
-            self._cluster.apply(index, changes)
+        self._columns.committed(index, changes)
         if not self._server.engine.is_leader_role:
             return
         for change in changes:
@@ -178,28 +178,19 @@ class Leader:
         broker = self._broker
         if broker is None or self._is_taking_in or self._inflight >= INFLIGHT_MAX:
             return
+        cluster = self._columns.current()
+        if cluster is None:  # they are made: then it goes on
+            return
         taken: list[Evaluation] = []
         heavy: list[Evaluation] = []
-        room = PLACEMENTS_PER_CHILD
         now_ns = self._server.now_ns()
         looked, until = 0, self._stopwatch() + SLICE_NS
         while looked < SLICE and self._stopwatch() < until and (evaluation := broker.dequeue(self._now())) is not None:
             looked += 1
-            view = self._server.view()
-            current = view.get(EVALUATIONS, evaluation.id)
-            if current is None or current.is_terminal:
-                self._acked(broker, evaluation.id)
-                continue
-            size = placements_of(view, current, self._columns(view))
-            if size <= PLACEMENTS_AT_ONCE:
-                taken += self._decide(broker, current, now_ns)
-            elif self._has_child or (heavy and size > room):
-                broker.set_aside(evaluation.id)
-            else:
-                heavy.append(current)
-                room -= size
+            look = partial(self._look_at, broker, cluster, evaluation, heavy, now_ns)
+            taken += self._unless_broken(broker, evaluation, look)
         if heavy:
-            self._begin_child(broker, heavy, now_ns)
+            self._begin_child(broker, cluster, heavy, now_ns)
         if taken:
             command = UpdateEvaluations(now_ns=now_ns, evaluations=tuple(taken))
             self._spawn([command], [one.id for one in taken])
@@ -208,14 +199,43 @@ class Leader:
         self._fail_delivered(broker)
         self._set_timer(broker)
 
-    def _decide(self, broker: Broker, evaluation: Evaluation, now_ns: int) -> list[Evaluation]:
+    def _look_at(
+        self, broker: Broker, cluster: Cluster, evaluation: Evaluation, heavy: list[Evaluation], now_ns: int
+    ) -> list[Evaluation]:
+        """Decide a small one as `_decide` does; add a large one to `heavy`, or set it aside for the next child."""
+        view = self._server.view()
+        current = view.get(EVALUATIONS, evaluation.id)
+        if current is None or current.is_terminal:
+            self._acked(broker, evaluation.id)
+            return []
+        size = placements_of(view, current, cluster)
+        if size <= PLACEMENTS_AT_ONCE:
+            return self._decide(broker, cluster, current, now_ns)
+        room = PLACEMENTS_PER_CHILD - sum(placements_of(view, one, cluster) for one in heavy)
+        if self._has_child or (heavy and size > room):
+            broker.set_aside(evaluation.id)
+        else:
+            heavy.append(current)
+        return []
+
+    def _unless_broken(
+        self, broker: Broker, evaluation: Evaluation, work: Callable[[], list[Evaluation]]
+    ) -> list[Evaluation]:
+        """What the work on one gives; nothing if a bug broke it: it is tried again, and fails at last."""
+        try:
+            return work()
+        except Exception:
+            log.exception("an evaluation broke", extra={"evaluation": evaluation.id, "job": evaluation.job_id})
+            self._columns.doubt()
+            broker.nack(evaluation.id, self._now())
+            return []
+
+    def _decide(self, broker: Broker, cluster: Cluster, evaluation: Evaluation, now_ns: int) -> list[Evaluation]:
         """Decide one and propose its plan; one without a plan that just changes is answered instead."""
         tracing = self._server.tracing
         with tracing.evaluation(evaluation) if tracing is not None else nullcontext():
-            outcome = self._evaluate(evaluation, now_ns)
-        if outcome is None:
-            broker.nack(evaluation.id, self._now())
-        elif outcome.finds_no_room_again(evaluation):
+            outcome = self._evaluate(cluster, evaluation, now_ns)
+        if outcome.finds_no_room_again(evaluation):
             self._wait_on(broker, evaluation, outcome.snapshot_index)
         elif outcome.is_plain:
             return [outcome.evaluation]
@@ -223,16 +243,17 @@ class Leader:
             self._spawn(outcome.commands(now_ns), [evaluation.id], [one.allocation for one in outcome.placed])
         return []
 
-    def _begin_child(self, broker: Broker, heavy: list[Evaluation], now_ns: int) -> None:
+    def _begin_child(self, broker: Broker, cluster: Cluster, heavy: list[Evaluation], now_ns: int) -> None:
         """Have a child decide them; without one the first is decided here."""
         view = self._server.view()
         try:
-            decisions = self._heavy.begin(view, heavy, self._columns(view), now_ns, self._stopwatch)
-        except OSError as error:
+            decisions = self._heavy.begin(view, heavy, cluster, now_ns, self._stopwatch)
+        except Exception as error:  # noqa: BLE001 (whatever it is: nothing that was taken is lost)
             log.warning("no process for an evaluation; it is decided here", extra={"reason": str(error)})
             for other in heavy[1:]:
                 broker.set_aside(other.id)
-            if ended := self._decide(broker, heavy[0], now_ns):
+            decide = partial(self._decide, broker, cluster, heavy[0], now_ns)
+            if ended := self._unless_broken(broker, heavy[0], decide):
                 self._spawn([UpdateEvaluations(now_ns=now_ns, evaluations=tuple(ended))], [heavy[0].id])
             broker.offer_aside()
             self._schedule()
@@ -248,15 +269,17 @@ class Leader:
         plans: set[asyncio.Task[None]] = set()
         try:
             async for eval_id, seen, pieces in decisions:
-                evaluation = left.pop(eval_id)
                 if not pieces:
-                    self._wait_on(broker, evaluation, seen)
+                    self._wait_on(broker, left[eval_id], seen)
+                    del left[eval_id]
                     continue
                 if len(plans) == PLANS_AT_ONCE:
                     _, plans = await asyncio.wait(plans, return_when=asyncio.FIRST_COMPLETED)
                 placed: list[Allocation] = []
+                plan = reserving(pieces, placed, self._columns.reserve)
+                del left[eval_id]
                 self._inflight += 1
-                plans.add(self._track(self._propose(reserving(pieces, placed, self._reserve), [eval_id], placed)))
+                plans.add(self._track(self._propose(plan, [eval_id], placed)))
         except Exception as error:  # noqa: BLE001 (whatever it is: the evaluations are tried again)
             for place, one in enumerate(left.values()):
                 if place:
@@ -283,26 +306,14 @@ class Leader:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _evaluate(self, evaluation: Evaluation, now_ns: int) -> Outcome | None:
-        """What an evaluation decides; None if a bug broke it: it is tried again, and fails at last."""
-        view = self._server.view()
-        started = self._stopwatch()
-        try:
-            outcome = evaluate(view, evaluation, now_ns=now_ns, cluster=self._columns(view))
-            elapsed = self._stopwatch() - started
-            timed(outcome, elapsed)
-            self._server.metrics.sample(f"nomad.nomad.worker.invoke_scheduler.{evaluation.type}", elapsed / 1e6)
-            return outcome
-        except Exception:
-            log.exception("an evaluation broke", extra={"evaluation": evaluation.id, "job": evaluation.job_id})
-            self._cluster = None
-            return None
-
-    def _columns(self, view: View) -> Cluster:
-        """The nodes of the newest view with what is reserved for plans on their way."""
-        if self._cluster is None or not self._cluster.is_of(view):
-            self._cluster = Cluster.of(view)
-        return self._cluster
+    def _evaluate(self, cluster: Cluster, evaluation: Evaluation, now_ns: int) -> Outcome:
+        """What an evaluation decides."""
+        view, started = self._server.view(), self._stopwatch()
+        outcome = evaluate(view, evaluation, now_ns=now_ns, cluster=cluster)
+        elapsed = self._stopwatch() - started
+        timed(outcome, elapsed)
+        self._server.metrics.sample(f"nomad.nomad.worker.invoke_scheduler.{evaluation.type}", elapsed / 1e6)
+        return outcome
 
     def _is_current(self, broker: Broker | None) -> Callable[[], bool]:
         """Whether the work that was begun with a broker is still this server's."""
@@ -318,8 +329,7 @@ class Leader:
     def _set_timer(self, broker: Broker) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        deadline = broker.next_deadline()
-        if deadline is not None:
+        if (deadline := broker.next_deadline()) is not None:
             wait = max(0.01, deadline - self._now())
             self._timer = asyncio.get_running_loop().call_later(wait, self._schedule)
 
@@ -327,13 +337,9 @@ class Leader:
         self, commands: Sequence[Command], eval_ids: Sequence[str] = (), placed: Sequence[Allocation] = ()
     ) -> None:
         """Propose commands one after the other; the room of what they place is taken at once."""
+        self._columns.reserve(placed)
         self._inflight += 1
-        self._reserve(placed)
         self._track(self._propose(commands, eval_ids, placed))
-
-    def _reserve(self, placed: Sequence[Allocation]) -> None:
-        if placed and self._cluster is not None:
-            self._cluster.reserve(placed)
 
     async def _propose(
         self, commands: Iterable[Command], eval_ids: Sequence[str], placed: Sequence[Allocation]
@@ -342,9 +348,9 @@ class Leader:
         try:
             for command in commands:
                 fitting = command
-                if isinstance(command, ApplyPlan) and self._cluster is not None:
+                if isinstance(command, ApplyPlan) and (cluster := self._columns.known) is not None:
                     started = self._stopwatch()
-                    fitting = checked(command, self._server.view(), self._cluster)
+                    fitting = checked(command, self._server.view(), cluster)
                     self._server.metrics.sample("nomad.nomad.plan.evaluate", (self._stopwatch() - started) / 1e6)
                     self._server.metrics.count("nomad.nomad.plan.node_rejected", by=float(fitting is not command))
                     rejected = rejected or fitting is not command
@@ -353,24 +359,25 @@ class Leader:
                     if fitting.placed and self._server.version_known_by_all() >= LATE_SINCE:
                         fitting = replace(fitting, evaluates_late=True)
                 await self._server.propose(fitting)
+            if broker is not None:
+                self._proposed(broker, eval_ids, rejected=rejected)
         except Exception as error:  # noqa: BLE001 (whatever it is: the evaluations are tried again)
             self._server.supervisor.noted("evaluations", error)
             for eval_id in eval_ids:
                 if broker is not None:
                     broker.nack(eval_id, self._now())
-        else:
-            if broker is not None:
-                if rejected:
-                    self._round_again(broker, *eval_ids)
-                else:
-                    for eval_id in eval_ids:
-                        self._tries.pop(eval_id, None)
-                self._acked(broker, *eval_ids)
         finally:
-            if placed and self._cluster is not None:
-                self._cluster.release(placed, self._server.view())
             self._inflight -= 1
             self._schedule()
+            self._columns.release(placed)
+
+    def _proposed(self, broker: Broker, eval_ids: Sequence[str], *, rejected: bool) -> None:
+        """The commands of evaluations are committed; those whose plans were cut down go round again."""
+        if rejected:
+            self._round_again(broker, *eval_ids)
+        for eval_id in () if rejected else eval_ids:
+            self._tries.pop(eval_id, None)
+        self._acked(broker, *eval_ids)
 
     def _round_again(self, broker: Broker, *eval_ids: str) -> None:
         """A part of the plan was rejected: the evaluation is worked on once more, but not for ever."""
@@ -388,9 +395,6 @@ class Leader:
     def _acked(self, broker: Broker, *eval_ids: str) -> None:
         """They are done; what they make needless is canceled."""
         if needless := [one for eval_id in eval_ids for one in broker.ack(eval_id)]:
-            self._cancel(needless)
-
-    def _cancel(self, evaluations: list[Evaluation]) -> None:
-        text = "canceled after more recent eval was processed"
-        canceled = [replace(one, status=CANCELED, status_description=text) for one in evaluations]
-        self._track(self._ends.store(canceled, self._is_current(self._broker)))
+            text = "canceled after more recent eval was processed"
+            canceled = [replace(one, status=CANCELED, status_description=text) for one in needless]
+            self._track(self._ends.store(canceled, self._is_current(self._broker)))
