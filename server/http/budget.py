@@ -18,8 +18,8 @@ class Budget:
     def __init__(self, total: int, share: int) -> None:
         assert 0 < share <= total
         self._total, self._share = total, share
-        self._free = total  # 0 <= _free <= _total
-        self._clients: dict[str, int] = {}  # 0 < taken <= _share, by client
+        self._free = total  # 0 <= _free <= _total, but for what `grow` took
+        self._clients: dict[str, int] = {}  # 0 < taken <= _share, but for what `grow` took, by client
         self._waiting: dict[str, deque[tuple[asyncio.Future[None], int]]] = {}  # the first client is served next
         self._is_gathering = False  # what is free is kept for the first client that the total has no room for
 
@@ -60,6 +60,10 @@ class Budget:
             else:
                 self._grant()
             raise
+
+    def grow(self, amount: int, client: str) -> None:
+        """Take more without waiting, also beyond share and total: it is in use already."""
+        self._take(min(amount, self._share), client)
 
     def give(self, amount: int, client: str) -> None:
         """Give an amount back; whoever may go on does."""

@@ -33,6 +33,7 @@ log = logging.getLogger("http")
 
 HOLD_SECONDS = 5.0
 RETRY_SECONDS = 0.02
+RETRY_SOON = (b"retry-after", b"1")
 NOT_FOUND = Answer(404)
 INVALID_METHOD = text(405, "Invalid method")
 NO_LEADER = text(500, "No cluster leader")
@@ -40,6 +41,10 @@ NO_LEADER = text(500, "No cluster leader")
 
 def _invalid_method(route: Route) -> Answer:
     return INVALID_METHOD if route.wrong_method == 405 else text(route.wrong_method, "Invalid method")
+
+
+def _refused(refusal: Refusal) -> Answer:
+    return text(refusal.status, refusal.text, *((RETRY_SOON,) if refusal.status == 429 else ()))
 
 
 async def _answered(answer: Answer) -> Answer:
@@ -98,7 +103,7 @@ class Dispatcher:
             context.route = route.path
             await check_sender(context, route)
         except Refusal as refusal:
-            answer = text(refusal.status, refusal.text)
+            answer = _refused(refusal)
             self.server.metrics.count(
                 "nomad.http.request", labels=_labels(context.route or "unknown", context.method, answer.status)
             )
@@ -143,11 +148,11 @@ class Dispatcher:
                 await self._check_depth(context.body)
             return await self._routed(context, route)
         except Refusal as refusal:
-            return text(refusal.status, refusal.text)
+            return _refused(refusal)
         except NotSent:
             raise
         except Overloaded as error:
-            return text(429, str(error), (b"retry-after", b"1"))
+            return text(429, str(error), RETRY_SOON)
         except TooOften as error:
             return text(429, str(error), (b"retry-after", b"%d" % error.seconds))
         except (StorageFull, OutcomeUnknown) as error:

@@ -16,6 +16,10 @@ class LongBody(Protocol):
     def chunks(self, turns: Turns) -> AsyncIterator[bytes | memoryview]:
         """All of it, in bounded pieces, each made in a turn of its own."""
 
+    @property
+    def kept_bytes(self) -> int:
+        """About how much memory it takes as long as somebody reads it."""
+
     def pretty(self) -> Self:
         """The same JSON, indented."""
 

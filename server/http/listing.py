@@ -20,6 +20,7 @@ from yurt.server.turns import Steps, Turns
 CHUNK_BYTES = 128 << 10
 CHUNK_ROWS_MAX = 256
 CHUNKS_SHARED = 16  # of one body, the newest
+POINTER_BYTES = 8
 
 Rows = Iterable[Any]  # rows, and None for a row that was looked at and does not belong to the list
 Form = Callable[[Any], bytes]
@@ -127,6 +128,12 @@ class ListBody:
     def is_whole(self) -> bool:
         """Whether the first chunk, which was made, is all there is."""
         return self._ends[0] == len(self._rows)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the list of rows and the shared chunks take, as they are and indented; the first chunk was made."""
+        whole = len(self._recent[0]) * len(self._rows) // max(1, self._ends[0])
+        return len(self._rows) * POINTER_BYTES + 2 * min(whole, CHUNKS_SHARED * CHUNK_BYTES)
 
     def chunk(self, number: int) -> bytes | None:
         """A chunk, None behind the last one; they are asked for in turn."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -19,42 +18,21 @@ from yurt.fsm.job.decode import decode_body
 from yurt.fsm.store.view import View
 from yurt.server.address import client_of
 from yurt.server.background import LARGE_BODY_BYTES
-from yurt.server.http.budget import Budget
 from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header, read_options
-from yurt.server.http.found import Found, LongBody
+from yurt.server.http.found import Found
 from yurt.server.http.listing import Listing
+from yurt.server.http.passes import Pass, Passes
 from yurt.server.http.waiting import Waiting
 from yurt.server.turns import Steps
 
 CACHED_MAX = 2048
 CACHED_BODY_BYTES_MAX = 1 << 20
 CACHED_BYTES_MAX = 64 << 20
-PASSES_MAX = 32  # different ones at a time, with the long lists that are being sent: each keeps its rows
-PASSES_MAX_PER_CLIENT = 8
 KNOWN = (b"x-nomad-knownleader", b"true")
 UNKNOWN = (b"x-nomad-knownleader", b"false")
 NO_CONTACT = (b"x-nomad-lastcontact", b"0")
 
 Query = Callable[[View, Context, ReadOptions], Found | Listing | Steps[Found]]
-
-
-class _Pass:
-    """A pass that runs, and how many requests wait for it."""
-
-    __slots__ = ("index", "task", "users")
-
-    def __init__(self, index: int, task: asyncio.Task[Found]) -> None:
-        self.index, self.task, self.users = index, task, 0
-
-    async def result(self) -> Found:
-        """What it found; it is given up when nobody waits for it any more."""
-        self.users += 1
-        try:
-            return await asyncio.shield(self.task)
-        finally:
-            self.users -= 1
-            if not self.users:
-                self.task.cancel()
 
 
 class Reads:
@@ -63,9 +41,7 @@ class Reads:
     def __init__(self, *, waiters_max: int, jitter: Callable[[], float], waiters_max_per_client: int = 0) -> None:
         self._cache: dict[Any, Found] = {}  # of one state: bodies of earlier ones would never be asked for again
         self._cached_index = self._cached_bytes = 0
-        self._passes: dict[Any, _Pass] = {}
-        self._long: dict[Any, tuple[int, Found, weakref.ref[LongBody]]] = {}  # long lists that are being sent
-        self._room = Budget(PASSES_MAX, PASSES_MAX_PER_CLIENT)
+        self._passes = Passes()
         self._waiting = Waiting(waiters_max, waiters_max_per_client, jitter)
 
     @property
@@ -96,14 +72,14 @@ class Reads:
 
         Also whether something that it depends on was written while a pass ran: a watch of now would miss that.
         """
-        has_room, client = False, client_of(context.address)
+        has_room, client, rooms = False, client_of(context.address), self._passes.rooms
         try:
             while True:
                 view = context.server.machine.view()
                 if (shared := self._shared(key, view.index)) is not None:
                     return shared, False
-                if (running := self._passes.get(key)) is not None and running.index == view.index and running.users:
-                    return await _ended(running, view, context)
+                if (running := self._passes.running(key, view.index)) is not None:
+                    return await self._ended(running, view, context, key)
                 result = query(view, context, options)
                 if isinstance(result, Found):
                     return self._keep(key, view.index, result), False
@@ -113,26 +89,32 @@ class Reads:
                     result = result.steps()
                 if (ended := context.server.turns.begin(result)) is not None:
                     return self._keep(key, view.index, ended[0]), False
-                if has_room or self._room.take_now(1, client):
+                if has_room or rooms.take_now(client):
                     has_room = False  # the pass has it from now on
-                    return await _ended(self._start(context, view, result, key, client), view, context)
+                    running = self._passes.start(context.server.turns, view, result, key, client)
+                    return await self._ended(running, view, context, key)
                 result.close()
                 del view, result
-                await self._room.take(1, client)
+                await rooms.take(client)
                 has_room = True
         finally:
             if has_room:
-                self._room.give(1, client)
+                rooms.give(client)
+
+    async def _ended(self, running: Pass, view: View, context: Context, key: Any) -> tuple[Found, bool]:
+        """What a pass over a view found, and whether something that it depends on was written meanwhile."""
+        found = self._keep(key, view.index, await running.result())
+        return found, not view.agrees(context.server.machine.view(), [table for table, _ in found.watch])
 
     def _shared(self, key: Any, index: int) -> Found | None:
         """What an equal query found in the same state, if it is still there."""
         if index == self._cached_index and (kept := self._cache.get(key)) is not None:
             return kept
-        if (long := self._long.get(key)) is not None and long[0] == index and (rows := long[2]()) is not None:
-            return Found(b"", long[1].index, long[1].watch, next_token=long[1].next_token, rows=rows)
-        return None
+        return self._passes.found(key, index)
 
     def _keep(self, key: Any, index: int, found: Found) -> Found:
+        if self._cache.get(key) is found:
+            return found  # one who shared the pass was here before
         if found.rows is None and len(found.body) <= CACHED_BODY_BYTES_MAX and index >= self._cached_index:
             is_full = len(self._cache) >= CACHED_MAX or self._cached_bytes >= CACHED_BYTES_MAX
             if is_full or index > self._cached_index:
@@ -141,41 +123,6 @@ class Reads:
             self._cache[key] = found
             self._cached_bytes += len(found.body)
         return found
-
-    def _start(self, context: Context, view: View, steps: Steps[Found], key: Any, client: str) -> _Pass:
-        """Go on with a pass over a view that was taken in this round of the loop."""
-        view.pin()
-
-        async def run() -> Found:
-            rows = None
-            try:
-                found = self._keep(key, view.index, await context.server.turns.run(steps))
-                rows = found.rows
-                return found
-            finally:
-                steps.close()
-                view.unpin()
-                if self._passes.get(key) is running:
-                    del self._passes[key]
-                if rows is None:
-                    self._room.give(1, client)
-                else:
-                    self._share(key, view.index, found, rows, client)
-
-        running = self._passes[key] = _Pass(view.index, asyncio.ensure_future(run()))
-        return running
-
-    def _share(self, key: Any, index: int, found: Found, rows: LongBody, client: str) -> None:
-        """Let equal queries have a long list as long as it is being sent; it gives its room back after that."""
-        entry = (index, Found(b"", found.index, found.watch, next_token=found.next_token), weakref.ref(rows))
-        self._long[key] = entry
-
-        def forget() -> None:
-            if self._long.get(key) is entry:
-                del self._long[key]
-            self._room.give(1, client)
-
-        weakref.finalize(rows, forget).atexit = False
 
     async def _make(self, context: Context, found: Found, key: Any) -> None:
         """Make the body beside the loop, once for all who ask for it at the same time."""
@@ -236,12 +183,6 @@ class Reads:
         if found.next_token:
             headers = (*headers, (b"x-nomad-nexttoken", found.next_token.encode()))
         return Answer(found.status, found.body, headers, rows=found.rows)
-
-
-async def _ended(running: _Pass, view: View, context: Context) -> tuple[Found, bool]:
-    """What a pass over a view found, and whether something that it depends on was written meanwhile."""
-    found = await running.result()
-    return found, not view.agrees(context.server.machine.view(), [table for table, _ in found.watch])
 
 
 async def _decoded(context: Context, form: type[Any]) -> Any:

@@ -158,3 +158,17 @@ def test_whoever_stops_waiting_takes_nothing() -> None:
         assert budget.take_now(1, "d")
 
     asyncio.run(main())
+
+
+def test_what_is_in_use_already_counts_beyond_share_and_total() -> None:
+    budget = Budget(total=10, share=4)
+    for client in "ab":
+        assert budget.take_now(1, client)
+        budget.grow(20, client)
+    assert budget.taken == 10 and not budget.take_now(1, "a")
+    budget.grow(1, "b")
+    assert budget.taken == 11 and not budget.take_now(1, "c")
+    budget.give(20, "a")
+    assert budget.take_now(3, "a") and not budget.take_now(1, "c")
+    budget.give(1, "b")
+    assert budget.take_now(1, "c")
