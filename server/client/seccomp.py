@@ -1,9 +1,9 @@
 """The system calls that an isolated task may use: a filter of the kernel (seccomp), as container engines set one.
 
 What is not listed is refused with EPERM: mounts, namespaces, modules, keys, BPF, tracing, clocks, swap, reboot and what
-later kernels bring (those with ENOSYS, so that programs fall back). 32-bit programs, whose calls have other numbers, are
-ended by SIGSYS at their first call. Needs nothing but the standard library; the filter
-is assembled here for x86-64 and 64-bit ARM.
+later kernels bring (those with ENOSYS, so that programs fall back). 32-bit programs, whose calls have other numbers,
+are ended by SIGSYS at their first call. Needs nothing but the standard library; the filter is assembled here for x86-64
+and 64-bit ARM.
 """
 
 from __future__ import annotations

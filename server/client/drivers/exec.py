@@ -144,9 +144,9 @@ class ExecDriver:
                 return f"/{own}"
         candidates = [name] if name.startswith("/") else [f"{one}/{name}" for one in PATH.split(":")]
         for candidate in candidates:
-            for path in (directory / candidate.lstrip("/"), self._shown_at(candidate)):
-                if path is not None and path.is_file():
-                    self._check_program(name, path)
+            for file in (directory / candidate.lstrip("/"), self._shown_at(candidate)):
+                if file is not None and file.is_file():
+                    self._check_program(name, file)
                     return candidate
         raise DriverError(f'{FAILED}binary "{name}" could not be found')
 
