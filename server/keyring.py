@@ -32,11 +32,25 @@ log = logging.getLogger("keyring")
 GET, PUT = "keyring.get", "keyring.put"
 ANSWER_SECONDS = 5.0
 RETRY_SECONDS = 0.5
+KEY_SECONDS, KEY_POLL_SECONDS = 5.0, 0.05
 
 
 def active_key(view: View) -> RootKey | None:
     """The key that new items are encrypted with."""
     return next((one for one in view.scan(ROOT_KEYS) if one.state == ACTIVE), None)
+
+
+async def usable_key(server: Server) -> RootKey:
+    """Return the active key once this server can use it; wait a moment for the first key of a new cluster.
+
+    Raises Refusal(500) if there is none within `KEY_SECONDS`.
+    """
+    deadline = asyncio.get_running_loop().time() + KEY_SECONDS
+    while (key := active_key(server.view())) is None or not server.keyring.keystore.has(key.key_id):
+        if asyncio.get_running_loop().time() > deadline:
+            raise Refusal(500, "no root key is ready on this server: nothing was changed; retry in a moment")
+        await asyncio.sleep(KEY_POLL_SECONDS)
+    return key
 
 
 def _is_wrapped_with(kek_id: str, view: View, key_id: str) -> bool:

@@ -115,6 +115,8 @@ class Checker:
             if expires > now:
                 break
             del self._seen[known]
-        if statement.id in self._seen or len(self._seen) >= SEEN_MAX:
+        if statement.id in self._seen:
             raise BadStatement("the statement was used already")
+        if len(self._seen) >= SEEN_MAX:
+            raise BadStatement(f"{SEEN_MAX} statements came within a minute, and no more are taken: retry in a minute")
         self._seen[statement.id] = statement.expires

@@ -50,7 +50,7 @@ class Target:
     headers: tuple[tuple[str, str], ...] | None = None  # in place of the caller's own
 
 
-def target_of(context: Context, node: Node, raw_query: bytes | None = None) -> Target:
+async def target_of(context: Context, node: Node, raw_query: bytes | None = None) -> Target:
     """The node as a target, with what it is told of the caller in place of the caller's secret.
 
     Raises Refusal(404) for a request that was handed over already, Refusal(500) for a node that cannot be asked.
@@ -63,7 +63,7 @@ def target_of(context: Context, node: Node, raw_query: bytes | None = None) -> T
     tls = server.tls_to_nodes() if node.tls_enabled else None
     target = Target(f"node {node.id}", node.http_addr, tls, roles=node_roles(server.config), node_id=node.id)
     if takes_statements(node):
-        text = statement_for(context, node, context.raw_query if raw_query is None else raw_query)
+        text = await statement_for(context, node, context.raw_query if raw_query is None else raw_query)
         return replace(target, headers=((HEADER.decode(), text),))
     if server.authority.enabled and not server.config.server.allow_node_tokens:
         raise Refusal(500, OLD_NODE.format(node.id))

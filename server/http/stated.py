@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from yurt.fsm.acl.rights import Rights
-from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS
 from yurt.fsm.structs.node import Node
 from yurt.server.acl.need import CLUSTER, Need
 from yurt.server.acl.statements import ATTRIBUTE, Statement, request_digest, sign
 from yurt.server.http.context import Context
-from yurt.server.keyring import active_key
-from yurt.server.keystore import NoKey
+from yurt.server.keyring import usable_key
 
 EXEC, NODE_EXEC = "alloc-exec", "alloc-node-exec"
 
@@ -20,21 +18,16 @@ def takes_statements(node: Node) -> bool:
     return (node.attributes or {}).get(ATTRIBUTE) == "1"
 
 
-def statement_for(context: Context, node: Node, raw_query: bytes) -> str:
-    """Return a signed statement of what the caller may do with this request on a node; raises Refusal(500)."""
+async def statement_for(context: Context, node: Node, raw_query: bytes) -> str:
+    """Return a signed statement of what the caller may do with this request on a node; raises Refusal(500) if this
+    server has no key to sign with, after waiting a moment for the first one of a new cluster."""
     server = context.server
+    key = await usable_key(server)
     view = server.view()
     alloc_id = context.query.get("allocID") or next(iter(context.arguments), "")
     allocation = view.get(ALLOCATIONS, alloc_id)
     namespace = allocation.namespace if allocation is not None else ""
     capabilities, levels = granted(context.identity.rights, context.need, namespace)
-    key = active_key(view)
-    try:
-        if key is None:
-            raise NoKey("that signs")
-        signing = server.keyring.keystore.signing_key(key.key_id)
-    except NoKey as error:
-        raise Refusal(500, f"the request cannot be handed to the node: {error}") from None
     statement = Statement(
         subject=context.identity.name,
         node_id=node.id,
@@ -44,7 +37,7 @@ def statement_for(context: Context, node: Node, raw_query: bytes) -> str:
         namespace=namespace,
         alloc_id=allocation.id if allocation is not None else "",
     )
-    return sign(statement, key.key_id, signing, server.now_ns())
+    return sign(statement, key.key_id, server.keyring.keystore.signing_key(key.key_id), server.now_ns())
 
 
 def granted(rights: Rights, need: Need, namespace: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -285,7 +285,7 @@ async def _relay(context: Context, socket: Socket, node: Node) -> None:
     """Hand the frames over to the node, both ways."""
     parts = context.raw_query.decode("latin-1").split("&")
     query = "&".join(part for part in parts if not part.startswith("ws_handshake="))
-    target = target_of(context, node, query.encode("latin-1"))
+    target = await target_of(context, node, query.encode("latin-1"))
     headers = {"X-Yurt-Proxied": "1", **dict(target.headers or ())}
     try:
         upstream = await connect(

@@ -55,7 +55,7 @@ def of_allocation(name: str) -> Handler:
             raise Refusal(400, "must provide a valid alloc id")
         node = node_of(context, alloc_id)
         if node is not None:
-            return await proxied(context, target_of(context, node), kind=_kind(context, name))
+            return await proxied(context, await target_of(context, node), kind=_kind(context, name))
         agent = context.server.node_agent
         assert agent is not None
         return await OF_ALLOCATIONS[name](agent, context)
@@ -77,7 +77,7 @@ def of_node(name: str) -> Handler:
         node = context.server.view().get(NODES, asked)
         if node is None:
             raise Refusal(404 if name == "stats" else 500, f"Unknown node {asked}")
-        return await proxied(context, target_of(context, reachable(node)))
+        return await proxied(context, await target_of(context, reachable(node)))
 
     answer.__doc__ = OF_NODES[name].__doc__
     return answer

@@ -62,7 +62,7 @@ async def monitor(context: Context) -> Answer:
     if level.upper() not in LEVELS:
         raise Refusal(400, f"Unknown log level: {level}")
     plain, as_json = context.flag("plain"), context.flag("log_json")
-    if (target := _elsewhere(context)) is not None:
+    if (target := await _elsewhere(context)) is not None:
         return await proxied(context, target, kind=TEXT if plain else JSON)
     return Answer(200, b"", (TEXT if plain else JSON,), stream=_lines(level, as_json=as_json, plain=plain))
 
@@ -81,12 +81,12 @@ async def _lines(level: str, *, as_json: bool, plain: bool) -> AsyncIterator[byt
 
 async def host(context: Context) -> Answer:
     """GET /v1/agent/host: the machine; what may be a secret in its environment is left out."""
-    if (target := _elsewhere(context)) is not None:
+    if (target := await _elsewhere(context)) is not None:
         return await proxied(context, target)
     return json_answer(await asyncio.to_thread(lambda: to_json(_machine())))
 
 
-def _elsewhere(context: Context) -> Target | None:
+async def _elsewhere(context: Context) -> Target | None:
     """The agent that `server_id` or `node_id` names, None if it is this one. Raises Refusal."""
     server_id, node_id = context.query.get("server_id", ""), context.query.get("node_id", "")
     if server_id and node_id:
@@ -100,7 +100,7 @@ def _elsewhere(context: Context) -> Target | None:
         node = server.view().get(NODES, node_id)
         if node is None:
             raise Refusal(404, f"Unknown node {node_id}")
-        return target_of(context, reachable(node))
+        return await target_of(context, reachable(node))
     return _server(context, server_id)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any
 
@@ -30,13 +29,12 @@ from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, i
 from yurt.server.http.found import Found
 from yurt.server.http.listing import Listing
 from yurt.server.http.routes.lookup import missing
-from yurt.server.keyring import active_key
+from yurt.server.keyring import usable_key
 
 _PATH = re.compile(r"[a-zA-Z0-9-_~/]{1,128}\Z")
 _OWN_FOLDERS = ("nomad/jobs", "nomad/job-templates")
 ITEMS_BYTES_MAX = 64 << 10
 TTL_MIN, TTL_MAX = 10 * SECOND, 24 * 3600 * SECOND
-KEY_SECONDS, KEY_POLL_SECONDS = 5.0, 0.05
 LOCK_OPERATIONS = ("lock-acquire", "lock-renew", "lock-release")
 
 
@@ -218,11 +216,7 @@ def _has_empty_items(body: bytes) -> bool:
 async def _encrypted(context: Context, namespace: str, path: str, items: dict[str, str]) -> Variable:
     """The variable as it goes into the log; waits a moment for the first key of a new cluster."""
     server = context.server
-    deadline = asyncio.get_running_loop().time() + KEY_SECONDS
-    while (key := active_key(server.view())) is None or not server.keyring.keystore.has(key.key_id):
-        if asyncio.get_running_loop().time() > deadline:
-            raise Refusal(500, "no root key is ready on this server: nothing was changed; retry in a moment")
-        await asyncio.sleep(KEY_POLL_SECONDS)
+    key = await usable_key(server)
     data = server.keyring.keystore.encrypt(key.key_id, namespace, path, items)
     return Variable(namespace=namespace, path=path, key_id=key.key_id, data=data)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -10,14 +12,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from yurt.fsm.acl.rights import ALL, Rights
+from yurt.fsm.errors import Refusal
 from yurt.fsm.structs.acl import NamespaceRule, PlainRule, PolicyRules
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.identity import WorkloadIdentity
+from yurt.fsm.structs.node import Node
 from yurt.fsm.structs.task import Task
+from yurt.fsm.structs.variable import ACTIVE, RootKey
 from yurt.server.acl import workloads
 from yurt.server.acl.need import need
-from yurt.server.acl.statements import SECONDS, BadStatement, Checker, Statement, request_digest, sign
-from yurt.server.http.stated import granted
+from yurt.server.acl.statements import ATTRIBUTE, SECONDS, BadStatement, Checker, Statement, request_digest, sign
+from yurt.server.http.stated import granted, statement_for
 from yurt.server.keystore import Keystore, make_key
 
 NOW = 1_800_000_000_000_000_000
@@ -83,6 +88,58 @@ def test_s13_it_counts_once(keystore: Keystore) -> None:
         checker.check(given, key, REQUEST)
     checker.check(sign(STATEMENT, "k1", keystore.signing_key("k1"), now[0]), key, REQUEST)
     assert len(checker._seen) == 1, "what expired is forgotten"
+
+
+def test_s13_a_store_that_is_full_is_said_to_be_full(keystore: Keystore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yurt.server.acl.statements.SEEN_MAX", 2)
+    now = [NOW]
+    checker, key = Checker("n1", lambda: now[0]), keystore.signing_key("k1").public_key()
+    first, *others = (text(keystore) for _ in range(3))
+    checker.check(first, key, REQUEST)
+    checker.check(others[0], key, REQUEST)
+    with pytest.raises(BadStatement, match="2 statements came within a minute, and no more are taken"):
+        checker.check(others[1], key, REQUEST)
+    with pytest.raises(BadStatement, match="used already"):
+        checker.check(first, key, REQUEST)
+
+
+class FewKeys:
+    """A server without a root key for the first looks at its state."""
+
+    def __init__(self, keystore: Keystore, looks: int) -> None:
+        self.keyring, self.looks = SimpleNamespace(keystore=keystore), looks
+
+    def view(self) -> FewKeys:
+        self.looks -= 1
+        return self
+
+    def get(self, _table: Any, _key: Any) -> None:
+        return None
+
+    def scan(self, _table: Any) -> list[RootKey]:
+        return [RootKey(key_id="k1", state=ACTIVE)] if self.looks <= 0 else []
+
+    def now_ns(self) -> int:
+        return NOW
+
+
+def asked(server: FewKeys) -> Any:
+    identity = SimpleNamespace(rights=ALL, name="token:abc")
+    return SimpleNamespace(
+        server=server, query={}, arguments=(), identity=identity, need=need("node:read"), method="GET",
+        path="/v1/client/stats", body=b"",
+    )  # fmt: skip
+
+
+def test_s13_a_request_before_the_first_root_key_waits_for_it(
+    keystore: Keystore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(id="n1", attributes={ATTRIBUTE: "1"})
+    signed = asyncio.run(statement_for(asked(FewKeys(keystore, 3)), node, b""))
+    assert check(keystore, signed, request=request_digest("GET", "/v1/client/stats", b"", b"")).levels == ("node:read",)
+    monkeypatch.setattr("yurt.server.keyring.KEY_SECONDS", 0.0)
+    with pytest.raises(Refusal, match="no root key is ready on this server"):
+        asyncio.run(statement_for(asked(FewKeys(keystore, 1 << 30)), node, b""))
 
 
 def test_s13_an_identity_of_a_workload_is_no_statement_whatever_its_claims(keystore: Keystore) -> None:
