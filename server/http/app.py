@@ -24,6 +24,7 @@ from yurt.server.http.bodies import CHUNK_BYTES, Bodies
 from yurt.server.http.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.exchange import send_file
+from yurt.server.http.leaving import asking
 from yurt.server.http.pretty import indented
 from yurt.server.http.route import BODY_BYTES_MAX, JOB_BYTES_MAX
 from yurt.server.http.streams import send_stream
@@ -130,6 +131,7 @@ class App:
             context = Context(
                 self._server, scope["method"], path, scope["query_string"], headers, b"",
                 receive=None if limit else receive, address=address, give_back=reserved.give_back,
+                asking=asking(receive),
             )  # fmt: skip
             read = partial(read_body, receive, headers, limit, reserved)
             if limit and not await self._take_body(scope, send, context, read):

@@ -19,6 +19,7 @@ from yurt.server.acl.statements import HEADER, request_digest
 if TYPE_CHECKING:
     from yurt.fsm.store.view import View
     from yurt.server.http.found import LongBody
+    from yurt.server.http.leaving import Asking
     from yurt.server.server import Server
     from yurt.server.turns import Turns
 
@@ -93,12 +94,12 @@ class Context:
     `need` is what its route and method ask for, `identity` who it comes from, `address` where from (of a request that
     was handed over: as the first server saw it). `is_inside`: from the node agent of a server's own process.
     `route` is the path of the endpoint, `handed_over` whether another server answers. `give_back` gives back the room
-    that the body has, `given` is the record that the body of a query is.
+    that the body has, `given` is the record that the body of a query is. `asking` is the client's connection.
     """
 
     __slots__ = (
-        "_give_back", "_receive", "address", "arguments", "body", "forwarded", "given", "handed_over", "headers",
-        "identity", "is_inside", "method", "need", "path", "query", "raw_query", "route", "server",
+        "_give_back", "_receive", "address", "arguments", "asking", "body", "forwarded", "given", "handed_over",
+        "headers", "identity", "is_inside", "method", "need", "path", "query", "raw_query", "route", "server",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +115,7 @@ class Context:
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]] | None = None,
         address: str = "",
         give_back: Callable[[], None] | None = None,
+        asking: Asking | None = None,
     ) -> None:
         self.server, self.method, self.path, self.raw_query = server, method, path, raw_query
         self.headers, self.body, self.forwarded, self.address = headers, body, forwarded, address
@@ -122,7 +124,7 @@ class Context:
         self.need, self.identity, self.is_inside = NOTHING, ACLS_DISABLED, False
         self.route, self.handed_over = "", False
         self.given: Any = None
-        self._receive, self._give_back = receive, give_back
+        self._receive, self._give_back, self.asking = receive, give_back, asking
 
     async def parts(self) -> AsyncIterator[bytes]:
         """The body as it comes, on a route that streams it; raises Refusal(400) if the client goes away."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._address = ""
         self._refused = self._head_is_whole = False
         self._running: Any = None  # the request in work; pipelined ones wait behind it
+        self.on_lost: Callable[[], object] | None = None  # called if the connection is lost; of the request in work
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
@@ -101,6 +103,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:  # uvicorn tells the newest one only
             self._running.disconnected = True
             self._running.message_event.set()
+            if self.on_lost is not None:
+                self.on_lost()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:

@@ -8,6 +8,7 @@ and one watch: a thousand clients that wait for one job cost one lookup when it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,8 @@ KNOWN = (b"x-nomad-knownleader", b"true")
 UNKNOWN = (b"x-nomad-knownleader", b"false")
 NO_CONTACT = (b"x-nomad-lastcontact", b"0")
 
+NOBODY = contextlib.nullcontext()  # who cannot go away
+
 Query = Callable[[View, Context, ReadOptions], Found | Listing | Steps[Found]]
 
 
@@ -50,20 +53,24 @@ class Reads:
         return self._waiting.count
 
     async def answer(self, context: Context, query: Query, form: type[Any] | None = None) -> Answer:
-        """Run a query, or wait for it with `index`; `form` is the record of its body, decoded once into `given`."""
-        options = read_options(context)
-        key = (query, context.arguments, _without_waiting(context), context.secret, _digest(context.body))
-        if form is not None and context.body:
-            context.given = await _decoded(context, form)
-        context.drop_body()
-        found, is_old = await self._find(context, query, options, key, options.index)
-        if options.index > 0 and found.index <= options.index:
-            index, watch = found.index, found.watch
-            del found  # its body would stay as long as the wait
-            found = await self._wait(context, query, options, key, index, watch, is_old)
-        if found.later is not None:
-            await self._make(context, found, key)
-        return self._answered(context, found)
+        """Run a query, or wait for it with `index`; `form` is the record of its body, decoded once into `given`.
+
+        Raises Refusal(499) as soon as the client is gone.
+        """
+        with context.asking or NOBODY:
+            options = read_options(context)
+            key = (query, context.arguments, _without_waiting(context), context.secret, _digest(context.body))
+            if form is not None and context.body:
+                context.given = await _decoded(context, form)
+            context.drop_body()
+            found, is_old = await self._find(context, query, options, key, options.index)
+            if options.index > 0 and found.index <= options.index:
+                index, watch = found.index, found.watch
+                del found  # its body would stay as long as the wait
+                found = await self._wait(context, query, options, key, index, watch, is_old)
+            if found.later is not None:
+                await self._make(context, found, key)
+            return self._answered(context, found)
 
     async def _find(
         self, context: Context, query: Query, options: ReadOptions, key: Any, known: int = 0

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import count
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from tests.server.http.bare_server import bare_server, write
 from yurt.fsm.errors import Refusal
-from yurt.fsm.machine import Machine
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.store.view import View
-from yurt.fsm.structs.job import Job
-from yurt.server.config.agent import AgentConfig
 from yurt.server.http import passes
 from yurt.server.http.context import Answer, Context, ReadOptions
 from yurt.server.http.dispatch import Dispatcher
@@ -22,30 +17,15 @@ from yurt.server.http.found import Found
 from yurt.server.http.listing import Listing
 from yurt.server.http.passes import KEPT_BYTES_MAX_PER_CLIENT, PASSES_MAX_PER_CLIENT
 from yurt.server.http.reads import Query, Reads
-from yurt.server.metrics import Metrics
 from yurt.server.server import Server
-from yurt.server.turns import STEPS_AT_ONCE, Steps, Turns
+from yurt.server.turns import STEPS_AT_ONCE, Steps
 
 STEPS = 4 * STEPS_AT_ONCE
 
 
-def write(server: Server, name: str) -> None:
-    """Commit a job."""
-    store = server.machine.store
-    transaction = store.begin(store.index + 1)
-    transaction.put(JOBS, Job(id=name, namespace="default"))
-    store.commit(transaction)
-
-
 @pytest.fixture
 def server() -> Server:
-    engine: Any = SimpleNamespace(own=SimpleNamespace(id="a"), configuration=[], is_ready=True, applied_index=1)
-    transport: Any = SimpleNamespace(hellos={})
-    server = Server(AgentConfig(), Machine(), engine, transport, Metrics())
-    milliseconds = count()
-    server.turns = Turns(lambda: next(milliseconds) / 1000)
-    write(server, "first")
-    return server
+    return bare_server()
 
 
 def asked(server: Server, query: str = "", address: str = "") -> Context:
