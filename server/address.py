@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from functools import lru_cache
 
+PORT_MAX = 65535
+
 
 def join_address(host: str, port: int) -> str:
     """The text of a host and a port."""
@@ -14,7 +16,7 @@ def join_address(host: str, port: int) -> str:
 def split_address(address: str) -> tuple[str, int]:
     """Host (without brackets) and port; raises ValueError."""
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal():
+    if not colon or not port.isdecimal() or len(port) > len(str(PORT_MAX)) or int(port) > PORT_MAX:
         raise ValueError(f'"{address}" is not HOST:PORT')
     return host.removeprefix("[").removesuffix("]"), int(port)
 

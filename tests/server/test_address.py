@@ -16,7 +16,9 @@ def test_joined_and_split_again(host: str, port: int, text: str) -> None:
     assert split_address(text) == (host, port)
 
 
-@pytest.mark.parametrize("text", ["host", "host:", "host:port", "", "[::1]"])
+@pytest.mark.parametrize(
+    "text", ["host", "host:", "host:port", "", "[::1]", "host:65536", "host:70000", f"host:{'9' * 5000}"]
+)
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="is not HOST:PORT"):
         split_address(text)
