@@ -120,9 +120,9 @@ def assemble_engine(
         fatal=fatal,
         loading=ground.loading,
     )
-    engine.admission.is_vouched = transport.is_proven
+    engine.admission.is_vouched, engine.admission.asks_for_proof = transport.is_proven, transport.asks_for_proof
     transport.on_raft = engine.receive
-    transport.members_of = lambda: [server[0] for server in engine.configuration]
+    transport.members_of = lambda: engine.member_ids
     transport.on_connected = engine.peer_connected
     transport.on_disconnected = engine.peer_disconnected
     return engine

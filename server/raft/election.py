@@ -17,6 +17,7 @@ log = logging.getLogger("raft.election")
 
 NOOP = b"N"
 EXHAUSTED_SECONDS = 60.0  # between two lines of the log that say that no election is possible
+LEADERLESS_ELECTIONS = 20  # shortest election times without a leader that are long
 PATIENCE_MAX = 2  # elections that fail in a row make everybody wait longer, up to 2² times: disks may be slow
 
 
@@ -109,9 +110,18 @@ class Elections(EngineState):
             return self.has_quorum_contact(self.config.election)
         return self.runtime.now() < self.leader_contact + self.config.election
 
-    def may_be_led_by(self, server_id: str) -> bool:
-        """Whether no other server is known to lead in the current term."""
-        return not self.is_leader_role and (self.leader is None or self.leader.id == server_id)
+    def is_led_by(self, server_id: str) -> bool:
+        """Whether this server follows that one in the current term."""
+        return not self.is_leader_role and self.leader is not None and self.leader.id == server_id
+
+    def last_contact_seconds(self) -> float:
+        """Since a leader was heard or this server led, at most since it started; 0 on the leader."""
+        known = max(self.leader_contact, self.led_until, self.started_at)
+        return 0.0 if self.is_leader_role else max(0.0, self.runtime.now() - known)
+
+    def has_long_been_leaderless(self) -> bool:
+        """Whether no leader was heard for so long that the configuration may have moved on without this server."""
+        return self.last_contact_seconds() >= LEADERLESS_ELECTIONS * self.config.election
 
     def is_paused(self) -> bool:
         """Whether this process is so young that its predecessor may have promised a leader to wait."""
@@ -131,7 +141,7 @@ class Elections(EngineState):
 
     def is_current(self, message: VoteRequest) -> bool:
         """Whether the candidate's log is at least as new as this one."""
-        return (message.last_term, message.last_index) >= (self.last_term(), self.log.last_index)
+        return (message.last_term, message.last_index) >= self.log_end
 
     def _answer_poll(self, peer: Peer, message: VoteRequest) -> None:
         """Nothing changes here, whatever the answer."""

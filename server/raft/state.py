@@ -148,11 +148,11 @@ class EngineState:
         self.loading = loading  # entered by the thread that loads a state
         self.cluster = b""
         self.configurations = Configurations(Placed(0, []))
-        self.voters: frozenset[str] = frozenset()
+        self.member_ids = self.voters = frozenset[str]()  # of the configuration in force
         self.peers: dict[str, Peer] = {}
         self.others: list[Peer] = []  # the other voters, in the order of their IDs
         self.linked: set[str] = set()
-        self.timings: dict[str, float] = {}  # shortest election times that peers told, seconds
+        self.timings: dict[str, float] = {}  # shortest election times that members told, seconds
         self.log = storage.journal
         self.sequence = 0
         self.role = FOLLOWER
@@ -291,6 +291,7 @@ class EngineState:
     def configuration_changed(self) -> None:
         """Another configuration is in force: who votes, who is a peer."""
         self.voters = voters_of(self.configuration)
+        self.member_ids = frozenset(one[0] for one in self.configuration)
         self.peers = {one[0]: Peer(*one[:3]) for one in self.configuration if one[0] != self.own.id}
         self.others = sorted(peer for server, peer in self.peers.items() if server in self.voters)
 
@@ -342,6 +343,11 @@ class EngineState:
     def last_term(self) -> int:
         """The term of the last entry."""
         return int(self.log.term_at(self.log.last_index) or 0)
+
+    @property
+    def log_end(self) -> tuple[int, int]:
+        """The term and the index of the last entry: the greater, the newer is a log."""
+        return self.last_term(), self.log.last_index
 
     @abstractmethod
     def after_durable(self) -> None:

@@ -114,11 +114,6 @@ class Telling(Agreement):
             return None
         return str(self.own.address if self.is_leader_role else self.peer_of(self.leader.id).address) or None
 
-    def last_contact_seconds(self) -> float:
-        """Since a leader was heard or this server led, at most since it started; 0 on the leader."""
-        known = max(self.leader_contact, self.led_until, self.started_at)
-        return 0.0 if self.is_leader_role else max(0.0, self.runtime.now() - known)
-
     # --- looking at it
 
     def servers(self) -> list[ServerRow]:

@@ -278,6 +278,10 @@ class PeerTransport:
         """Whether that server proved the cluster secret, or showed a certificate with a server's name."""
         return server_id in self.hellos and (bool(self.name_wanted) or self.trust.has_proof_of(server_id))
 
+    def asks_for_proof(self) -> bool:
+        """Whether servers can prove to this one that they belong to the cluster."""
+        return bool(self.name_wanted or self.trust.keys)
+
     def send_raft(self, server_id: str, data: bytes) -> None:
         """Send, or lose it."""
         connection = self._dialled.get(server_id)

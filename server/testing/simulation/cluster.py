@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from yurt.fsm.errors import YurtError
+from yurt.server.raft.election import LEADERLESS_ELECTIONS
 from yurt.server.raft.engine import Engine
+from yurt.server.raft.state import ELECTION_SECONDS
 from yurt.server.testing.simulation.clients import Clients
 from yurt.server.testing.simulation.invariants import Invariants
 from yurt.server.testing.simulation.jobs import JobStore
@@ -39,6 +41,8 @@ class Cluster:
         self.one_is_gone = size > 2 and chance.random() < 0.2  # for good, when peace comes
         self.calm_delay = chance.choice((0.002, 0.002, 0.05))
         self.calm_disk_seconds = chance.choice((DISK_SECONDS, DISK_SECONDS, DISK_SECONDS, 0.1, 0.8))
+        # Whether connections prove who belongs to the cluster; drawn without moving what else a seed draws.
+        self.asks_for_proof = plain or bool(chance.getstate()[1][1] & 1)
         if plain:
             self.inflight_max, self.message_bytes, self.snapshot_entries, self.drift = 64, 2 << 20, 20, 0.0
         self.servers: dict[str, Server] = {}
@@ -106,6 +110,11 @@ class Cluster:
         """The server that leads in the newest term and is ready, if there is one."""
         leading = [one for one in self.running if one.engine is not None and one.engine.is_ready]
         return max(leading, key=lambda one: one.engine.term if one.engine else 0, default=None)
+
+    @property
+    def patience(self) -> float:
+        """Seconds until a member follows a leader that it does not know, which is sooner if connections prove it."""
+        return 0.0 if self.asks_for_proof else 1.25 * LEADERLESS_ELECTIONS * ELECTION_SECONDS
 
     def step(self) -> None:
         """The next thing happens; then everything must hold."""

@@ -128,7 +128,7 @@ class Life:
         else:
             cluster.calm()
         before = len(cluster.clients.acknowledged)
-        end = world.time + (SLOW_PEACE_SECONDS if cluster.is_slow_in_peace else PEACE_SECONDS)
+        end = world.time + (SLOW_PEACE_SECONDS if cluster.is_slow_in_peace else PEACE_SECONDS) + cluster.patience
         while world.time < end and len(cluster.clients.acknowledged) < before + AFTERWARDS:
             cluster.step()
             self._clients(0.05, 0.1)
@@ -150,7 +150,7 @@ class Life:
         silence(cluster, next(iter(cluster.servers.values())))
         cluster.run_until(world.time + 2.3)
         cluster.calm()
-        end = world.time + (SLOW_QUIET_SECONDS if cluster.is_slow_in_peace else QUIET_SECONDS)
+        end = world.time + (SLOW_QUIET_SECONDS if cluster.is_slow_in_peace else QUIET_SECONDS) + cluster.patience
         answered: set[str] = set()
         while world.time < end and not (answered and answered >= self._members()):
             if self._is_due("question", 0.2):

@@ -1,4 +1,8 @@
-"""Servers that are in no configuration and speak all the same: what they say must change nothing in a member (S2)."""
+"""Servers that are in no configuration and speak all the same: what they say must change nothing in a member (S2).
+
+Where connections prove nothing, a member that has had no leader for long believes them (docs/security.md): so they do
+not speak to it then.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ SEQUENCE_MAX = 1000
 
 
 def strangers(cluster: Cluster, _server: Server) -> None:
-    """A stranger speaks to every server, in a term of its own choice or in the next one."""
+    """A stranger speaks to every server, in a term of its own choice, in the server's own or in the next one."""
     name = f"stranger-{cluster.world.chance.randrange(3)}"
     cluster.world.note(f"{name} speaks to everybody")
     for server in cluster.servers.values():
@@ -30,7 +34,8 @@ def _speak(cluster: Cluster, name: str, server: Server) -> None:
     message = forged(cluster, engine, name)
 
     def arrive() -> None:
-        if not engine.stopped and engine.is_member:  # others wait to be added, by whomever
+        is_believed = not cluster.asks_for_proof and engine.has_long_been_leaderless()
+        if not engine.stopped and engine.is_member and not is_believed:  # who is no member waits to be added
             before = standing_of(engine)
             engine.receive(name, messages.encode(message))
             assert standing_of(engine) == before, f"{server} is moved by {name}: {before} -> {standing_of(engine)}"
@@ -41,7 +46,7 @@ def _speak(cluster: Cluster, name: str, server: Server) -> None:
 def forged(cluster: Cluster, engine: Engine, name: str) -> messages.Message:
     """A message that decodes, by somebody who knows the cluster's ID and the log of the server."""
     chance = cluster.world.chance
-    term = chance.choice((engine.term + 1, *TERMS))
+    term = chance.choice((engine.term, engine.term, engine.term + 1, *TERMS))
     last, last_term = engine.log.last_index, engine.last_term()
     common = (engine.cluster, term, chance.randrange(SEQUENCE_MAX))
     entry = (chance.choice((b"N", pack_first([[name, name, name]]))), last + 1, term)

@@ -111,7 +111,8 @@ class Server(Host):
             send=lambda to, data: cluster.network.send(self, to, data),
             fatal=self._fatal,
         )  # fmt: skip
-        engine.admission.is_vouched = cluster.servers.__contains__
+        engine.admission.is_vouched = lambda name: cluster.asks_for_proof and name in cluster.servers
+        engine.admission.asks_for_proof = lambda: cluster.asks_for_proof
         cluster.engine_made(self, engine)
         try:
             self.do(lambda: engine.start(cluster.bootstrap))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tests.simulation.plants.plant import CHAIRS, Patch, Plant
-from yurt.server.raft.admission import Admission
+from yurt.server.raft.admission import LEADERS_KINDS, Admission
 from yurt.server.raft.engine import Engine
 from yurt.server.raft.hardstate import HardState, HardStateFile
-from yurt.server.raft.messages import VoteAnswer, VoteRequest
+from yurt.server.raft.messages import Message, VoteAnswer, VoteRequest
 from yurt.server.raft.peer import Peer
 from yurt.server.raft.state import CANDIDATE
 
-LOAD = HardStateFile.load
+LOAD, REFUSES = HardStateFile.load, Admission.reason_to_refuse
 
 
 def _votes_twice(patch: Patch) -> None:
@@ -76,8 +76,18 @@ def _anybody_raises_the_term(patch: Patch) -> None:
     patch(Admission, "reason_to_refuse", lambda self, sender, message: "")
 
 
+def _anybody_leads_the_leaderless(patch: Patch) -> None:
+    def reason_to_refuse(self: Admission, sender: str, message: Message) -> str:
+        here = self._standing
+        is_of_this_term = message.term == here.term and isinstance(message, LEADERS_KINDS)
+        return "" if is_of_this_term and not here.hears_a_leader() else REFUSES(self, sender, message)
+
+    patch(Admission, "reason_to_refuse", reason_to_refuse)
+
+
 PLANTS = (
     Plant("a stranger raises the term", _anybody_raises_the_term, seed=3),
+    Plant("a stranger leads in the term of a leaderless member", _anybody_leads_the_leaderless, seed=3),
     Plant("a second vote in a term", _votes_twice, seed=34),
     Plant("a restart forgets the vote", _forgets_its_vote, seed=2),
     Plant(
