@@ -15,8 +15,7 @@ PEER_METHODS: PeerMethods = {
     RAFT: frozenset({Caller.MEMBER, Caller.JOINER, Caller.UNPROVED}),
     # A newcomer asks for itself; a member passes its question on to the leader.
     "join": frozenset({Caller.MEMBER, Caller.JOINER}),
-    # A request that a client sent to another server. Of another region it is answered by the client's token alone.
-    "http": frozenset({Caller.MEMBER, Caller.REGION}),
+    "http": _MEMBERS,  # a request that a client sent to another server
     "keyring.get": _MEMBERS,
     "keyring.put": _MEMBERS,
     "keyring.status": _MEMBERS,

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from yurt.server.http.context import TEXT, Answer, Context
-from yurt.server.raft.callers import Asker, Caller
 from yurt.server.raft.errors import OutcomeUnknown
 from yurt.server.server import Server
 from yurt.server.tracing import CARRIED
@@ -68,12 +67,9 @@ async def forward(context: Context, server_id: str) -> Answer:
 
 
 def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answer]]) -> None:
-    """Answer what other servers hand over; one that does not lead any more says that it did nothing.
+    """Answer what other servers hand over; one that does not lead any more says that it did nothing."""
 
-    A member's word counts that a request comes from inside; of a server of another region the client's token counts.
-    """
-
-    async def handle(payload: bytes, asker: Asker) -> bytes:
+    async def handle(payload: bytes) -> bytes:
         request = _request.decode(payload)
         context = Context(
             server,
@@ -85,9 +81,9 @@ def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answ
             forwarded=True,
             address=request.address,
         )
-        context.is_inside = asker.kind is Caller.MEMBER and _INSIDE in request.headers
+        context.is_inside = _INSIDE in request.headers
         answer = await dispatch(context)
         body = await answer.whole(server.turns)
         return msgspec.msgpack.encode(Answered(answer.status, body, list(answer.headers)))
 
-    server.transport.serve_asker(METHOD, handle)
+    server.transport.serve(METHOD, handle)

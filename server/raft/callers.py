@@ -19,8 +19,6 @@ class Caller(Enum):
     MEMBER = "member of the configuration"
     JOINER = "server outside the configuration that showed everything this server asks for"
     UNPROVED = "server outside the configuration that did not prove the cluster secret, which is not required yet"
-    REGION = "server of a known region"
-    NODE = "node client"
 
 
 PeerMethods = Mapping[str, frozenset[Caller]]
@@ -33,30 +31,19 @@ class Asker:
     kind: Caller
     server_id: str
     address: str
-    region: str
 
 
-def kind_of(
-    server_id: str,
-    region: str,
-    *,
-    own_region: str,
-    known_regions: Collection[str],
-    members: Collection[str],
-    is_proved: bool,
-) -> Caller | None:
-    """Return the kind of a server after its handshake; None if it is of a region that nobody knows.
+def kind_of(server_id: str, *, members: Collection[str], is_proved: bool) -> Caller:
+    """Return the kind of a server after its handshake.
 
     `members` are the server IDs of the configuration. `is_proved` says that the server showed everything that this
     server may ask for: with a cluster secret its proof, with TLS the certificate.
     """
-    if region != own_region:
-        return Caller.REGION if region in known_regions else None
     if server_id in members:
         return Caller.MEMBER
     return Caller.JOINER if is_proved else Caller.UNPROVED
 
 
-def may_call(methods: PeerMethods, method: str, kind: Caller | None) -> bool:
+def may_call(methods: PeerMethods, method: str, kind: Caller) -> bool:
     """Whether a caller of that kind may use a method; nobody may use a method that is not in the table."""
     return kind in methods.get(method, frozenset())

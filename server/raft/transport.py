@@ -13,7 +13,7 @@ import random
 import secrets
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from yurt.server.raft.dialler import Dialler
 from yurt.server.raft.errors import NotSent
 from yurt.server.raft.handshake import NONCE_BYTES, Handshake, Hello, Role
 from yurt.server.raft.listener import Listener
+from yurt.server.raft.peer_requests import AskerHandler, Handler, PeerRequests
 from yurt.server.raft.trust import Trust
 from yurt.server.supervision import Supervisor
 
@@ -37,10 +38,6 @@ SWEEP_SECONDS = 5.0
 WARN_SECONDS = 30.0
 WARNINGS_MAX = 64
 ITSELF = "it is this server itself"
-STRANGER_REQUESTS_MAX = 4  # in work, of one connection
-
-Handler = Callable[[bytes], Awaitable[bytes]]
-AskerHandler = Callable[[bytes, Asker], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +71,10 @@ class PeerTransport:
         server_tls: ssl.SSLContext | None = None,
         client_tls: Callable[[], ssl.SSLContext | None] = lambda: None,
         bounds: PortBounds = PortBounds(),
-        known_regions: Collection[str] = (),
         supervisor: Supervisor | None = None,
         trust: Trust | None = None,
     ) -> None:
-        self.own_hello, self._methods, self._known_regions = own_hello, methods, known_regions
+        self.own_hello, self._methods = own_hello, methods
         self._bounds, self.trust = bounds, trust or Trust()
         self._supervisor = supervisor or Supervisor()
         self.hellos: dict[str, Hello] = {}
@@ -89,9 +85,8 @@ class PeerTransport:
         self._dialled: dict[str, Connection] = {}  # by server ID
         self._open: set[Connection] = set()
         self._hosts: dict[str, str] = {}  # of members, by server ID
-        self._handlers: dict[str, AskerHandler] = {}
-        self._requests: dict[asyncio.Task[None], Connection] = {}
-        self.members_of: Callable[[], Collection[str]] = tuple  # server IDs of the configuration
+        self.requests = PeerRequests(methods, self._supervisor)
+        self.members_of: Callable[[], Collection[str]] = frozenset  # server IDs of the configuration
         self._dialler = Dialler(
             self._connection,
             rng=chance,
@@ -113,7 +108,6 @@ class PeerTransport:
         self._closed = False
         self.name_wanted = ""  # in every peer's certificate; empty: the authority's signature is enough
         self.counters: dict[str, Counters] = {}  # by server ID
-        self.refused = 0
         self._warned: dict[str, float] = {}  # reasons of refusals → when they were logged last
 
     def listen(self, sock: socket.socket) -> None:
@@ -146,14 +140,11 @@ class PeerTransport:
         self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
-        tasks = list(self._requests)
-        for task in tasks:
-            task.cancel()
+        await self.requests.close()
         await self._dialler.close()
         await self._listener.close()
         for connection in list(self._open):
             connection.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- connections
 
@@ -189,9 +180,9 @@ class PeerTransport:
             return ITSELF
         if self.name_wanted and (reason := refusal(connection.certificate(), self.name_wanted)):
             return reason
-        if hello.region != own.region and hello.region not in self._known_regions:
+        if hello.region != own.region:
             return "it is a server of another region"
-        if own.cluster and hello.cluster and own.cluster != hello.cluster and hello.region == own.region:
+        if own.cluster and hello.cluster and own.cluster != hello.cluster:
             return "it is a server of another cluster"
         known = self._dialled.get(hello.server_id)
         if (
@@ -207,7 +198,6 @@ class PeerTransport:
         """Count and log a refusal; the same reason is a warning once in a while only."""
         if reason.endswith(ITSELF):  # this side found out, or the other one said so
             return
-        self.refused += 1
         now = asyncio.get_running_loop().time()
         self._warned = {text: at for text, at in self._warned.items() if now - at < WARN_SECONDS}
         level = logging.DEBUG if reason in self._warned or len(self._warned) >= WARNINGS_MAX else logging.WARNING
@@ -300,8 +290,7 @@ class PeerTransport:
 
     def serve_asker(self, method: str, handler: AskerHandler) -> None:
         """The same for a handler that must know its caller."""
-        assert method in self._methods, f"{method} has no row in the table of peer methods"
-        self._handlers[method] = handler
+        self.requests.serve(method, handler)
 
     async def call(self, server_id: str, method: str, payload: bytes, *, timeout: float) -> bytes:
         """Ask another server; `NotSent` if it surely did not get the request, `OutcomeUnknown` if it may have."""
@@ -310,58 +299,30 @@ class PeerTransport:
             raise NotSent(f"no connection to server {server_id}")
         return await connection.call(method, payload, timeout=timeout)
 
-    def _kind_of(self, connection: Connection) -> Caller | None:
-        hello = connection.hello
-        if hello is None:
-            return None
-        return kind_of(
-            hello.server_id,
-            hello.region,
-            own_region=self.own_hello().region,
-            known_regions=self._known_regions,
-            members=self.members_of(),
-            is_proved=connection.key is not None or not self.trust.keys,
-        )
+    def _kind_of(self, server_id: str, key: bytes | None) -> Caller:
+        return kind_of(server_id, members=self.members_of(), is_proved=key is not None or not self.trust.keys)
 
     def _raft_message(self, connection: Connection, data: bytes) -> None:
         assert connection.hello is not None, "messages come after the greeting"
-        if may_call(self._methods, RAFT, self._kind_of(connection)):
-            self.on_raft(connection.hello.server_id, data)
+        server_id = connection.hello.server_id
+        if may_call(self._methods, RAFT, self._kind_of(server_id, connection.key)):
+            self.on_raft(server_id, data)
+
+    def _is_strangers(self, connection: Connection) -> bool:
+        hello = connection.hello
+        return hello is None or hello.server_id not in self.members_of()
 
     def _may_be_large(self, connection: Connection) -> bool:
-        """Whether a connection may send a frame of any size: one at a time of all strangers."""
-        if self._kind_of(connection) is Caller.MEMBER:
-            return True
-        return not any(other is not connection and other.holds_large_frame for other in self._open)
+        """Whether a connection may send a frame of any size: a member's always, of all strangers' one at a time."""
+        return not self._is_strangers(connection) or not any(
+            other is not connection and other.holds_large_frame and self._is_strangers(other) for other in self._open
+        )
 
     def _request(self, connection: Connection, request_id: bytes, method: str, payload: bytes) -> None:
-        kind, hello = self._kind_of(connection), connection.hello
+        hello = connection.hello
         assert hello is not None, "requests come after the greeting"
-        handler = self._handlers.get(method)
-        if handler is None:
-            connection.refuse(request_id, f"unknown method {method}")
-        elif kind is None or not may_call(self._methods, method, kind):
-            self.refused += 1
-            log.debug("peer request refused", extra={"method": method, "peer": hello.address, "kind": str(kind)})
-            connection.refuse(request_id, f"{method} is not for a {kind.value if kind else 'stranger'}")
-        elif kind is not Caller.MEMBER and self._in_work(connection) >= STRANGER_REQUESTS_MAX:
-            connection.refuse(request_id, "too many requests are in work on this connection")
-        else:
-            asker = Asker(kind, hello.server_id, hello.address, hello.region)
-            work = self._handle(connection, request_id, handler(payload, asker))
-            task = self._supervisor.spawn("peer requests", work)
-            self._requests[task] = connection
-            task.add_done_callback(lambda done: self._requests.pop(done, None))
-
-    def _in_work(self, connection: Connection) -> int:
-        return sum(other is connection for other in self._requests.values())
-
-    @staticmethod
-    async def _handle(connection: Connection, request_id: bytes, answer: Awaitable[bytes]) -> None:
-        try:
-            connection.answer(request_id, True, await answer)
-        except NotSent as error:
-            connection.answer(request_id, False, str(error).encode())
+        asker = Asker(self._kind_of(hello.server_id, connection.key), hello.server_id, hello.address)
+        self.requests.receive(connection, asker, request_id, method, payload)
 
     def _sweep(self) -> None:
         """End connections of strangers that say nothing."""

@@ -12,12 +12,11 @@ from yurt.server.raft.callers import RAFT, Caller, kind_of, may_call
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMBERS_ONLY = {
-    "keyring.get", "keyring.put", "keyring.status", "keyring.kek.get", "keyring.kek.put", "restore", "events",
+    "http", "keyring.get", "keyring.put", "keyring.status", "keyring.kek.get", "keyring.kek.put", "restore", "events",
 }  # fmt: skip
 MORE_THAN_MEMBERS = {
     RAFT: {Caller.JOINER, Caller.UNPROVED},
     "join": {Caller.JOINER},
-    "http": {Caller.REGION},
 }
 
 
@@ -28,12 +27,6 @@ def test_s5_each_method_is_for_the_kinds_that_need_it_alone(method: str, kind: C
     assert may_call(PEER_METHODS, method, kind) is expected
 
 
-@pytest.mark.parametrize("method", sorted(PEER_METHODS))
-def test_nobody_may_ask_before_a_handshake_and_node_clients_ask_nothing(method: str) -> None:
-    assert not may_call(PEER_METHODS, method, None)
-    assert not may_call(PEER_METHODS, method, Caller.NODE)
-
-
 @pytest.mark.parametrize("kind", Caller)
 def test_a_method_without_a_row_is_for_nobody(kind: Caller) -> None:
     assert not may_call(PEER_METHODS, "keyring.steal", kind)
@@ -41,18 +34,9 @@ def test_a_method_without_a_row_is_for_nobody(kind: Caller) -> None:
 
 @pytest.mark.parametrize("is_listed", [True, False])
 @pytest.mark.parametrize("is_proved", [True, False])
-@pytest.mark.parametrize("region", ["global", "europe", "mars"])
-def test_the_kind_of_a_server(region: str, is_proved: bool, is_listed: bool) -> None:
-    kind = kind_of(
-        "s1", region, own_region="global", known_regions={"europe"}, members=("s1",) if is_listed else ("s2",),
-        is_proved=is_proved,
-    )  # fmt: skip
-    if region != "global":
-        assert kind is (Caller.REGION if region == "europe" else None), "its own configuration names other servers"
-    elif is_listed:
-        assert kind is Caller.MEMBER
-    else:
-        assert kind is (Caller.JOINER if is_proved else Caller.UNPROVED)
+def test_the_kind_of_a_server(is_proved: bool, is_listed: bool) -> None:
+    kind = kind_of("s1", members=("s1",) if is_listed else ("s2",), is_proved=is_proved)
+    assert kind is (Caller.MEMBER if is_listed else Caller.JOINER if is_proved else Caller.UNPROVED)
 
 
 def served_methods() -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from yurt.server.peer_methods import PEER_METHODS
-from yurt.server.raft.callers import Asker, kind_of, may_call
+from yurt.server.raft.callers import Asker, kind_of
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
 from yurt.server.raft.handshake import Hello
 from yurt.server.raft.transport import PeerTransport
@@ -185,18 +185,13 @@ class VirtualTransport(PeerTransport):
 
     def asked(self, hello: Hello, method: str, payload: bytes, done: Callable[[bytes | Exception], None]) -> None:
         """Another server's request has arrived."""
-        handler = self._handlers.get(method)
-        kind = kind_of(
-            hello.server_id, hello.region, own_region=self.own_hello().region, known_regions=(),
-            members=self.members_of(), is_proved=True,
-        )  # fmt: skip
-        if kind is None or not may_call(PEER_METHODS, method, kind):
-            done(NotSent(f"{method} is not for a {kind.value if kind else 'stranger'}"))
+        kind = kind_of(hello.server_id, members=self.members_of(), is_proved=True)
+        try:
+            handler = self.requests.handler_for(method, kind)
+        except NotSent as error:
+            done(error)
             return
-        asker = Asker(kind, hello.server_id, hello.address, hello.region)
-        if handler is None:
-            done(NotSent(f"unknown method {method}"))
-            return
+        asker = Asker(kind, hello.server_id, hello.address)
 
         async def answer() -> None:
             try:
