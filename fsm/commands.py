@@ -29,6 +29,7 @@ from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, Allocati
 
 COMMAND_VERSION = 6
 LATE_SINCE = AUTHORS_SINCE = 5  # `evaluates_late` of plans, and authors
+KEEPS_TAGGED_SINCE = 6  # `keeps_tagged` of collections
 
 
 class UnknownCommand(YurtError):
@@ -215,6 +216,11 @@ class CollectGarbage(Command, frozen=True, kw_only=True):
     jobs: tuple[tuple[str, str], ...] = ()
     allocation_ids: tuple[str, ...] = ()
     node_ids: tuple[str, ...] = ()
+    keeps_tagged: bool = False  # jobs with a version that has a name by now
+
+    def needs(self) -> int:
+        """`keeps_tagged` came with version 6."""
+        return KEEPS_TAGGED_SINCE if self.keeps_tagged else self.since
 
 
 class UpsertNamespace(Command, frozen=True, kw_only=True):

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from yurt.fsm.commands import Command
+from yurt.fsm.commands import KEEPS_TAGGED_SINCE, CollectGarbage, Command
 from yurt.fsm.errors import YurtError
+from yurt.fsm.structs.base import replace
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collecting
 from yurt.scheduler.duties.token_gc import collecting_tokens
 from yurt.server.config.agent import nanoseconds
@@ -82,6 +83,9 @@ class Garbage:
                 while (command := await server.turns.run(_next_of(commands))) is not None:
                     if not server.is_ready:
                         return
+                    if isinstance(command, CollectGarbage) and command.jobs:
+                        knows = server.version_known_by_all() >= KEEPS_TAGGED_SINCE
+                        command = replace(command, keeps_tagged=knows)
                     await server.propose(command)
                     count += 1
         except YurtError as error:

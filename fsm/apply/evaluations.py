@@ -5,6 +5,7 @@ from __future__ import annotations
 from yurt.fsm.apply.life import refresh_status, set_queued
 from yurt.fsm.apply.purge import delete_job
 from yurt.fsm.apply.services import delete_of_allocation
+from yurt.fsm.apply.versions import has_tag
 from yurt.fsm.commands import CollectGarbage, Done, EvaluateJob, JobWritten, UpdateEvaluations
 from yurt.fsm.job.rules import check_evaluate
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOBS, NODES
@@ -125,6 +126,6 @@ def collect(txn: Transaction, command: CollectGarbage) -> Done:
         refresh_status(txn, *key, evaluation_deleted=True)
     for key in command.jobs:
         job = txn.get(JOBS, key)
-        if job is not None and job.status == "dead":
+        if job is not None and job.status == "dead" and not (command.keeps_tagged and has_tag(txn, *key)):
             delete_job(txn, job, command.now_ns)
     return Done(index=txn.index)

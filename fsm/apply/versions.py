@@ -72,6 +72,11 @@ def find_tagged(reader: Reader, namespace: str, job_id: str, name: str) -> Job:
     raise Refusal(500, f'tag "{name}" not found on job "{job_id}"')
 
 
+def has_tag(reader: Reader, namespace: str, job_id: str) -> bool:
+    """Whether some version of a job has a name: such a job is never collected."""
+    return any(version.version_tag for version in reader.find(JOB_VERSIONS, "job", (namespace, job_id)))
+
+
 def untag(txn: Transaction, command: UntagJobVersion) -> Done:
     """Handle `UntagJobVersion`; the version may be dropped at once."""
     version = find_tagged(txn, command.namespace, command.job_id, command.tag)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from yurt.fsm.apply.versions import has_tag
 from yurt.fsm.commands import CollectGarbage
 from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOB_VERSIONS, JOBS, NODES, Table
@@ -60,6 +61,7 @@ class _Batch:
             tuple(key for key, row in self.rows.get(table.name, {}).items() if newest.get(table, key) is row)
             for table in _COLLECTED
         )
+        jobs = tuple(key for key in jobs if not has_tag(newest, *key))  # a tag changes a version, not the job
         self.rows, self.cost = {}, 0
         if jobs or evaluations or allocations or deployments or nodes:
             yield CollectGarbage(

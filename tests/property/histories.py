@@ -136,6 +136,7 @@ others: dict[type[c.Command], st.SearchStrategy[Any]] = {
         c.CollectGarbage, now_ns=times, evaluation_ids=id_lists, deployment_ids=id_lists,
         jobs=st.lists(st.tuples(spaces, any_ids), max_size=4).map(tuple),
         allocation_ids=st.sampled_from([(), ("a1", "a2")]), node_ids=st.sampled_from([(), ("n1", "n2")]),
+        keeps_tagged=st.booleans(),
     ),
     c.UpsertNodePool: st.builds(
         c.UpsertNodePool, pool=st.builds(NodePool, name=st.sampled_from(["gpu", "default"]), meta=metas)

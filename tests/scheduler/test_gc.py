@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fsm.store.model import new_store
-from yurt.fsm.commands import encode
+from yurt.fsm.commands import TagJobVersion, encode
 from yurt.fsm.machine import Applied, Machine
 from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOB_VERSIONS, JOBS
 from yurt.fsm.structs.allocation import Allocation
@@ -182,6 +182,38 @@ def test_what_changed_since_the_pass_began_is_left() -> None:
     machine.store.commit(transaction)
     found = [one for one in steps if one is not None]
     assert [(one.jobs, one.evaluation_ids) for one in found] == [((), ("other-00001",))]
+
+
+def two_versions() -> list[Job]:
+    """A stopped job; a name for the older version changes no row of `JOBS`."""
+    return [job("service", stop=True, version=version) for version in (0, 1)]
+
+
+def tag_it(machine: Machine) -> None:
+    command = TagJobVersion(namespace="default", job_id="web", tag="keep", version=0)
+    assert isinstance(machine.apply(encode(command)), Applied)
+
+
+def test_a_job_that_was_tagged_since_the_pass_began_is_left() -> None:
+    machine = machine_with(*two_versions(), *ended("other", 1))
+    steps = collecting(machine.view(), NOW, FORCED, machine.view)
+    tag_it(machine)
+    found = [one for one in steps if one is not None]
+    assert [(one.jobs, one.evaluation_ids) for one in found] == [((), ("other-00000",))]
+
+
+@pytest.mark.parametrize(("keeps_tagged", "version"), [(False, 1), (True, 6)])
+def test_a_job_that_is_tagged_before_the_command_is_applied_stays_where_every_server_keeps_it(
+    keeps_tagged: bool, version: int
+) -> None:
+    """A command of before, in the log or of an older leader, must lead to what it led to then."""
+    machine = machine_with(*two_versions())
+    (command,) = (one for one in collecting(machine.view(), NOW, FORCED, machine.view) if one is not None)
+    command = replace(command, keeps_tagged=keeps_tagged)
+    assert encode(command)[0] == version, "a server that does not know it must not take it"
+    tag_it(machine)
+    assert isinstance(machine.apply(encode(command)), Applied)
+    assert [machine.view().count(table) for table in (JOBS, JOB_VERSIONS)] == ([1, 2] if keeps_tagged else [0, 0])
 
 
 def test_a_pass_gives_way_after_each_row_it_looks_at() -> None:
