@@ -22,7 +22,7 @@ from yurt.server.http.context import Answer, Context, json_answer, text
 from yurt.server.http.exchange import send_answer
 from yurt.server.http.proxy import PROXIED, Target, proxied, signed
 from yurt.server.http.route import JOB_BYTES_MAX
-from yurt.server.http.table import find
+from yurt.server.http.table import body_limit, find
 from yurt.server.http.uploads import BodyRoom, ClientGone, Unread, read_body
 from yurt.server.supervision import failed_tasks
 
@@ -108,7 +108,8 @@ class NodeApp:
     def __init__(self, agent: NodeAgent, config: AgentConfig, targets: Callable[[], list[Target]]) -> None:
         self._agent, self._targets = agent, targets
         self._server = cast("Server", NodeServer(agent, config))
-        self._room = BodyRoom(config.limits.http_bodies_bytes_max, JOB_BYTES_MAX)
+        self._body_bytes_max = config.limits.http_body_bytes_max
+        self._room = BodyRoom(config.limits.http_bodies_bytes_max, self._body_bytes_max)
         self._sites, self._headers = guard.sites(config), guard.answer_headers(config)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -127,8 +128,10 @@ class NodeApp:
                 self._server, method, path, scope["query_string"], headers, b"", give_back=reserved.give_back
             )
             try:
-                admit = partial(self._admit, context)
-                context.body = await read_body(receive, headers, JOB_BYTES_MAX, reserved, admit)
+                if method != "GET":
+                    limit = min(body_limit(method, path) or JOB_BYTES_MAX, self._body_bytes_max)
+                    admit = partial(self._admit, context)
+                    context.body = await read_body(receive, headers, limit, reserved, admit)
             except Unread as unread:
                 await send_answer(scope, receive, send, unread.answer, self._headers)
                 return

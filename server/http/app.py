@@ -26,9 +26,8 @@ from yurt.server.http.dispatch import Dispatcher
 from yurt.server.http.exchange import send_file
 from yurt.server.http.leaving import asking
 from yurt.server.http.pretty import indented
-from yurt.server.http.route import BODY_BYTES_MAX, JOB_BYTES_MAX
 from yurt.server.http.streams import send_stream
-from yurt.server.http.table import ROUTES, find
+from yurt.server.http.table import ROUTES, body_limit
 from yurt.server.http.uploads import Admit, BodyRoom, ClientGone, Unread, read_body
 from yurt.server.server import Server
 
@@ -125,7 +124,7 @@ class App:
         if not path.startswith("/v1/") or path == "/v1/job":
             await self._fallback(scope, receive, send)
             return
-        limit = 0 if scope["method"] == "GET" else min(_body_limit(path), self._body_bytes_max)
+        limit = min(body_limit(scope["method"], path), self._body_bytes_max)
         address = scope["client"][0] if scope.get("client") else ""
         with self._room.reserve(client_of(address)) as reserved:
             context = Context(
@@ -225,17 +224,6 @@ def _cleaned(raw: bytes, query: bytes) -> bytes:
             parts.append(part)
     end = b"/" if raw.endswith(b"/") and parts else b""
     return b"/" + b"/".join(parts) + end + (b"?" + query if query else b"")
-
-
-def _body_limit(path: str) -> int:
-    """Bytes; 0 where the handler takes the body as it comes."""
-    if path.startswith("/v1/job"):
-        return JOB_BYTES_MAX
-    try:
-        found = find(path)
-    except Exception:  # noqa: BLE001 (the dispatcher will say what is wrong with the path)
-        return BODY_BYTES_MAX
-    return (0 if found[0].streams_body else found[0].body_bytes_max) if found else BODY_BYTES_MAX
 
 
 def _is_encoded(answer: Answer) -> bool:

@@ -23,7 +23,8 @@ CHUNKS_SHARED = 16  # of one body, the newest
 POINTER_BYTES = 8
 
 Rows = Iterable[Any]  # rows, and None for a row that was looked at and does not belong to the list
-Form = Callable[[Any], bytes]
+Form = Callable[[Any], bytes]  # a row's JSON
+SteppedForm = Callable[[Any], bytes | Steps[bytes]]  # the same, in steps where a row has much below it
 
 
 class Listing:
@@ -31,7 +32,7 @@ class Listing:
 
     Nothing is looked at before `steps` runs, a row a step; the pass is given up as soon as the page is full. `place_of`
     is what rows are ordered by, `start` the place of the page's first row (None: from the beginning), `token_of` the
-    page token of a row. `index_of` gives the index of a row where the list's index is the newest of those shown; the
+    page token of a row. `index_of` finds the index of a row where the list's index is the newest of those shown; the
     index is then known at the end. `as_seen` is the part of a row that the caller may see, where that is not the whole
     row (`Partial`); the filter sees no more.
     """
@@ -43,7 +44,7 @@ class Listing:
     def __init__(
         self,
         rows: Rows,
-        form: Form,
+        form: SteppedForm,
         index: int,
         watch: tuple[WatchItem, ...],
         options: ReadOptions = PLAIN,
@@ -51,7 +52,7 @@ class Listing:
         *,
         place_of: Callable[[Any], Any] | None = None,
         start: Any = None,
-        index_of: Callable[[Any], int] | None = None,
+        index_of: Callable[[Any], Steps[int]] | None = None,
         as_seen: Callable[[Any], Any] | None = None,
     ) -> None:
         self.rows, self.form, self.index, self.watch = rows, form, index, watch
@@ -91,7 +92,8 @@ class Listing:
         index = self.index
         if self.index_of is not None:
             for row in chosen:
-                index = max(index, self.index_of(row))
+                index = max(index, (yield from self.index_of(row)))
+                yield
                 yield
         body = ListBody(chosen, self.form)
         first = yield from body.make(0)
@@ -117,12 +119,13 @@ class ListBody:
     Requests that share a body share the chunks that were made last; whoever is behind makes its own.
     """
 
-    __slots__ = ("__weakref__", "_ends", "_form", "_frame", "_recent", "_rows")
+    __slots__ = ("__weakref__", "_ends", "_form", "_frame", "_making", "_recent", "_rows")
 
-    def __init__(self, rows: list[Any], form: Form, frame: Frame = Frame()) -> None:
+    def __init__(self, rows: list[Any], form: SteppedForm, frame: Frame = Frame()) -> None:
         self._rows, self._form, self._frame = rows, form, frame
         self._ends: list[int] = []  # of each chunk that was made, the row behind it
         self._recent: dict[int, bytes] = {}
+        self._making: Steps[bytes] | None = None  # of the next new chunk; every reader that wants it goes on with it
 
     @property
     def is_whole(self) -> bool:
@@ -135,18 +138,18 @@ class ListBody:
         whole = len(self._recent[0]) * len(self._rows) // max(1, self._ends[0])
         return len(self._rows) * POINTER_BYTES + 2 * min(whole, CHUNKS_SHARED * CHUNK_BYTES)
 
-    def chunk(self, number: int) -> bytes | None:
-        """A chunk, None behind the last one; they are asked for in turn."""
-        chunk = self._recent.get(number)
-        if chunk is not None or (number and self._ends[number - 1] == len(self._rows)):
-            return chunk
-        making = self.make(number)
-        while True:
-            try:
-                next(making)
-            except StopIteration as end:
-                made: bytes = end.value
-                return made
+    def chunk(self, number: int) -> Steps[bytes | None]:
+        """Find or make a chunk, None behind the last one; they are asked for in turn."""
+        while (chunk := self._recent.get(number)) is None:
+            if number and self._ends[number - 1] == len(self._rows):
+                return None
+            if number < len(self._ends):
+                return (yield from self.make(number))
+            making, self._making = self._making or self.make(number), None
+            if next(making, self) is not self:
+                self._making = making
+                yield
+        return chunk
 
     def make(self, number: int) -> Steps[bytes]:
         """Make a chunk, a row a step."""
@@ -154,7 +157,8 @@ class ListBody:
         parts: list[bytes] = []
         size = 0
         for row in self._rows[at : at + CHUNK_ROWS_MAX]:
-            part = self._form(row)
+            formed = self._form(row)
+            part = formed if isinstance(formed, bytes) else (yield from formed)
             parts.append(part)
             size += len(part)
             yield
@@ -171,20 +175,22 @@ class ListBody:
         return chunk
 
     async def chunks(self, turns: Turns) -> AsyncIterator[bytes | memoryview]:
-        """All chunks, each in a turn of its own."""
+        """All chunks, each made in turns of its own."""
         number = 0
-        while True:
-            await turns.next()
-            chunk = self.chunk(number)
-            if chunk is None:
-                return
+        while (chunk := await turns.run(self.chunk(number))) is not None:
             yield chunk
             number += 1
 
     def pretty(self) -> ListBody:
         """The same list, indented."""
         form = self._form
-        return ListBody(self._rows, lambda row: indented(orjson.loads(form(row)), 1), PRETTY)
+
+        def pretty(row: Any) -> Steps[bytes]:
+            formed = form(row)
+            part = formed if isinstance(formed, bytes) else (yield from formed)
+            return indented(orjson.loads(part), 1)
+
+        return ListBody(self._rows, pretty, PRETTY)
 
 
 def filter_of(options: ReadOptions) -> Filter | None:

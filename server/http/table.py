@@ -19,7 +19,7 @@ from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.fsm.structs.variable import RootKey, VariableMetadata
 from yurt.server.client.checks import CheckResult
 from yurt.server.http.answers import CountAnswer
-from yurt.server.http.route import NO_CONTENT, NOTHING, REFUSED, TEXT, Plain, Route, refusing
+from yurt.server.http.route import BODY_BYTES_MAX, NO_CONTENT, NOTHING, REFUSED, TEXT, Plain, Route, refusing
 from yurt.server.http.routes import (
     allocations,
     client,
@@ -352,6 +352,19 @@ def find(path: str) -> tuple[Route, tuple[str, ...]] | None:
                 raise Refusal(404, "resource not found")
             return route, (rest,)
     return None
+
+
+def body_limit(method: str, path: str) -> int:
+    """Bytes that a request's body may have; 0 for none, and where the handler takes it as it comes."""
+    if method == "GET":
+        return 0
+    try:
+        found = find(path)
+    except Refusal:
+        found = None
+    if found is None:
+        return BODY_BYTES_MAX
+    return 0 if found[0].streams_body else found[0].body_bytes_max
 
 
 def _find_job(rest: str) -> tuple[Route, tuple[str, ...]]:

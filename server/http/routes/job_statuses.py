@@ -15,6 +15,7 @@ from yurt.fsm.structs.job import SYSBATCH, SYSTEM, Job
 from yurt.server.http.context import Context, ReadOptions
 from yurt.server.http.listing import Listing
 from yurt.server.http.routes.lookup import seen
+from yurt.server.turns import Steps
 
 
 class JobName(Record, frozen=True):
@@ -86,6 +87,9 @@ class JobStatus(Record, frozen=True):
     version: int
 
 
+NO_ALLOCATIONS = b'{"Allocs":[]'  # the beginning of a status without them
+
+
 def statuses(view: View, context: Context, options: ReadOptions) -> Listing:
     """GET or POST /v1/jobs/statuses."""
     given: StatusesRequest = context.given or StatusesRequest()
@@ -94,17 +98,13 @@ def statuses(view: View, context: Context, options: ReadOptions) -> Listing:
     with_children = given.include_children or _flag(context)
     rows: Iterator[Job | None]
     if given.jobs:
-        spaces = (context.namespace if context.namespace != "*" else "default",)
-        keys = [(one.namespace or spaces[0], one.id) for one in given.jobs]
-        found = [job for key in keys if (job := view.get(JOBS, key)) is not None and _allowed(context, key[0])]
-        found.sort(key=JOBS.orders["modified"], reverse=options.reverse)
-        rows = iter(found)
+        rows = _named(view, context, given.jobs, reverse=options.reverse)
     else:
         jobs = view.scan(JOBS, order="modified", start=_start(options), reverse=options.reverse)
         rows = seen(context, jobs, None if with_children else lambda job: not job.parent_id)
     return Listing(
         rows,
-        lambda job: to_json(_shown(view, job)),
+        lambda job: _shown(view, job),
         0,
         ((JOBS, None), (ALLOCATIONS, None), (DEPLOYMENTS, None)),
         options,
@@ -140,30 +140,77 @@ def _number(token: str) -> tuple[bool, int, str]:
     return (True, 0, token) if index is None else (False, index, "")
 
 
-def _newest(view: View, job: Job) -> int:
+def _named(view: View, context: Context, names: tuple[JobName, ...], *, reverse: bool) -> Iterator[Job | None]:
+    """The jobs of these names that the caller may see, in order; None for each name that was looked up."""
+    own = context.namespace if context.namespace != "*" else "default"
+    found: list[Job] = []
+    for name in names:
+        namespace = name.namespace or own
+        job = view.get(JOBS, (namespace, name.id)) if _allowed(context, namespace) else None
+        if job is not None:
+            found.append(job)
+        yield None
+    found.sort(key=JOBS.orders["modified"], reverse=reverse)
+    yield from found
+
+
+def _latest(view: View, job: Job) -> Steps[Deployment | None]:
+    """The newest deployment of a job."""
+    latest: Deployment | None = None
+    for row in view.each(DEPLOYMENTS, "job", (job.namespace, job.id)):
+        if row is not None and (latest is None or row.create_index > latest.create_index):
+            latest = row
+        yield
+    return latest
+
+
+def _children(view: View, job: Job) -> Iterator[Job | None]:
+    """The children of a parent one by one; None now and then."""
+    if job.is_parent:
+        yield from view.each(JOBS, "parent", (job.namespace, job.id))
+
+
+def _newest(view: View, job: Job) -> Steps[int]:
     """The newest index of what is shown of a job."""
     key = (job.namespace, job.id)
     index = job.modify_index
-    for row in view.find(ALLOCATIONS, "job", key):
-        index = max(index, row.modify_index)
-    latest = max(view.find(DEPLOYMENTS, "job", key), key=lambda one: one.create_index, default=None)
+    for row in view.each(ALLOCATIONS, "job", key):
+        index = index if row is None else max(index, row.modify_index)
+        yield
+    latest = yield from _latest(view, job)
     if latest is not None:
         index = max(index, latest.modify_index)
-    if job.is_parent:
-        index = max(index, *(child.modify_index for child in view.find(JOBS, "parent", key)), 0)
+    for child in _children(view, job):
+        index = index if child is None else max(index, child.modify_index)
+        yield
     return index
 
 
-def _shown(view: View, job: Job) -> JobStatus:
+def _shown(view: View, job: Job) -> Steps[bytes]:
+    """The JSON of a job's status."""
     key = (job.namespace, job.id)
-    allocations = view.find(ALLOCATIONS, "job", key)
-    deployments = view.find(DEPLOYMENTS, "job", key)
-    latest = max(deployments, key=lambda one: one.create_index, default=None)
-    children = view.find(JOBS, "parent", key) if job.is_parent else []
+    allocations: list[bytes] = []
+    for row in view.each(ALLOCATIONS, "job", key):
+        if row is not None:
+            allocations.append(to_json(_allocation(row)))
+        yield
+    latest = yield from _latest(view, job)
+    children: list[str] = []
+    for child in _children(view, job):
+        if child is not None:
+            children.append(child.status)
+        yield
+    rest = to_json(_status(job, latest, tuple(children)))
+    assert rest.startswith(NO_ALLOCATIONS)
+    return NO_ALLOCATIONS[:-1] + b",".join(allocations) + rest[len(NO_ALLOCATIONS) - 1 :]
+
+
+def _status(job: Job, latest: Deployment | None, children: tuple[str, ...]) -> JobStatus:
+    """What is shown of a job, without its allocations."""
     counted = 0 if job.type in (SYSTEM, SYSBATCH) else sum(group.count for group in job.task_groups or ())
     return JobStatus(
-        allocs=tuple(_allocation(one) for one in allocations),
-        child_statuses=tuple(one.status for one in children) if job.is_parent else None,
+        allocs=(),
+        child_statuses=children if job.is_parent else None,
         datacenters=job.datacenters,
         group_count_sum=counted,
         id=job.id,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from yurt.fsm.structs.evaluation import Evaluation
 from yurt.server.http.context import PLAIN, ReadOptions
 from yurt.server.http.found import Found
 from yurt.server.http.listing import CHUNK_BYTES, CHUNKS_SHARED, ListBody, Listing
-from yurt.server.turns import Turns
+from yurt.server.turns import Steps, Turns
 
 
 def options(**given: Any) -> ReadOptions:
@@ -67,6 +68,17 @@ def test_a_long_body_is_indented_like_a_short_one() -> None:
     assert b"".join(whole(found.rows.pretty())) == text.encode()
 
 
+def chunk(body: ListBody, number: int) -> bytes | None:
+    """A chunk, made without turns."""
+    steps = body.chunk(number)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: bytes | None = end.value
+            return found
+
+
 def test_readers_share_the_newest_chunks_and_a_slow_one_makes_its_own() -> None:
     made: list[int] = []
 
@@ -75,17 +87,50 @@ def test_readers_share_the_newest_chunks_and_a_slow_one_makes_its_own() -> None:
         return b"x" * CHUNK_BYTES
 
     body = ListBody(list(range(CHUNKS_SHARED * 2)), form)
-    first = [body.chunk(0), body.chunk(1), body.chunk(2)]
-    assert first == [body.chunk(0), body.chunk(1), body.chunk(2)]
+    first = [chunk(body, number) for number in range(3)]
+    assert first == [chunk(body, number) for number in range(3)]
     assert made == [0, 1, 2]
     for number in range(3, CHUNKS_SHARED * 2):
-        body.chunk(number)
-    assert body.chunk(CHUNKS_SHARED * 2) is None
+        chunk(body, number)
+    assert chunk(body, CHUNKS_SHARED * 2) is None
     assert len(body._recent) == CHUNKS_SHARED
     made.clear()
-    assert body.chunk(0) == first[0]
+    assert chunk(body, 0) == first[0]
     assert made == [0], "what nobody shares is made anew and not kept"
     assert len(body._recent) == CHUNKS_SHARED
+
+
+def test_readers_that_want_the_same_chunk_make_it_together() -> None:
+    made: list[int] = []
+
+    def form(row: int) -> Steps[bytes]:
+        for _ in range(1000):
+            yield
+        made.append(row)
+        return b"%d" % row
+
+    async def read(body: ListBody, turns: Turns) -> bytes:
+        return b"".join([bytes(chunk) async for chunk in body.chunks(turns)])
+
+    async def main() -> None:
+        milliseconds = count()
+        turns = Turns(lambda: next(milliseconds) / 1000)
+        body = ListBody(list(range(2000)), form)
+        assert set(await asyncio.gather(*(read(body, turns) for _ in range(5)))) == {as_json(list(range(2000)))}
+
+    asyncio.run(main())
+    assert made == list(range(2000))
+
+
+def test_what_breaks_while_a_chunk_is_made_breaks_for_every_reader() -> None:
+    def form(row: int) -> Steps[bytes]:
+        yield
+        raise Refusal(400, str(row))
+
+    body = ListBody([1], form)
+    for _ in range(2):
+        with pytest.raises(Refusal):
+            chunk(body, 0)
 
 
 def test_a_full_page_ends_the_pass() -> None:
@@ -115,5 +160,9 @@ def test_each_row_is_a_step_also_one_that_is_not_in_the_list() -> None:
 
 
 def test_an_index_that_depends_on_the_rows_is_the_newest() -> None:
-    found, _ = run(Listing([3, 9, 4], as_json, 0, (), index_of=lambda row: int(row)))
+    def index_of(row: int) -> Steps[int]:
+        yield
+        return row
+
+    found, _ = run(Listing([3, 9, 4], as_json, 0, (), index_of=index_of))
     assert found.index == 9

@@ -155,7 +155,8 @@ def ask(server: Server, looked: Looked, context: Context, route: Route | None, h
         rounds = asyncio.ensure_future(looked.rounds())
         try:
             reads = Reads(waiters_max=9, jitter=lambda: 0.0)
-            answer = await (reads.answer(context, route.get) if route and route.get else handler(context))
+            form = route.body if route and context.body else None
+            answer = await (reads.answer(context, route.get, form) if route and route.get else handler(context))
             return await answer.whole(server.turns)
         finally:
             rounds.cancel()
@@ -217,6 +218,36 @@ def test_a_page_ends_where_it_is_full(server: Server, looked: Looked) -> None:
         looked.total = 0
         ask(server, looked, Context(server, "GET", path, b"per_page=25", {}, b""), route)
         assert looked.total <= 2 * STEPS_AT_ONCE, path
+
+
+@pytest.mark.parametrize("is_named", [False, True], ids=["all", "named"])
+def test_a_job_with_much_below_it_is_shown_in_slices(server: Server, looked: Looked, is_named: bool) -> None:
+    """Its allocations and deployments are thousands, and so are the children of its parent."""
+    names = [{"ID": name, "Namespace": "default"} for name in ("j", "nobody")]
+    body = orjson.dumps({"Jobs": names, "IncludeChildren": True}) if is_named else b""
+    query = b"" if is_named else b"include_children=true"
+    context = Context(server, "POST" if is_named else "GET", "/v1/jobs/statuses", query, {}, body)
+    route = next(route for route in ROUTES if route.path == "/v1/jobs/statuses")
+    shown = next(row for row in orjson.loads(ask(server, looked, context, route)) if row["ID"] == "j")
+    assert len(shown["Allocs"]) == ROWS - 1 and shown["LatestDeployment"]["ID"] == ID
+    assert looked.most <= ROWS_A_ROUND_MAX
+
+
+def test_many_named_jobs_are_looked_up_in_slices(
+    server: Server, looked: Looked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = Reader.get
+
+    def counted_get(self: Reader, *given: Any) -> Any:
+        looked.row()
+        return get(self, *given)
+
+    monkeypatch.setattr(Reader, "get", counted_get)
+    body = orjson.dumps({"Jobs": [{"ID": f"n{number:05d}"} for number in range(1, ROWS)]})
+    context = Context(server, "POST", "/v1/jobs/statuses", b"", {}, body)
+    route = next(route for route in ROUTES if route.path == "/v1/jobs/statuses")
+    assert len(orjson.loads(ask(server, looked, context, route))) == ROWS - 1
+    assert looked.most <= ROWS_A_ROUND_MAX
 
 
 def test_equal_queries_share_one_pass(server: Server, looked: Looked) -> None:

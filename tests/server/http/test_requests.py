@@ -74,10 +74,16 @@ def test_a_bad_body_changes_nothing(server: ServerProcess, body: bytes, status: 
     assert server.request("GET", "/v1/jobs") == before
 
 
-def test_a_body_that_is_too_large_is_413_before_it_is_read(server: ServerProcess) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "size"),
+    [("PUT", "/v1/namespace", 1 << 30), ("POST", "/v1/jobs/statuses", (1 << 20) + 1), ("PUT", "/v1/jobs", 1 << 30)],
+)
+def test_a_body_that_is_too_large_is_413_before_it_is_read(
+    server: ServerProcess, method: str, path: str, size: int
+) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
-    connection.putrequest("PUT", "/v1/namespace")
-    connection.putheader("Content-Length", str(1 << 30))
+    connection.putrequest(method, path)
+    connection.putheader("Content-Length", str(size))
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()

@@ -9,9 +9,9 @@ import pytest
 
 from tests.process.servers import ServerProcess, single
 from yurt.fsm.errors import Refusal
-from yurt.server.http.route import Route
+from yurt.server.http.route import BODY_BYTES_MAX, Route
 from yurt.server.http.routes import enterprise
-from yurt.server.http.table import ROUTES, find
+from yurt.server.http.table import ROUTES, body_limit, find
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS")
 
@@ -30,6 +30,18 @@ def allowed(route: Route, method: str) -> bool:
         "POST": route.reads_by_post or (route.put is not None and not route.only_put),
         "DELETE": route.delete is not None,
     }.get(method, False)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_a_body_is_as_large_as_its_route_says(route: Route) -> None:
+    path = concrete(route).partition("?")[0]
+    assert body_limit("GET", path) == 0, "it has none"
+    assert body_limit("POST", path) == (0 if route.streams_body else route.body_bytes_max)
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/job/a/versions/b/c/tag"])
+def test_a_body_for_nobody_is_a_small_one(path: str) -> None:
+    assert body_limit("PUT", path) == BODY_BYTES_MAX
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
