@@ -23,6 +23,7 @@ from yurt.server.cluster_secret import SecretDemand, reloaded_keys, trust_of
 from yurt.server.config.agent import AgentConfig, nanoseconds, seconds
 from yurt.server.config.secrets import insecure_rpc
 from yurt.server.cycle_collector import CycleCollector
+from yurt.server.engine_choice import LIBRARY, check_directory, library_engine
 from yurt.server.faults import disk_of, faults_asked_for
 from yurt.server.http.app import App
 from yurt.server.http.serve import HttpServer, bind
@@ -137,13 +138,14 @@ class _Agent:
         config = self.config
         sockets = [bind(host, config.ports.http) for host in config.bind("http")]
         self.disk.make_directory(self.raft_path)
+        check_directory(self.raft_path, config.server.raft_engine)
         self.configuration = stored_configuration(self.raft_path)
         transport = self._listen()
         if not await self._join(transport):
             await transport.close()
             return 0
         assert self.configuration is not None
-        if recover_if_asked(self.disk, self.raft_path, self.configuration) is not None:
+        if config.server.raft_engine != LIBRARY and self._recovered(self.configuration):
             log.warning("peers.json was carried out: this server has another configuration now")
         with self.collector.loading():
             parts = self._assemble(transport, self.configuration)
@@ -248,10 +250,16 @@ class _Agent:
 
     # --- pieces
 
+    def _recovered(self, configuration: list[list[str]]) -> bool:
+        return recover_if_asked(self.disk, self.raft_path, configuration) is not None
+
     def _assemble(self, transport: PeerTransport, configuration: list[list[str]]) -> Parts:
         ground, own = self._ground(), self._hello()
         peer = Peer(own.server_id, own.address, own.name)
-        self.engine = assemble_engine(peer, self.config, configuration, transport, ground, self._fatal)
+        if self.config.server.raft_engine == LIBRARY:
+            self.engine = library_engine(peer, self.config, configuration, transport, self.raft_path, self._fatal)
+        else:
+            self.engine = assemble_engine(peer, self.config, configuration, transport, ground, self._fatal)
         parts = assemble_server(self.config, self.engine, transport, self.metrics, ground)
         parts.server.tls_to_nodes = self.tls.to_nodes
         return parts

@@ -81,6 +81,14 @@ class SchedulerDefaults(Block, frozen=True):
         return SchedulerConfiguration(**fields)
 
 
+class Library(Block, frozen=True):
+    """Where pysyncobj listens, if the server runs on it: HOST:PORT, what the others dial, and its password."""
+
+    address: str = ""  # empty: the rpc address, and a port that is chosen at the first start and kept
+    advertise: str = ""  # empty: `address`
+    password: str = ""
+
+
 class Server(Block, frozen=True):
     """The server part."""
 
@@ -95,6 +103,8 @@ class Server(Block, frozen=True):
     rejoin_after_leave: bool = False
     num_schedulers: int | None = None
     enabled_schedulers: tuple[str, ...] = ("service", "batch", "system", "sysbatch", "_core")
+    raft_engine: Literal["core", "pysyncobj"] = "core"  # ours
+    pysyncobj: Library = Library()  # ours
     raft_multiplier: int = 1
     raft_protocol: int = 3
     raft_snapshot_threshold: int = 8192

@@ -11,6 +11,7 @@ import orjson
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.job.decode import DEPTH_MAX
+from yurt.server.address import is_loopback, join_address
 from yurt.server.config.agent import AgentConfig, Limits, nanoseconds
 from yurt.server.config.secrets import BadSecret, check_rpc_port
 from yurt.server.hcl.diagnostics import HclError
@@ -106,6 +107,23 @@ def _check_limits(limits: Limits) -> None:
             raise ConfigError(f"{name} cannot be {value}. Must be {least} or more")
 
 
+def _check_engine(config: AgentConfig) -> None:
+    """pysyncobj trusts whoever reaches its port: beyond loopback it needs its password."""
+    server, given = config.server, config.server.pysyncobj
+    if server.raft_engine != "pysyncobj":
+        return
+    for address in (given.address or join_address(config.bind("rpc")[0], 0), given.advertise):
+        host, _, port = address.rpartition(":")
+        if address and not (host and port.isdigit() and int(port) < 1 << 16):
+            raise ConfigError(f"server.pysyncobj: {address!r} is no address: want HOST:PORT")
+        if address and not given.password and not is_loopback(host.strip("[]")):
+            raise ConfigError(
+                f"pysyncobj would listen on {host} for anybody who can reach it. Give it a password of its own, the "
+                'same on every server, or keep it on this machine:\n    server { pysyncobj { password = "..." } }\n'
+                '    server { pysyncobj { address = "127.0.0.1:4649" } }'
+            )
+
+
 def check(config: AgentConfig) -> None:
     """Refuse what cannot start (spec cluster §16)."""
     server = config.server
@@ -121,6 +139,7 @@ def check(config: AgentConfig) -> None:
         raise ConfigError("Region contains invalid characters")
     if not 1 <= server.raft_multiplier <= 10:
         raise ConfigError(f"raft_multiplier cannot be {server.raft_multiplier}. Must be between 1 and 10")
+    _check_engine(config)
     _check_limits(config.limits)
     if not 1 <= config.limits.http_json_depth_max <= DEPTH_MAX:
         depth = config.limits.http_json_depth_max

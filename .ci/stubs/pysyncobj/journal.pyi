@@ -1,0 +1,6 @@
+from typing import Any
+
+class Journal: ...
+
+class MemoryJournal(Journal):
+    def __getattr__(self, name: str) -> Any: ...

@@ -1,0 +1,122 @@
+"""What engines on a library have in common: whom they tell, and the hints that they do not take."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from yurt.server.raft.consensus import Callback
+from yurt.server.raft.engines.waiting import tell
+from yurt.server.raft.peer import Peer, Servers
+
+
+class NoLearners:
+    """Hints that a library does not take: everybody votes, at once, after times of its own."""
+
+    def vote_if(self, may_vote: Callable[[str], bool]) -> None:
+        """Not taken: the library lets everybody vote."""
+
+    def stabilize(self, seconds: float) -> None:
+        """Not taken: the library has no learners that could wait."""
+
+    def heard_timing(self, server_id: str, seconds: float) -> None:
+        """Not taken: the library has its own times."""
+
+
+class LibraryEngine(NoLearners, ABC):
+    """Tells who leads and who is a member, as often as the library is looked at."""
+
+    def __init__(self) -> None:
+        self.applied: Callable[[float], None] = lambda _seconds: None
+        self.dumped: Callable[[], None] = lambda: None
+        self._leadership: list[Callable[[bool], None]] = []
+        self._configured: list[Callable[[Servers], None]] = []
+        self._led_waiters: list[Callback] = []
+        self._change_waiters: list[Callback] = []
+        self._last_leader: str | None = None
+        self._was_ready = False
+        self._led_at = time.monotonic()
+
+    def observe(self, applied: Callable[[float], None], snapshot: Callable[[], None]) -> None:
+        """Tell how many seconds each command took, and when a dump was written."""
+        self.applied, self.dumped = applied, snapshot
+
+    # --- who leads
+
+    @property
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Whether this server leads and an entry of its term was committed."""
+
+    @property
+    @abstractmethod
+    def is_leader_role(self) -> bool:
+        """Whether the library believes that it leads."""
+
+    @property
+    @abstractmethod
+    def leader(self) -> Peer | None:
+        """The server that leads, as far as is known."""
+
+    @property
+    def leader_address(self) -> str | None:
+        """The leader's peer address."""
+        return self.leader.address if self.leader is not None else None
+
+    def last_contact_seconds(self) -> float:
+        """Since a leader was known."""
+        return 0.0 if self.is_leader_role else time.monotonic() - self._led_at
+
+    def on_leadership(self, callback: Callable[[bool], None]) -> None:
+        """Call back with True when this server leads and is ready, with False when no more."""
+        self._leadership.append(callback)
+
+    def when_led(self, callback: Callback) -> None:
+        """`callback(None, None)` as soon as there is a leader to ask."""
+        if self.leader is not None and (self.is_ready or not self.is_leader_role):
+            callback(None, None)
+        else:
+            self._led_waiters.append(callback)
+
+    def when_leader_changes(self, callback: Callback) -> None:
+        """`callback(None, None)` as soon as another server leads."""
+        self._change_waiters.append(callback)
+
+    def leadership_seen(self) -> None:
+        """The library was looked at: tell what has changed."""
+        leader = self.leader
+        if leader is not None:
+            self._led_at = time.monotonic()
+        if self.is_ready != self._was_ready:
+            self._was_ready = self.is_ready
+            for told in self._leadership:
+                told(self._was_ready)
+        if leader is not None and (self.is_ready or not self.is_leader_role):
+            _call_all(self._led_waiters)
+            if leader.id != self._last_leader:
+                self._last_leader = leader.id
+                _call_all(self._change_waiters)
+
+    # --- members
+
+    @property
+    @abstractmethod
+    def configuration(self) -> Servers:
+        """The servers in force."""
+
+    def on_configuration(self, callback: Callable[[Servers], None]) -> None:
+        """Call back with each new configuration."""
+        self._configured.append(callback)
+
+    def membership_seen(self) -> None:
+        """Tell who is a member now."""
+        for told in self._configured:
+            told(self.configuration)
+
+
+def _call_all(waiting: list[Callback]) -> None:
+    called = waiting.copy()
+    waiting.clear()
+    for callback in called:
+        tell(callback, None, None)

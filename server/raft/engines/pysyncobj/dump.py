@@ -1,0 +1,33 @@
+"""A dump: the library's own part, the members and the state, framed by msgpack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgpack
+from pysyncobj.node import TCPNode
+
+from yurt.server.raft.consensus import StateMachine
+
+CHUNK_BYTES_MAX = 64 << 20
+Internal = tuple[Any, Any, Any]  # the entry last applied but one, the one before it, the nodes of the cluster
+
+
+def write_dump(file: Path, internal: Internal, rows: list[list[str]], machine: StateMachine) -> None:
+    """Write a dump; raises OSError. `rows` are the members'."""
+    newest, before, nodes = internal
+    packer = msgpack.Packer()
+    with file.open("wb") as target:
+        target.write(packer.pack([newest, before, sorted(node.id for node in nodes), rows]))
+        for chunk in machine.write(machine.capture()):
+            target.write(packer.pack(chunk))
+
+
+def read_dump(file: Path, machine: StateMachine) -> tuple[Internal, list[list[str]]]:
+    """Replace the machine's state by a dump's; the library's own part and the members' rows."""
+    with file.open("rb") as source:
+        unpacker = msgpack.Unpacker(source, max_bin_len=CHUNK_BYTES_MAX, max_buffer_size=CHUNK_BYTES_MAX)
+        newest, before, nodes, rows = next(unpacker)
+        machine.swap(machine.load(iter(unpacker)))
+    return (tuple(newest), tuple(before), {TCPNode(node) for node in nodes}), rows

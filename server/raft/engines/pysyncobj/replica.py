@@ -1,0 +1,91 @@
+"""The library's object, its configuration and its reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
+
+from yurt.server.raft.engines.pysyncobj.dump import Internal
+from yurt.server.raft.errors import NotLeader, OutcomeUnknown, Overloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the configuration says. `listen` is bound, `address` is what the others dial."""
+
+    directory: Path
+    listen: str
+    address: str
+    password: str = ""
+    multiplier: float = 1.0
+
+
+class Owner(Protocol):
+    """What the library's object works for."""
+
+    def apply(self, payload: bytes) -> Any:
+        """Apply a committed command."""
+
+    def member_changed(self, row: list[str]) -> None:
+        """A committed entry says who came or went."""
+
+    def write_dump(self, file: str, internal: Internal) -> None:
+        """Write the state and the library's own part."""
+
+    def read_dump(self, file: str) -> Internal:
+        """Take the state of a dump; give the library its own part."""
+
+
+class Replica(SyncObj):
+    """The library's object: its replicated methods are the entries of the log."""
+
+    def __init__(self, owner: Owner, given: Settings, others: list[str]) -> None:
+        self._owner = owner
+        super().__init__(given.address, others, _conf(owner, given))
+
+    @replicated
+    def command(self, payload: bytes) -> Any:
+        """One command of the state machine."""
+        return self._owner.apply(payload)
+
+    @replicated
+    def barrier(self) -> None:
+        """Nothing: who waits for it has everything before it."""
+
+    @replicated
+    def member(self, row: list[str]) -> None:
+        """A server came or goes (`Members.take`)."""
+        self._owner.member_changed(row)
+
+
+def _conf(owner: Owner, given: Settings) -> SyncObjConf:
+    """Journal and dump as files, members that change, the library's own times by the cluster's multiplier."""
+    files = given.directory
+    return SyncObjConf(
+        autoTick=False,
+        bindAddress=given.listen,
+        journalFile=str(files / "journal"),
+        fullDumpFile=str(files / "dump"),
+        serializer=owner.write_dump,
+        deserializer=owner.read_dump,
+        dynamicMembershipChange=True,
+        password=given.password or None,
+        raftMinTimeout=0.4 * given.multiplier,
+        raftMaxTimeout=1.4 * given.multiplier,
+        connectionTimeout=3.5 * given.multiplier,
+        appendEntriesPeriod=0.1 * given.multiplier,
+    )
+
+
+def error_of(reason: int) -> Exception | None:
+    """What a reason of the library means; most of its failures do not tell whether the entry lives on."""
+    if reason == FAIL_REASON.SUCCESS:
+        return None
+    if reason == FAIL_REASON.QUEUE_FULL:
+        return Overloaded()
+    if reason in (FAIL_REASON.MISSING_LEADER, FAIL_REASON.NOT_LEADER, FAIL_REASON.REQUEST_DENIED):
+        return NotLeader()
+    return OutcomeUnknown()
