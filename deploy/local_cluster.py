@@ -65,7 +65,7 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def configuration(member: Member, members: list[Member]) -> dict[str, object]:
+def configuration(member: Member, members: list[Member], engine: str) -> dict[str, object]:
     """The agent configuration of one member."""
     return {
         "name": member.name,
@@ -75,6 +75,7 @@ def configuration(member: Member, members: list[Member]) -> dict[str, object]:
         "server": {
             "enabled": True,
             "bootstrap_expect": len(members),
+            "raft_engine": engine,
             "server_join": {"retry_join": [f"127.0.0.1:{one.rpc_port}" for one in members]},
             "cluster_secret_file": str(secret_file(member.directory.parent).resolve()),
         },
@@ -91,11 +92,11 @@ def secret_file(directory: Path) -> Path:
     return file
 
 
-def start(member: Member, members: list[Member]) -> subprocess.Popen[bytes]:
+def start(member: Member, members: list[Member], engine: str = "core") -> subprocess.Popen[bytes]:
     """Start one member's process, with its output in its log file."""
     member.directory.mkdir(parents=True, exist_ok=True)
     file = member.directory / "config.json"
-    file.write_text(json.dumps(configuration(member, members), indent=2))
+    file.write_text(json.dumps(configuration(member, members, engine), indent=2))
     command = [sys.executable, "-m", "yurt.server.cli", "agent", "-config", str(file)]
     with (member.directory / "server.log").open("ab") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -145,13 +146,14 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
 @click.command()
 @click.argument("servers", type=click.IntRange(1, 7), default=3)
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), default=Path("yurt-data/local-cluster"))
-def main(servers: int, directory: Path) -> None:
+@click.option("--engine", type=click.Choice(["core", "pysyncobj"]), default="core", help="What replicates the state.")
+def main(servers: int, directory: Path, engine: str) -> None:
     """Run SERVERS servers on loopback with their state in DIRECTORY until Ctrl-C."""
     members = plan(directory, servers)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where a shell lets SIGINT be ignored
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        processes.extend(start(member, members) for member in members)
+        processes.extend(start(member, members, engine) for member in members)
         wait_for_leader(members, processes)
         for member, process in zip(members, processes, strict=True):
             click.echo(f"{member.name}  {member.address}  rpc 127.0.0.1:{member.rpc_port}  pid {process.pid}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from yurt.fsm.machine import Machine
 from yurt.server.address import join_address
-from yurt.server.config.agent import AgentConfig
+from yurt.server.config.agent import AgentConfig, nanoseconds
 from yurt.server.raft.configuration import cluster_id
 from yurt.server.raft.consensus import Consensus
 from yurt.server.raft.errors import DirectoryRefused
@@ -55,6 +55,8 @@ def library_engine(
         address=given.advertise or listen,
         password=given.password,
         multiplier=config.server.raft_multiplier,
+        dump_entries=config.server.raft_snapshot_threshold,
+        dump_seconds=nanoseconds(config.server.raft_snapshot_interval) / 1e9,
     )
 
     async def ask(server_id: str) -> bytes:

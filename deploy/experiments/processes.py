@@ -14,7 +14,7 @@ from yurt.testing import AgentProcess, Cluster, ClusterError
 class ProcessHands:
     """A cluster of processes; `log` gets the faults. `upgrade_to` is a directory with the next version's package.
 
-    `kind` is what runs as a server; of other software than Yurt only processes can be broken.
+    `kind` is what runs as a server; of other software than Yurt only processes can be broken. `engine` is Yurt's.
     """
 
     def __init__(
@@ -26,18 +26,21 @@ class ProcessHands:
         *,
         upgrade_to: str = "",
         kind: type[AgentProcess] = AgentProcess,
+        engine: str = "core",
     ) -> None:
         is_ours = kind is AgentProcess
         self.log, self._upgrade_to = log, upgrade_to
         can = {KILL, PAUSE, STOP}
-        can |= {DISK, CLOCK} if is_ours else set()
+        can |= {CLOCK} if is_ours else set()
+        can |= {DISK} if is_ours and engine == "core" else set()  # a library writes its own files
         can |= {LINKS} if is_ours and servers > 1 else set()
         can |= {NODES} if is_ours and scenario.nodes else set()
         can |= {UPGRADE} if is_ours and upgrade_to else set()
         self.can = frozenset(can)
         self.cluster = Cluster(
-            servers, nodes=scenario.nodes, directory=directory, config=scenario.settings(), faults=is_ours, kind=kind
-        )
+            servers, nodes=scenario.nodes, directory=directory, config=scenario.settings(), faults=is_ours, kind=kind,
+            engine=engine,
+        )  # fmt: skip
         self.names = tuple(one.name for one in self.cluster.servers)
         self.nodes = tuple(one.name for one in self.cluster.nodes)
 

@@ -52,6 +52,7 @@ class Options:
     hooks: Path | None = None
     token: str = field(default="", repr=False)
     upgrade_to: str = ""
+    engine: str = "core"
 
     @property
     def duration(self) -> float:
@@ -65,7 +66,8 @@ class Options:
             "workload": self.workload or self.scenario.workload, "servers": self.servers or self.scenario.servers,
             "nodes": self.scenario.nodes, "seconds": self.duration, "rate": self.rate or self.scenario.rate,
             "seed": self.seed, "jobs": self.jobs, "target": list(self.target), "version": yurt.__version__,
-            "commit": commit(), "machine": machine(), "began": datetime.now(UTC).isoformat(timespec="seconds"), **more,
+            "commit": commit(), "machine": machine(),
+            "engine": self.engine, "began": datetime.now(UTC).isoformat(timespec="seconds"), **more,
         }  # fmt: skip
 
 
@@ -118,8 +120,9 @@ class Run:
         else:
             servers = options.servers or scenario.servers
             hands = ProcessHands(
-                scenario, servers, options.out / "cluster", self.log, upgrade_to=options.upgrade_to, kind=self._program
-            )
+                scenario, servers, options.out / "cluster", self.log, upgrade_to=options.upgrade_to,
+                kind=self._program, engine=options.engine,
+            )  # fmt: skip
         if missing := scenario.needs - hands.can:
             raise LeftOut(f"left out: nothing here can do {', '.join(sorted(missing))}")
         return hands

@@ -23,6 +23,8 @@ def simulate(options: Options, _say: Callable[[str], None]) -> bool:
     found, scenario = simulator(), options.scenario
     if missing := scenario.needs - found.SimulatedHands.can:
         raise LeftOut(f"left out: the simulator cannot do {', '.join(sorted(missing))}")
+    if options.engine != "core":
+        raise LeftOut(f"the engine {options.engine} has no virtual time: leave -simulated out")
     if options.workload or options.target:
         raise LeftOut("-simulated has a workload of its own, and no target")
     empty_directory(options.out)

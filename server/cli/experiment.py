@@ -74,6 +74,13 @@ def list_experiments(as_json: bool) -> None:
 @click.option(
     "--upgrade-to", default="", metavar="DIR", help="Directory with the next version's package, for upgrades."
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["core", "pysyncobj"]),
+    default="core",
+    show_default=True,
+    help="What replicates the state: pysyncobj as it ships is the control.",
+)
 @click.option("--simulated", is_flag=True, help="On virtual time, from the seed alone.")
 @as_json
 def run(names: tuple[str, ...], out: Path | None, simulated: bool, as_json: bool, **given: Any) -> None:
@@ -110,6 +117,7 @@ def _options(scenario: Scenario, directory: Path, given: dict[str, Any]) -> Opti
         scenario, directory, workload=given["workload"], servers=given["servers"] or 0, seconds=given["duration"],
         rate=given["rate"], seed=given["seed"], jobs=given["jobs"], short=given["short"], target=given["target"],
         hooks=given["hooks"], token=given["token"], upgrade_to=given["upgrade_to"],
+        engine=given["engine"],
     )  # fmt: skip
 
 

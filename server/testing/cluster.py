@@ -12,7 +12,7 @@ from yurt.server.testing.agent import START_SECONDS_MAX, Agent, ClusterError, wa
 from yurt.server.testing.client import Api
 from yurt.server.testing.place import Place
 from yurt.server.testing.process import AgentProcess
-from yurt.server.testing.processes import Processes
+from yurt.server.testing.processes import CORE, Processes
 
 LOG_CHARACTERS = 4000  # of each server's log in a report
 Named = Agent | str
@@ -24,7 +24,8 @@ class Cluster:
     Their files are in a temporary directory, or in `directory`, which then stays. `config` is merged into every
     agent's configuration. `faults` puts links of ours between the servers, so that they can be cut and slowed, and
     lets disks and clocks be broken. `nodes` are node agents, processes too, which run what is placed on them; their
-    tasks end with the cluster. `kind` is what runs as a server.
+    tasks end with the cluster. `kind` is what runs as a server; `engine` is what replicates its state, "core" or
+    "pysyncobj", the control (docs/raft.md).
 
     `in_process`: everything lives in this process on virtual time, which passes only while something is asked or
     `clock` is told to; all follows from `seed`. There are no sockets, and nodes run `mock_driver` alone.
@@ -39,13 +40,16 @@ class Cluster:
         config: dict[str, Any] | None = None,
         faults: bool = True,
         kind: type[AgentProcess] = AgentProcess,
+        engine: str = CORE,
         in_process: bool = False,
         seed: int = 0,
     ) -> None:
+        if in_process and engine != CORE:
+            raise ClusterError(f"the engine {engine} runs in processes only: leave in_process out")
         self._own_directory = directory is None
         chosen = tempfile.mkdtemp(prefix="yurt-cluster-") if directory is None else directory
         self.directory = Path(chosen).resolve()
-        self._place: Place = _virtual(seed) if in_process else Processes(kind, faults=faults)
+        self._place: Place = _virtual(seed) if in_process else Processes(kind, faults=faults, engine=engine)
         self.clock, self.is_in_process = self._place.clock, in_process
         self._began = self.clock.now()
         self.timeline: list[tuple[float, str]] = []

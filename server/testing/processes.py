@@ -12,6 +12,8 @@ from yurt.server.testing.agent import REAL, ClusterError
 from yurt.server.testing.links import Links
 from yurt.server.testing.process import FAULTS, AgentProcess, end_tasks, free_ports
 
+CORE = "core"  # the engine that is taken if none is named
+
 
 def _secret_file(directory: Path) -> Path:
     """The file of the cluster's own secret, for its owner only; made when there is none."""
@@ -24,12 +26,12 @@ def _secret_file(directory: Path) -> Path:
 
 
 class Processes:
-    """Makes `kind` as servers. `faults`: there are links that can be cut, and disks and clocks that can be broken."""
+    """Makes `kind` as servers on an engine. `faults`: there are links, disks and clocks that can be broken."""
 
     clock = REAL
 
-    def __init__(self, kind: type[AgentProcess], *, faults: bool) -> None:
-        self._kind, self._faults = kind, faults
+    def __init__(self, kind: type[AgentProcess], *, faults: bool, engine: str = CORE) -> None:
+        self._kind, self._faults, self._engine = kind, faults, engine
         self._links: Links | None = None
         self._tasks_below: Path | None = None
 
@@ -45,12 +47,14 @@ class Processes:
     ) -> tuple[list[AgentProcess], list[AgentProcess], dict[str, str]]:
         """Servers and nodes by their names, and each server's peer address; nothing is started."""
         self._tasks_below = directory if nodes else None
-        ports = free_ports(2 * (len(servers) + len(nodes)))
-        http, rpc = ports[::2], ports[1::2]
+        ports = free_ports(3 * (len(servers) + len(nodes)))
+        http, rpc, third = ports[::3], ports[1::3], ports[2::3]
         reached = dict(zip(servers, rpc, strict=False))
+        library = dict(zip(servers, third, strict=False)) if self._engine != CORE else {}
+        dialled = library
         if self._faults and len(servers) > 1:
-            self._links = Links(reached)
-            reached = self._links.ports
+            self._links = Links(reached, library)
+            reached, dialled = self._links.ports, self._links.library_ports
         block = {
             "enabled": True,
             "bootstrap_expect": len(servers),
@@ -62,6 +66,9 @@ class Processes:
         for n, name in enumerate(servers):
             given = {"advertise": {"rpc": f"127.0.0.1:{reached[name]}"}, **config}
             given["server"] = {**block, **config.get("server", {})}
+            if name in library:
+                addresses = {"address": f"127.0.0.1:{library[name]}", "advertise": f"127.0.0.1:{dialled[name]}"}
+                given["server"] |= {"raft_engine": self._engine, "pysyncobj": addresses}
             agent = self._kind(directory / name, name, http[n], rpc[n], **given)
             if self._faults:
                 agent.environment[FAULTS] = str(directory / name / "faults.json")

@@ -21,6 +21,8 @@ class Settings:
     address: str
     password: str = ""
     multiplier: float = 1.0
+    dump_entries: int = 8192  # a dump is written after so many entries
+    dump_seconds: float = 120.0  # and after so long
 
 
 class Owner(Protocol):
@@ -77,6 +79,8 @@ def _conf(owner: Owner, given: Settings) -> SyncObjConf:
         raftMaxTimeout=1.4 * given.multiplier,
         connectionTimeout=3.5 * given.multiplier,
         appendEntriesPeriod=0.1 * given.multiplier,
+        logCompactionMinEntries=max(2, given.dump_entries),
+        logCompactionMinTime=max(1.0, given.dump_seconds),
     )
 
 
