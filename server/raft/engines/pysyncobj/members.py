@@ -27,12 +27,16 @@ class Members:
         self._by_id: dict[str, Member] = {}
 
     def begin(self, servers: Servers, own: Peer, library: str) -> None:
-        """Take the first configuration, then what the file knows better, then this server's own address."""
+        """Take the first configuration, then what the file knows better, then this server's own address.
+
+        A server that is in neither is no member yet.
+        """
         for server_id, address, name, *_ in servers:
             self._by_id[server_id] = Member(Peer(server_id, address, name), "")
         if self._file.exists():
             self.take(orjson.loads(self._file.read_bytes()))
-        self._by_id.setdefault(own.id, Member(own, "")).library = library
+        if known := self._by_id.get(own.id):
+            known.library = library
 
     def take(self, rows: Iterable[list[str]]) -> None:
         """Add or replace members: ID, peer address, name, the library's address; without one it goes."""
