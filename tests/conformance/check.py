@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 RATCHET = HERE / "ratchet.txt"
 REPORT = HERE.parent.parent / "docs/conformance.md"
 PASSES = ("exact", "soft")
+LIBRARY = "pysyncobj/"  # scenarios of the Jobs API on the second engine
 LEVELS = ("exact", "soft", "fail", "error")
 
 
@@ -38,9 +39,16 @@ def fresh_server(*flags: str) -> Iterator[tuple[str, Path]]:
 
 
 def run_kit(kit: Path, only: str = "*") -> dict[str, str]:
-    """Scenario → level; `only`: names, joined by commas."""
-    with fresh_server() as (address, directory):
-        found = _asked(kit, "tasks", address, only, directory)
+    """Scenario → level; `only`: names, joined by commas. Those on the second engine begin with its name and a slash."""
+    names = only.split(",")
+    on_library = ",".join(name.removeprefix(LIBRARY) for name in names if name.startswith(LIBRARY))
+    only = ",".join(name for name in names if not name.startswith(LIBRARY))
+    found: dict[str, str] = {}
+    if only:
+        with fresh_server() as (address, directory):
+            found = _asked(kit, "tasks", address, only, directory)
+    if on_library or only == "*":
+        found |= _on_library(kit, on_library or "job*")
     guarded = ",".join(name for name in only.split(",") if name.startswith("acl_")) or ("acl_*" if only == "*" else "")
     if guarded:
         with fresh_server("-acl-enabled") as (address, directory):
@@ -53,6 +61,14 @@ def run_kit(kit: Path, only: str = "*") -> dict[str, str]:
             addresses = ",".join(one.address for one in sorted(servers, key=lambda one: one is not leader))
             found |= _asked(kit, "cluster", addresses, replicated or "cluster_replication", Path(name))
     return found
+
+
+def _on_library(kit: Path, only: str) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "engine.json"
+        file.write_text(json.dumps({"server": {"raft_engine": LIBRARY.rstrip("/")}}))
+        with fresh_server("-config", str(file)) as (address, directory):
+            return {f"{LIBRARY}{key}": level for key, level in _asked(kit, "tasks", address, only, directory).items()}
 
 
 def _asked(kit: Path, have: str, address: str, only: str, directory: Path, *more: str) -> dict[str, str]:
@@ -86,12 +102,13 @@ def report(found: dict[str, str]) -> str:
     """A table: area, then how many scenarios are exact, soft, failing and broken off."""
     areas: dict[str, Counter[str]] = {}
     for name, level in found.items():
-        areas.setdefault(name.split(".")[0], Counter())[level] += 1
+        area = f"{LIBRARY}job*" if name.startswith(LIBRARY) else name.split(".")[0]
+        areas.setdefault(area, Counter())[level] += 1
     lines = [
         "# Agreement with the recorded API",
         "",
         "How Yurt answers the recorded scenarios (`-dev`, with access control, three servers): *exact*, *soft* (only a library's wording or",
-        "an empty value differs), *fail*, *error* (an earlier answer was missing).",
+        "an empty value differs), *fail*, *error* (an earlier answer was missing). The row `pysyncobj/job*` is the Jobs API on the second engine.",
         "Made by `python -m tests.conformance.check KIT --update`.",
         "",
         "| area | exact | soft | fail | error |",

@@ -76,7 +76,9 @@ def test_blocking_queries_and_check_and_set_work_on_every_server(three: Cluster)
 
 def test_the_leadership_is_handed_over_and_a_server_is_taken_out(three: Cluster) -> None:
     leader, follower = three.leader(), three.followers()[0]
-    rows = {row["Node"].split(".")[0]: row for row in leader.request("GET", "/v1/operator/raft/configuration")[1]["Servers"]}
+    rows = {
+        row["Node"].split(".")[0]: row for row in leader.request("GET", "/v1/operator/raft/configuration")[1]["Servers"]
+    }
     status, answer = leader.request("PUT", f"/v1/operator/raft/transfer-leadership?id={rows[follower.name]['ID']}")
     assert status == 200, answer
     assert three.leader() is follower
@@ -95,7 +97,12 @@ def test_a_server_joins_a_running_cluster(three: Cluster) -> None:
     three.api().register(JOB)
     http, rpc = free_ports(2)
     peers = [peer for server in three.servers for peer in server.config["server"]["server_join"]["retry_join"]][:1]
-    block = {**three.servers[0].config["server"], "server_join": {"retry_join": peers}, "bootstrap_expect": 0, "pysyncobj": {}}
+    block = {
+        **three.servers[0].config["server"],
+        "server_join": {"retry_join": peers},
+        "bootstrap_expect": 0,
+        "pysyncobj": {},
+    }
     fourth = AgentProcess(three.directory / "fourth", "fourth", http, rpc, server=block)
     fourth.start()
     try:
