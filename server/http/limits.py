@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.strconv import parse_position
@@ -15,7 +15,7 @@ VERSIONS = ("1.0", "1.1")
 ONCE = (b"host", b"x-nomad-token", b"authorization")  # of two, nobody could say which one counts
 ANY = "*"
 LOCAL_NAME = "localhost"
-OWN_SITES = ("same-origin", "none")  # of Sec-Fetch-Site: a page of this agent, or no page at all
+SAME_ORIGIN, USER = "same-origin", "none"  # of Sec-Fetch-Site: a page of this agent, or no page at all
 PLAIN_METHODS = ("GET", "HEAD", "OPTIONS")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*\Z")
@@ -77,15 +77,17 @@ class Sites:
         return Refusal(403, f"{host} is no name of this agent: {hint}")
 
     def page_refusal(self, headers: Mapping[bytes, bytes], *, opens_socket: bool = False) -> Refusal | None:
-        """Return why a browser's page may not change things here; None for pages of this agent, and for no page."""
+        """Return why a browser's page may not change things here; None for pages of this agent, and for no page.
+
+        The browser's own word for where a page is from counts first: a proxy in between may change the Host.
+        """
         trusted = self.origins if opens_socket else self.origins | self.answered_origins
         origin = headers.get(b"origin", b"").decode("latin-1")
         if ANY in trusted or origin in trusted:
             return None
         site = headers.get(b"sec-fetch-site", b"").decode("latin-1").lower()
         host = headers.get(b"host", b"").decode("latin-1")
-        is_own = _origin_host(origin) == host.lower() if origin else site in ("", *OWN_SITES)
-        if is_own:
+        if site == SAME_ORIGIN or (_is_origin_of(origin, host) if origin else site in ("", USER)):
             return None
         page = f"a page of {origin}" if origin else "a page of another site"
         hint = "limits { http_allowed_origins } names the pages that may"
@@ -132,10 +134,12 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _origin_host(origin: str) -> str:
-    """Return the Host that requests to an origin carry: without a port that its scheme has anyway."""
+def _is_origin_of(origin: str, host: str) -> bool:
+    """Return whether requests to an origin carry a Host, with or without the port that its scheme has anyway."""
     try:
         found = urlsplit(origin)
     except ValueError:
-        found = SplitResult("", "", "", "", "")
-    return found.netloc.lower().removesuffix(_DEFAULT_PORTS.get(found.scheme, "\0"))
+        return False
+    port = _DEFAULT_PORTS.get(found.scheme, "\0")
+    name = found.netloc.lower().removesuffix(port)
+    return bool(name) and name == host.lower().removesuffix(port)

@@ -99,7 +99,12 @@ FOREIGN, TRUSTED, SELF = (
         (LOOPBACK, FOREIGN, False, False),
         (LOOPBACK, {b"origin": b"http://127.0.0.1:3000"}, False, False),
         (LOOPBACK, {b"origin": b"null"}, False, False),
-        (LOOPBACK, {b"origin": b"http://[", b"sec-fetch-site": b"same-origin"}, False, False),
+        (LOOPBACK, {b"origin": b"http://["}, False, False),
+        (LOOPBACK, {b"origin": b"https://yurt.example", b"sec-fetch-site": b"same-origin"}, True, True),
+        (LOOPBACK, {b"origin": b"null", b"sec-fetch-site": b"same-origin"}, True, True),
+        (LOOPBACK, {b"origin": b"https://yurt.example", b"sec-fetch-site": b"none"}, False, False),
+        (LOOPBACK, {b"origin": b"https://yurt.example", b"sec-fetch-site": b"same-site"}, False, False),
+        (LOOPBACK, {b"origin": b"https://yurt.example", b"sec-fetch-site": b"cross-site"}, False, False),
         (LOOPBACK, {b"sec-fetch-site": b"cross-site"}, False, False),
         (LOOPBACK, {b"sec-fetch-site": b"same-site"}, False, False),
         (TRUSTING, TRUSTED, True, True),
@@ -118,9 +123,19 @@ def test_s6_foreign_pages_change_nothing(known: Sites, headers: dict[bytes, byte
     assert guard.page_refusal(known, "GET", "/v1/jobs", given) is None, "reading is left to what the browser permits"
 
 
-def test_s6_a_port_that_the_scheme_has_anyway_is_the_same_origin() -> None:
-    for origin, host in ((b"https://a.example", b"a.example"), (b"http://a.example:80", b"a.example")):
-        assert EVERYWHERE.page_refusal({b"origin": origin, b"host": host}) is None
+@pytest.mark.parametrize(
+    ("origin", "host", "is_own"),
+    [
+        (b"https://a.example", b"a.example", True), (b"https://a.example", b"a.example:443", True),
+        (b"https://a.example:443", b"A.example", True), (b"http://a.example:80", b"a.example", True),
+        (b"http://a.example", b"a.example:80", True), (b"http://[::1]", b"[::1]:80", True),
+        (b"https://a.example", b"a.example:80", False), (b"http://a.example", b"a.example:443", False),
+        (b"https://a.example:4646", b"a.example", False), (b"https://a.example", b"a.example:4646", False),
+        (b"null", b"", False), (b"null", b":80", False), (b"http://", b"", False),
+    ],
+)  # fmt: skip
+def test_s6_a_port_that_the_scheme_has_anyway_is_the_same_origin(origin: bytes, host: bytes, is_own: bool) -> None:
+    assert (EVERYWHERE.page_refusal({b"origin": origin, b"host": host}) is None) is is_own
 
 
 def test_s19_answers_say_how_they_may_be_used_unless_the_configuration_does() -> None:
