@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from copy import copy
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl
 
 from yurt.fsm.commands import AUTHORS_SINCE
@@ -45,6 +46,12 @@ class Answer:
         rows: LongBody | None = None,
     ) -> None:
         self.status, self.body, self.headers, self.stream, self.rows = status, body, headers, stream, rows
+
+    def with_headers(self, *headers: tuple[bytes, bytes]) -> Self:
+        """The same answer with more headers, whatever its body is."""
+        found = copy(self)
+        found.headers = (*self.headers, *headers)
+        return found
 
     async def whole(self, turns: Turns) -> bytes:
         """The body, also if it is a long one, for readers in other processes and in this one."""

@@ -155,8 +155,7 @@ def signed(answer: Answer, context: Context) -> Answer:
     agent = context.server.node_agent
     if agent is None or PROXIED not in context.headers:
         return answer
-    headers = (*answer.headers, (NODE_HEADER, agent.node.id.encode()))
-    return Answer(answer.status, answer.body, headers, stream=answer.stream)
+    return answer.with_headers((NODE_HEADER, agent.node.id.encode()))
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[bytes, bytes]]:
