@@ -106,8 +106,8 @@ def key_that_proves(keys: Sequence[bytes], given: bytes, role: Role, hellos: tup
 class Handshake:
     """One side of a handshake. `keys`: the first proves this side, all are accepted of the other.
 
-    `check` says why the other side's hello is not accepted, or nothing. `is_required`: without the other side's proof
-    there is no connection.
+    `check` says why the other side's hello is not accepted, or nothing. `is_required` says whether who said that hello
+    must prove itself, or there is no connection.
     """
 
     def __init__(
@@ -117,10 +117,10 @@ class Handshake:
         *,
         nonce: bytes,
         keys: Sequence[bytes],
-        is_required: bool,
+        is_required: Callable[[Hello], bool],
         check: Callable[[Hello], str],
     ) -> None:
-        assert len(nonce) == NONCE_BYTES and (keys or not is_required)
+        assert len(nonce) == NONCE_BYTES
         self._own = msgspec.structs.replace(own, nonce=nonce, proofs=[PROOF_VERSION] if keys else [])
         self._own_body = msgspec.msgpack.encode(self._own)
         self._role, self._keys, self._is_required, self._check = role, tuple(keys), is_required, check
@@ -151,14 +151,14 @@ class Handshake:
     def _greeted(self, body: bytes) -> Frames:
         try:
             hello = self.hello = _hello_decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:  # the last: nested deeply
             raise BadMessage(f"no hello: {error}") from None
         if reason := self._check(hello):
             raise PeerRefused(reason)
         is_dialler = self._role is Role.DIALLER
         self._hellos = (self._own_body, body) if is_dialler else (body, self._own_body)
         both_prove = bool(self._keys) and PROOF_VERSION in hello.proofs and len(hello.nonce) == NONCE_BYTES
-        if not both_prove and self._is_required:
+        if not both_prove and self._is_required(hello):
             raise PeerRefused(
                 "this cluster requires its secret of every server and the other one has none: set server "
                 "{ cluster_secret }, or upgrade it"
@@ -174,7 +174,8 @@ class Handshake:
     def _proved(self, body: bytes) -> Frames:
         other = Role.ACCEPTOR if self._role is Role.DIALLER else Role.DIALLER
         self.key = key_that_proves(self._keys, body, other, self._hellos)
-        if self.key is None and self._is_required:
+        assert self.hello is not None, "a proof comes after the hello"
+        if self.key is None and self._is_required(self.hello):
             raise PeerRefused("the cluster secrets of the two servers differ")
         self.step = Step.DONE
         if self._role is Role.DIALLER:

@@ -1,8 +1,9 @@
 """The connections between servers: each dials all others, sends on the connection it dialled, and answers on the other.
 
 Plain TCP or mutual TLS (contexts are handed in, the one to dial with is asked for each time). A peer of another region
-or cluster is refused. What the others may ask says the table of methods, by the kind of caller (`callers.py`).
-Connections of strangers are bounded, and nothing is kept of them when they are gone (`arrivals.py`).
+or cluster is refused, and who does not prove the cluster secret under the ID of a server that has proved it. What the
+others may ask says the table of methods, by the kind of caller (`callers.py`, `peer_requests.py`). Connections of
+strangers are bounded, and nothing is kept of them when they are gone (`arrivals.py`).
 """
 
 from __future__ import annotations
@@ -169,9 +170,17 @@ class PeerTransport:
             Role.DIALLER if connection.dialled else Role.ACCEPTOR,
             nonce=secrets.token_bytes(NONCE_BYTES),
             keys=self.trust.keys,
-            is_required=self.trust.is_required,
+            is_required=lambda hello: self._must_prove(connection, hello),
             check=lambda hello: self._refusal(connection, hello),
         )
+
+    def _must_prove(self, connection: Connection, hello: Hello) -> bool:
+        """Whether a server must prove the secret: after it has done so once, always.
+
+        Only where this server dials it at an address that it was given may it take that back, as a version before does.
+        """
+        is_sought = connection.dialled and connection.address in self._dialler.wanted
+        return self.trust.is_required or (not is_sought and self.trust.has_proof_of(hello.server_id))
 
     def _refusal(self, connection: Connection, hello: Hello) -> str:
         """Why a server's greeting is not accepted; empty if it is."""
@@ -207,12 +216,15 @@ class PeerTransport:
 
     def _greeted(self, connection: Connection, hello: Hello) -> None:
         is_proved = connection.key is not None
-        self.trust.noted(hello.server_id, is_proved=is_proved)
+        self.trust.noted(hello.server_id, connection.key)
+        if is_proved:
+            self._end_unproved(hello.server_id)
         if self.trust.keys and not is_proved:
             log.info(
                 "server connected without the cluster secret, which is not required yet", extra={"peer": hello.address}
             )
-        self.hellos[hello.server_id] = hello
+        if connection.dialled or not self.is_connected(hello.server_id):
+            self.hellos[hello.server_id] = hello
         connection.counters = self.counters.setdefault(hello.server_id, Counters())
         connection.counters.connections += 1
         if hello.server_id in self.members_of():
@@ -222,6 +234,12 @@ class PeerTransport:
             self._dialled[hello.server_id] = connection
             self.on_connected(hello.server_id)
         self.on_hello(hello)
+
+    def _end_unproved(self, server_id: str) -> None:
+        """End the connections under the ID of a server that has proved the secret now and did not on them."""
+        for connection in list(self._open):
+            if connection.hello is not None and connection.hello.server_id == server_id and connection.key is None:
+                connection.close()
 
     def _lost(self, connection: Connection) -> None:
         self._open.discard(connection)

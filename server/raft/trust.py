@@ -22,7 +22,7 @@ class Trust:
     ) -> None:
         assert keys or not is_required
         self.keys, self.is_required, self._keep = tuple(keys), is_required, keep
-        self._proved: set[str] = set()  # server IDs whose newest handshake proved a secret
+        self._proofs: dict[str, bytes] = {}  # by server ID: the key that its newest handshake proved
 
     @property
     def demand(self) -> str:
@@ -31,22 +31,25 @@ class Trust:
             return NONE
         return REQUIRED if self.is_required else ACCEPTED
 
-    def noted(self, server_id: str, *, is_proved: bool) -> None:
-        """Remember whether a server's newest handshake proved a secret."""
-        (self._proved.add if is_proved else self._proved.discard)(server_id)
+    def noted(self, server_id: str, key: bytes | None) -> None:
+        """Remember the key that a server's newest handshake proved; None if it proved none."""
+        if key is None:
+            self._proofs.pop(server_id, None)
+        else:
+            self._proofs[server_id] = key
 
     def forget(self, server_id: str) -> None:
         """Keep nothing of a server that is no member."""
-        self._proved.discard(server_id)
+        self._proofs.pop(server_id, None)
 
     def has_proof_of(self, server_id: str) -> bool:
-        """Whether a server's newest handshake proved a secret."""
-        return server_id in self._proved
+        """Whether a server's newest handshake proved a secret that is one still."""
+        return self._proofs.get(server_id) in self.keys
 
     def may_be_required(self, own_id: str, members: Collection[str]) -> bool:
         """Whether all members have proved a secret, and it is not required yet."""
         others = set(members) - {own_id}
-        return bool(self.keys) and not self.is_required and own_id in members and others <= self._proved
+        return bool(self.keys) and not self.is_required and own_id in members and all(map(self.has_proof_of, others))
 
     def require(self) -> None:
         """Demand the secret from now on, also after a restart; raises OSError, and nothing has changed."""

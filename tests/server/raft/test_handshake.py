@@ -39,7 +39,8 @@ def side(
     check: Callable[[Hello], str] = lambda _hello: "",
 ) -> Handshake:
     own = Hello(server_id=name, region="global", address=f"{name}:4647")
-    return Handshake(own, role, nonce=_rng.randbytes(NONCE_BYTES), keys=keys, is_required=required, check=check)
+    nonce = _rng.randbytes(NONCE_BYTES)
+    return Handshake(own, role, nonce=nonce, keys=keys, is_required=lambda _hello: required, check=check)
 
 
 def shake(dialler: Handshake, acceptor: Handshake) -> list[tuple[str, int, bytes]]:
@@ -160,7 +161,9 @@ def test_a_greeting_that_is_not_accepted_ends_the_handshake_before_any_proof() -
 
 @pytest.mark.parametrize(
     ("kind", "body"),
-    [(PROOF, bytes(32)), (1, b""), (2, b""), (3, b""), (255, b""), (HELLO, b""), (HELLO, b"\xc1"), (HELLO, b"\x93\1\2\3")],
+    [(PROOF, bytes(32)), (1, b""), (2, b""), (3, b""), (255, b""), (HELLO, b""), (HELLO, b"\xc1"), (HELLO, b"\x93\1\2\3"),
+     (HELLO, b"\x81\xa1x" + b"\x91" * 8000 + b"\xc0")],
+    ids=["proof", "raft", "request", "answer", "no kind", "empty", "no msgpack", "numbers", "nested"],
 )  # fmt: skip
 @pytest.mark.parametrize("role", Role)
 def test_anything_else_in_place_of_a_greeting_is_no_peer(role: Role, kind: int, body: bytes) -> None:

@@ -15,9 +15,9 @@ def test_a_secret_is_required_when_every_member_has_proved_it() -> None:
     kept: list[str] = []
     trust = Trust((KEY,), keep=lambda: kept.append("kept"))
     assert trust.demand == "accepted"
-    trust.noted("s2", is_proved=True)
+    trust.noted("s2", KEY)
     assert not trust.may_be_required("s1", MEMBERS)
-    trust.noted("s3", is_proved=True)
+    trust.noted("s3", KEY)
     assert trust.may_be_required("s1", MEMBERS)
     trust.require()
     assert trust.demand == "required" and kept == ["kept"]
@@ -27,8 +27,8 @@ def test_a_secret_is_required_when_every_member_has_proved_it() -> None:
 def test_a_member_that_goes_back_to_the_version_before_takes_its_proof_back() -> None:
     trust = Trust((KEY,))
     for member in ("s2", "s3"):
-        trust.noted(member, is_proved=True)
-    trust.noted("s2", is_proved=False)
+        trust.noted(member, KEY)
+    trust.noted("s2", None)
     assert not trust.may_be_required("s1", MEMBERS)
 
 
@@ -47,6 +47,16 @@ def test_a_demand_that_cannot_be_kept_is_none() -> None:
     with pytest.raises(OSError, match="space"):
         trust.require()
     assert trust.demand == "accepted"
+
+
+def test_a_proof_of_a_secret_that_is_gone_is_none() -> None:
+    other = key_of("another secret")
+    trust = Trust((KEY,))
+    trust.noted("s2", KEY)
+    trust.replace((other, KEY))
+    assert trust.has_proof_of("s2") and trust.may_be_required("s1", ("s1", "s2"))
+    trust.replace((other,))
+    assert not trust.has_proof_of("s2") and not trust.may_be_required("s1", ("s1", "s2"))
 
 
 def test_other_keys_keep_the_demand() -> None:
