@@ -8,6 +8,7 @@ import logging
 import msgspec
 
 from yurt.fsm.errors import YurtError
+from yurt.server.address import split_address
 from yurt.server.raft.callers import Asker, Caller
 from yurt.server.raft.errors import NotSent
 from yurt.server.raft.handshake import Hello
@@ -57,11 +58,17 @@ class Joining:
         for address in self._configured_addresses - wanted - self._kept:
             self._server.transport.undial(address)
         self._configured_addresses = wanted
+        self._note_timings()
+
+    def _note_timings(self) -> None:
+        """Tell the engine the shortest election times of the members that have said theirs."""
+        hellos, members = self._server.transport.hellos, [one[0] for one in self._server.engine.configuration]
+        known = {member: hellos[member].election_seconds for member in members if member in hellos}
+        self._server.engine.heard_timings({member: seconds for member, seconds in known.items() if seconds > 0})
 
     def _greeted(self, hello: Hello) -> None:
         """Dial back whoever is of this cluster: a leader that this server does not know yet needs its answers."""
-        if hello.election_seconds > 0:
-            self._server.engine.heard_timing(hello.server_id, hello.election_seconds)
+        self._note_timings()
         if hello.cluster == self._server.engine.cluster:
             self._server.transport.dial_back(hello.address)
 
@@ -99,7 +106,11 @@ class Joining:
 
         A member passes the question of another on, once; everybody else asks for itself.
         """
-        server_id, address, name, passed_on = msgspec.msgpack.decode(payload, type=tuple[str, str, str, bool])
+        try:
+            server_id, address, name, passed_on = msgspec.msgpack.decode(payload, type=tuple[str, str, str, bool])
+            split_address(address)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise NotSent(f"no question to join: {error}") from None
         if asker.kind is not Caller.MEMBER and (server_id, address) != (asker.server_id, asker.address):
             raise NotSent("a server that is no member asks for itself alone")
         engine = self._server.engine

@@ -6,7 +6,7 @@ of them lacks answers `NotOffered`, and what is a hint (who may vote, how long t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict
 
@@ -176,8 +176,8 @@ class Consensus(Protocol):
     def stabilize(self, seconds: float) -> None:
         """A hint: a learner listens for so long before it votes."""
 
-    def heard_timing(self, server_id: str, seconds: float) -> None:
-        """A hint: the shortest time after which a server stands for election."""
+    def heard_timings(self, seconds: Mapping[str, float]) -> None:
+        """A hint: by server ID, the shortest time after which it stands for election; replaces the one before."""
 
     # --- looking at it
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from yurt.server.raft.agreement import Agreement
@@ -53,9 +53,9 @@ class Telling(Agreement):
         """A learner listens for so long before it votes."""
         self.stabilization = seconds
 
-    def heard_timing(self, server_id: str, seconds: float) -> None:
-        """A server told the shortest time after which it stands for election."""
-        self.timings[server_id] = seconds
+    def heard_timings(self, seconds: Mapping[str, float]) -> None:
+        """Remember how long others wait at least: a lease counts on it."""
+        self.timings = dict(seconds)
 
     @property
     def began_empty(self) -> bool:

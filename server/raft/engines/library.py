@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from yurt.server.raft.consensus import Callback
 from yurt.server.raft.engines.waiting import tell
@@ -20,7 +20,7 @@ class NoLearners:
     def stabilize(self, seconds: float) -> None:
         """Not taken: the library has no learners that could wait."""
 
-    def heard_timing(self, server_id: str, seconds: float) -> None:
+    def heard_timings(self, seconds: Mapping[str, float]) -> None:
         """Not taken: the library has its own times."""
 
 
