@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -239,4 +238,4 @@ def _encoding(accepted: bytes) -> bytes:
 
 
 def _indented(body: bytes) -> bytes:
-    return indented(orjson.loads(body)) + b"\n"
+    return indented(body) + b"\n"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from typing import Any, NamedTuple
-
-import orjson
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.filter import Filter, FilterError, compile_filter
@@ -119,13 +118,14 @@ class ListBody:
     Requests that share a body share the chunks that were made last; whoever is behind makes its own.
     """
 
-    __slots__ = ("__weakref__", "_ends", "_form", "_frame", "_making", "_recent", "_rows")
+    __slots__ = ("__weakref__", "_ends", "_form", "_frame", "_making", "_pretty", "_recent", "_rows")
 
     def __init__(self, rows: list[Any], form: SteppedForm, frame: Frame = Frame()) -> None:
         self._rows, self._form, self._frame = rows, form, frame
         self._ends: list[int] = []  # of each chunk that was made, the row behind it
         self._recent: dict[int, bytes] = {}
         self._making: Steps[bytes] | None = None  # of the next new chunk; every reader that wants it goes on with it
+        self._pretty: weakref.ref[ListBody] | None = None  # which has this one, by its form
 
     @property
     def is_whole(self) -> bool:
@@ -182,15 +182,16 @@ class ListBody:
             number += 1
 
     def pretty(self) -> ListBody:
-        """The same list, indented."""
-        form = self._form
+        """The same list, indented; one for all who read it at the same time."""
+        made = self._pretty() if self._pretty is not None else None
+        if made is None:
+            made = ListBody(self._rows, self._indented_form, PRETTY)
+            self._pretty = weakref.ref(made)
+        return made
 
-        def pretty(row: Any) -> Steps[bytes]:
-            formed = form(row)
-            part = formed if isinstance(formed, bytes) else (yield from formed)
-            return indented(orjson.loads(part), 1)
-
-        return ListBody(self._rows, pretty, PRETTY)
+    def _indented_form(self, row: Any) -> Steps[bytes]:
+        formed = self._form(row)
+        return indented(formed if isinstance(formed, bytes) else (yield from formed), 1)
 
 
 def filter_of(options: ReadOptions) -> Filter | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -35,7 +36,7 @@ def run(listing: Listing) -> tuple[Found, int]:
 
 
 def as_json(row: Any) -> bytes:
-    return json.dumps(row, separators=(",", ":")).encode()
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def whole(body: ListBody) -> list[bytes]:
@@ -166,3 +167,15 @@ def test_an_index_that_depends_on_the_rows_is_the_newest() -> None:
 
     found, _ = run(Listing([3, 9, 4], as_json, 0, (), index_of=index_of))
     assert found.index == 9
+
+
+def test_readers_of_an_indented_list_share_it_and_keep_the_list_it_is_made_of() -> None:
+    found, _ = run(Listing([{"ID": f"{number:0100d}"} for number in range(2000)], as_json, 7, ()))
+    assert found.rows is not None
+    one, other = found.rows.pretty(), found.rows.pretty()
+    assert one is other
+    kept = weakref.ref(found.rows)
+    del found, other
+    assert kept() is not None, "what the list keeps counts until it is read"
+    del one
+    assert kept() is None
