@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING
 
 from yurt.fsm.commands import KEEPS_TAGGED_SINCE, CollectGarbage, Command
@@ -17,6 +17,7 @@ from yurt.fsm.structs.base import replace
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collecting
 from yurt.scheduler.duties.token_gc import collecting_tokens
 from yurt.server.config.agent import nanoseconds
+from yurt.server.raft.errors import NotLeader
 from yurt.server.turns import Steps
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Garbage:
         self._timer: asyncio.TimerHandle | None = None
         self._collection: asyncio.Task[None] | None = None
         self._forced: asyncio.Task[None] | None = None
+        self._asked: list[asyncio.Future[None]] = []  # by callers whose pass has not begun yet
         config = server.config.server
         self._thresholds = Thresholds(
             evaluation=nanoseconds(config.eval_gc_threshold),
@@ -56,21 +58,40 @@ class Garbage:
         for task in (self._collection, self._forced):
             if task is not None:
                 task.cancel()
+        _answer(self._asked, NotLeader())
+        self._asked.clear()
 
     async def force(self) -> None:
-        """Collect whatever may go, however young, and wait until it is gone; callers that come meanwhile share this."""
+        """Collect whatever may go, however young, and wait until it is gone.
+
+        Callers share a pass that begins after they asked. Raises NotLeader if this server does not lead until its end,
+        and the error that broke it off.
+        """
+        asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked.append(asked)
         if self._forced is None or self._forced.done():
-            self._forced = self._server.supervisor.spawn("core gc", self._collect(FORCED, 0))
-        await asyncio.wait((self._forced,))
+            self._forced = self._server.supervisor.spawn("core gc", self._collect_for_all())
+        await asked
+
+    async def _collect_for_all(self) -> None:
+        """One pass after the other until nobody asks any more."""
+        asked: list[asyncio.Future[None]] = []
+        try:
+            while self._asked:
+                asked, self._asked = self._asked, []
+                error = await self._collect(FORCED, 0)
+                _answer(asked, error)
+        finally:
+            _answer(asked, NotLeader())
 
     def _collect_regularly(self) -> None:
         self.start()
         if self._collection is None or self._collection.done():
             work = self._collect(self._thresholds, self._token_threshold)
-            self._collection = self._server.supervisor.spawn("core gc", work)
+            self._collection = self._server.supervisor.spawn("core gc", _unasked(work))
 
-    async def _collect(self, thresholds: Thresholds, token_threshold: int) -> None:
-        """One pass; it ends early if this server leads no more."""
+    async def _collect(self, thresholds: Thresholds, token_threshold: int) -> Exception | None:
+        """Run one pass; return the error that ended it early, NotLeader if this server leads no more."""
         server, now_ns = self._server, self._server.now_ns()
         view = server.view()
         view.pin()
@@ -82,7 +103,7 @@ class Garbage:
             ):
                 while (command := await server.turns.run(_next_of(commands))) is not None:
                     if not server.is_ready:
-                        return
+                        return NotLeader()
                     if isinstance(command, CollectGarbage) and command.jobs:
                         knows = server.version_known_by_all() >= KEEPS_TAGGED_SINCE
                         command = replace(command, keeps_tagged=knows)
@@ -90,10 +111,23 @@ class Garbage:
                     count += 1
         except YurtError as error:
             log.info("garbage collection ended early", extra={"commands": count, "reason": str(error)})
-        except Exception:
+            return error
+        except Exception as error:
             log.exception("garbage collection broke", extra={"commands": count})
-        else:
-            log.debug("garbage collected", extra={"commands": count})
+            return error
+        log.debug("garbage collected", extra={"commands": count})
+        return None
+
+
+async def _unasked(work: Coroutine[None, None, object]) -> None:
+    """A pass that nobody waits for: its error is logged."""
+    await work
+
+
+def _answer(asked: list[asyncio.Future[None]], error: Exception | None) -> None:
+    for one in asked:
+        if not one.done():
+            one.set_exception(error) if error else one.set_result(None)
 
 
 def _next_of(commands: Iterator[Command | None]) -> Steps[Command | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,7 +161,7 @@ def _deployments(reader: Reader, now_ns: int, thresholds: Thresholds, batch: _Ba
         yield
         if deployment.is_active or deployment.modify_time > now_ns - thresholds.deployment:
             continue
-        if all(allocation.is_terminal for allocation in reader.find(ALLOCATIONS, "deployment", deployment.id)):
+        if (yield from _all_ended(reader, "deployment", deployment.id)):
             batch.add(DEPLOYMENTS, deployment)
 
 
@@ -170,8 +170,17 @@ def _nodes(reader: Reader, now_ns: int, thresholds: Thresholds, batch: _Batch) -
         yield
         if node.status != DOWN or node.status_updated_at * SECOND > now_ns - thresholds.node:
             continue
-        if all(allocation.is_terminal for allocation in reader.find(ALLOCATIONS, "node", node.id)):
+        if (yield from _all_ended(reader, "node", node.id)):
             batch.add(NODES, node, 2)
+
+
+def _all_ended(reader: Reader, index: str, key: str) -> Generator[None, None, bool]:
+    """Whether every allocation of a deployment or node has ended, one a step."""
+    for allocation in reader.each(ALLOCATIONS, index, key):
+        yield
+        if allocation is not None and not allocation.is_terminal:
+            return False
+    return True
 
 
 def _old(evaluation: Evaluation, now_ns: int, thresholds: Thresholds) -> bool:

@@ -9,12 +9,13 @@ import pytest
 from tests.fsm.store.model import new_store
 from yurt.fsm.commands import TagJobVersion, encode
 from yurt.fsm.machine import Applied, Machine
-from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOB_VERSIONS, JOBS
+from yurt.fsm.store.schema import ALLOCATIONS, DEPLOYMENTS, EVALUATIONS, JOB_VERSIONS, JOBS, NODES
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.job import Job, ParameterizedJob, Periodic, VersionTag
+from yurt.fsm.structs.node import Node
 from yurt.scheduler.duties.gc import COST_MAX, FORCED, JOB_COST, Thresholds, collecting
 
 HOUR, SECOND = 3_600_000_000_000, 1_000_000_000
@@ -128,7 +129,9 @@ def test_by_hand_age_does_not_matter(rows: tuple[Any, ...]) -> None:
 
 
 def machine_with(*rows: Any) -> Machine:
-    tables = {Job: JOBS, Evaluation: EVALUATIONS, Allocation: ALLOCATIONS}
+    tables: dict[type, Any] = {
+        Job: JOBS, Evaluation: EVALUATIONS, Allocation: ALLOCATIONS, Deployment: DEPLOYMENTS, Node: NODES,
+    }  # fmt: skip
     machine = Machine()
     transaction = machine.store.begin(10)
     for row in rows:
@@ -221,6 +224,25 @@ def test_a_pass_gives_way_after_each_row_it_looks_at() -> None:
     steps = sum(1 for one in collecting(machine.view(), NOW, Thresholds()) if one is None)
     assert steps >= 2000
     assert machine.view().count(EVALUATIONS) == 2000
+
+
+@pytest.mark.parametrize("row", ["deployment", "node"])
+def test_a_pass_gives_way_after_each_allocation_of_a_deployment_or_node(row: str) -> None:
+    allocations = [
+        Allocation(
+            id=f"a{n:05d}", job_id="web", deployment_id="d", node_id="n", desired_status="stop", client_status="complete",
+            modify_time=NOW,
+        )
+        for n in range(1000)
+    ]  # fmt: skip
+    machine = machine_with(
+        Deployment(id="d", job_id="web", status="successful") if row == "deployment" else Node(id="n", status="down"),
+        *allocations,
+    )
+    found = list(collecting(machine.view(), NOW, Thresholds()))
+    (command,) = (one for one in found if one is not None)
+    assert command.deployment_ids + command.node_ids == (("d",) if row == "deployment" else ("n",))
+    assert len(found) > 1000
 
 
 @pytest.mark.slow
