@@ -17,6 +17,7 @@ MEMBERS_ONLY = {
 MORE_THAN_MEMBERS = {
     RAFT: {Caller.JOINER, Caller.UNPROVED},
     "join": {Caller.JOINER},
+    "pysyncobj.address": {Caller.JOINER},
 }
 
 
@@ -39,25 +40,43 @@ def test_the_kind_of_a_server(is_proved: bool, is_listed: bool) -> None:
     assert kind is (Caller.MEMBER if is_listed else Caller.JOINER if is_proved else Caller.UNPROVED)
 
 
+def constants_of(tree: ast.Module) -> dict[str, object]:
+    """The constants of a module, its own and those that it imports from the product, by name."""
+    found: dict[str, object] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("yurt."):
+            module = (ROOT / str(node.module).removeprefix("yurt.").replace(".", "/")).with_suffix(".py")
+            names = {alias.name for alias in node.names if alias.name.isupper()}
+            theirs = own_constants(ast.parse(module.read_text())) if names and module.exists() else {}
+            found.update({name: theirs[name] for name in names & theirs.keys()})
+    return found | own_constants(tree)
+
+
+def own_constants(tree: ast.Module) -> dict[str, object]:
+    """The constants that a module defines, by name."""
+    found: dict[str, object] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            names, value = node.targets[0], node.value
+            are_many = isinstance(names, ast.Tuple) and isinstance(value, ast.Tuple)
+            pairs = zip(names.elts, value.elts, strict=True) if are_many else [(names, value)]  # type: ignore[attr-defined]
+            for name, constant in pairs:
+                if isinstance(name, ast.Name) and isinstance(constant, ast.Constant):
+                    found[name.id] = constant.value
+    return found
+
+
 def served_methods() -> dict[str, str]:
     """Every method that a file of the server serves, by its name → the file."""
     found = {}
     for path in (ROOT / "server").rglob("*.py"):
         tree = ast.parse(path.read_text())
-        constants: dict[str, object] = {}
-        for node in tree.body:
-            if isinstance(node, ast.Assign):
-                names, value = node.targets[0], node.value
-                pairs = zip(names.elts, value.elts, strict=True) if isinstance(names, ast.Tuple) and isinstance(value, ast.Tuple) else [(names, value)]  # fmt: skip
-                for name, constant in pairs:
-                    if isinstance(name, ast.Name) and isinstance(constant, ast.Constant):
-                        constants[name.id] = constant.value
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 is_transport = ast.unparse(node.func.value).endswith("transport")
                 if is_transport and node.func.attr in ("serve", "serve_asker"):
                     given = node.args[0]
-                    method = constants[given.id] if isinstance(given, ast.Name) else ast.literal_eval(given)
+                    method = constants_of(tree)[given.id] if isinstance(given, ast.Name) else ast.literal_eval(given)
                     found[str(method)] = path.name
     return found
 
