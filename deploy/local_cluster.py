@@ -97,7 +97,7 @@ def start(member: Member, members: list[Member], engine: str = "core") -> subpro
     member.directory.mkdir(parents=True, exist_ok=True)
     file = member.directory / "config.json"
     file.write_text(json.dumps(configuration(member, members, engine), indent=2))
-    command = [sys.executable, "-m", "yurt.server.cli", "agent", "-config", str(file)]
+    command = [sys.executable, "-P", "-m", "yurt.server.cli", "agent", "-config", str(file)]
     with (member.directory / "server.log").open("ab") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 

@@ -62,7 +62,7 @@ EXAMPLE = {
 
 def yurt(*arguments: str, address: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run the command line against the server; its output is kept."""
-    command = [sys.executable, "-m", "yurt.server.cli", *arguments, "-address", address]
+    command = [sys.executable, "-P", "-m", "yurt.server.cli", *arguments, "-address", address]
     return subprocess.run(command, input=given, capture_output=True, timeout=30, check=False)
 
 
@@ -99,7 +99,7 @@ def main(directory: Path, http_port: int, rpc_port: int) -> None:
     file = directory / "config.json"
     file.write_text(json.dumps({"name": "quickstart", "ports": {"http": http_port, "rpc": rpc_port}}))
     data = str((directory / "data").resolve())
-    command = [sys.executable, "-m", "yurt.server.cli", "agent", "-config", str(file), "-dev", "-data-dir", data]
+    command = [sys.executable, "-P", "-m", "yurt.server.cli", "agent", "-config", str(file), "-dev", "-data-dir", data]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where a shell lets SIGINT be ignored
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     address = f"http://127.0.0.1:{http_port}"

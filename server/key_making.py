@@ -11,6 +11,8 @@ import secrets
 import subprocess
 import sys
 
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
 from yurt.server.keystore import KEY_BYTES, Kept, make_key
 
 log = logging.getLogger("keyring")
@@ -20,11 +22,12 @@ SECONDS_MAX = 30.0
 
 def make_key_apart(key_id: str) -> Kept:
     """A fresh key; blocks its own thread only. Made here if there can be no other process."""
-    command = (sys.executable, "-m", __name__)
+    command = (sys.executable, "-P", "-m", __name__)
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS_MAX, check=True)
+        load_der_private_key(done.stdout, None)
         return Kept(key_id, secrets.token_bytes(KEY_BYTES), done.stdout)
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
         log.warning("no process to make a root key; it is made here", extra={"reason": str(error)})
         return make_key(key_id)
 

@@ -239,6 +239,16 @@ def test_nothing_lists_the_objects_of_the_interpreter(path: Path) -> None:
 
 
 @over(*ROOMS)
+def test_other_interpreters_run_nothing_of_the_working_directory(path: Path) -> None:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.List | ast.Tuple | ast.Call):
+            given = [ast.unparse(one) for one in (node.args if isinstance(node, ast.Call) else node.elts)]
+            if "sys.executable" in given[:-1]:
+                option = given[given.index("sys.executable") + 1]
+                assert option in ("'-P'", "'-I'"), f"{relative(path)}:{node.lineno} python {option}"
+
+
+@over(*ROOMS)
 def test_no_deadline_swallows_a_cancellation(path: Path) -> None:
     for node in ast.walk(tree_of(path)):
         # Of Python 3.11 it returns a result that is there already although its task is cancelled.

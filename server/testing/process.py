@@ -51,7 +51,6 @@ class AgentProcess:
     The directory is made absolute: agents refuse a relative one.
     """
 
-    module = "yurt.server.cli"  # what `python -m` runs
     speaks_to_peers = True  # with the cluster's secret
 
     def __init__(self, directory: Path, name: str, http_port: int, rpc_port: int, **config: Any) -> None:
@@ -69,7 +68,7 @@ class AgentProcess:
     @property
     def program(self) -> tuple[str, ...]:
         """What is run, before `agent`."""
-        return (sys.executable, "-m", self.module)
+        return (sys.executable, "-P", "-m", "yurt.server.cli")
 
     @property
     def ports(self) -> dict[str, int]:

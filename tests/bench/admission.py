@@ -6,6 +6,7 @@ Times are the best of several rounds, in microseconds; bodies are JSON as client
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -106,9 +107,9 @@ def rows(name: str, job: dict[str, Any], target: str) -> None:
 
 
 class Bare(ServerProcess):
-    """A server without admission."""
+    """A server without admission, of the working directory's tests."""
 
-    module = "tests.bench.bare_admission"
+    program = (sys.executable, "-m", "tests.bench.bare_admission")
 
 
 def throughput() -> None:
