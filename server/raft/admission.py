@@ -102,8 +102,9 @@ class Admission:
             return ""  # what is of a lower term is only answered
         if not isinstance(message, (*LEADERS_KINDS, VoteRequest)):
             return STRANGER if message.term > here.term else ""  # the handlers count answers of followers alone
-        is_leaders = message.term == here.term and not isinstance(message, VoteRequest) and here.is_led_by(sender)
-        return "" if is_leaders or self._may_lead(sender, message) else STRANGER
+        if message.term == here.term and not isinstance(message, VoteRequest) and here.is_led_by(sender):
+            return ""
+        return "" if self._may_lead(sender, message) else STRANGER
 
     def _may_lead(self, sender: str, message: Message) -> bool:
         """Whether a server outside the configuration may lead this one from now on, or get its vote."""

@@ -204,7 +204,7 @@ class PeerTransport:
         return ""
 
     def _refused(self, connection: Connection, reason: str) -> None:
-        """Count and log a refusal; the same reason is a warning once in a while only."""
+        """Log a refusal; the same reason is a warning once in a while only."""
         if reason.endswith(ITSELF):  # this side found out, or the other one said so
             return
         now = asyncio.get_running_loop().time()
