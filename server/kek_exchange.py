@@ -12,6 +12,7 @@ from yurt.fsm.structs.variable import ACTIVE
 from yurt.server.key_encryption import KEY_BYTES, FileKeeper, id_of
 from yurt.server.key_survey import KeySurvey
 from yurt.server.members import ask_member, other_members
+from yurt.server.raft.errors import NotSent
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -38,7 +39,10 @@ class KekExchange:
 
     async def _take(self, payload: bytes) -> bytes:
         """Keep a key that the leader hands over; answered when it is on disk."""
-        await asyncio.to_thread(self._keeper.keep, payload)
+        try:
+            await asyncio.to_thread(self._keeper.keep, payload)
+        except OSError as error:
+            raise NotSent(f"the key is not on disk: {error.strerror}") from error
         return b"1"
 
     async def fetch(self, kek_id: str) -> bool:

@@ -24,6 +24,7 @@ from yurt.server.key_encryption import FileKeeper
 from yurt.server.key_survey import KeyStatus, KeySurvey
 from yurt.server.keystore import Kept, Keystore, NoKey, make_key
 from yurt.server.members import ask_member, other_members
+from yurt.server.raft.errors import NotSent
 from yurt.server.server import Server
 from yurt.server.supervision import Supervised
 
@@ -130,7 +131,10 @@ class Keyring:
 
     async def _take(self, payload: bytes) -> bytes:
         """The leader hands a new key over; answered when it is on disk."""
-        await asyncio.to_thread(self.keystore.put, msgspec.msgpack.decode(payload, type=Kept))
+        try:
+            await asyncio.to_thread(self.keystore.put, msgspec.msgpack.decode(payload, type=Kept))
+        except OSError as error:
+            raise NotSent(f"the key is not on disk: {error.strerror}") from error
         return b"1"
 
     # --- keys
