@@ -62,13 +62,10 @@ def library_engine(
     async def ask(server_id: str) -> bytes:
         return await transport.call(server_id, METHOD, b"", timeout=ASK_SECONDS)
 
-    async def told(_payload: bytes) -> bytes:
-        return settings.address.encode()
-
     engine = PySyncObj(
         own, settings=settings, cluster=cluster_id(configuration), machine=Machine(), ask=ask, fatal=fatal
     )
-    transport.serve(METHOD, told)
+    transport.serve(METHOD, engine.known)
     transport.members_of = lambda: [server[0] for server in engine.configuration]
     return engine
 

@@ -23,6 +23,6 @@ PEER_METHODS: PeerMethods = {
     "keyring.kek.put": _MEMBERS,
     "restore": _MEMBERS,
     "events": _MEMBERS,
-    # Where the other engine's library listens: a newcomer asks members, a leader asks the newcomer.
-    "pysyncobj.address": frozenset({Caller.MEMBER, Caller.JOINER}),
+    # Where libraries of the other engine listen: a newcomer asks members, a leader asks the newcomer.
+    "pysyncobj.members": frozenset({Caller.MEMBER, Caller.JOINER}),
 }

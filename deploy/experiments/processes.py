@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yurt.deploy.experiments.client import Server
 from yurt.deploy.experiments.records import FaultLog
-from yurt.deploy.experiments.scenario import CLOCK, DISK, KILL, LINKS, NODES, PAUSE, STOP, UPGRADE, Scenario
+from yurt.deploy.experiments.scenario import CLOCK, DISK, JOIN, KILL, LINKS, NODES, PAUSE, STOP, UPGRADE, Scenario
 from yurt.testing import AgentProcess, Cluster, ClusterError
 
 
@@ -34,12 +34,13 @@ class ProcessHands:
         can |= {CLOCK} if is_ours else set()
         can |= {DISK} if is_ours and engine == "core" else set()  # a library writes its own files
         can |= {LINKS} if is_ours and servers > 1 else set()
+        can |= {JOIN} if is_ours and servers - scenario.later > 2 else set()
         can |= {NODES} if is_ours and scenario.nodes else set()
         can |= {UPGRADE} if is_ours and upgrade_to else set()
         self.can = frozenset(can)
         self.cluster = Cluster(
             servers, nodes=scenario.nodes, directory=directory, config=scenario.settings(), faults=is_ours, kind=kind,
-            engine=engine,
+            engine=engine, later=scenario.later,
         )  # fmt: skip
         self.names = tuple(one.name for one in self.cluster.servers)
         self.nodes = tuple(one.name for one in self.cluster.nodes)

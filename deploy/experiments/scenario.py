@@ -18,8 +18,8 @@ from typing import Any, Protocol
 from yurt.deploy.experiments import scenarios, workloads
 
 # What hands can do; a scenario is left out where it needs more.
-KILL, PAUSE, STOP, LINKS, DISK, CLOCK, UPGRADE, NODES, DICE = (
-    "kill", "pause", "stop", "links", "disk", "clock", "upgrade", "nodes", "dice",
+KILL, PAUSE, STOP, LINKS, DISK, CLOCK, UPGRADE, NODES, DICE, JOIN = (
+    "kill", "pause", "stop", "links", "disk", "clock", "upgrade", "nodes", "dice", "join",
 )  # fmt: skip
 Steps = Iterator[float]
 
@@ -36,6 +36,9 @@ class Hands(Protocol):
 
     def leader(self) -> str:
         """The name of the server that leads; waits for one."""
+
+    def down(self) -> list[str]:
+        """Servers and nodes that do not run."""
 
     def kill(self, name: str) -> None:
         """End a server or a node at once (kill -9, a lost machine)."""
@@ -87,6 +90,7 @@ class Scenario:
     needs: frozenset[str] = frozenset()
     workload: str = "registers"
     servers: int = 3
+    later: int = 0  # servers, of these, that are not started at the beginning
     nodes: int = 0
     rate: float = 100.0
     padding: int = 0  # characters that each job carries along

@@ -25,7 +25,7 @@ class Cluster:
     agent's configuration. `faults` puts links of ours between the servers, so that they can be cut and slowed, and
     lets disks and clocks be broken. `nodes` are node agents, processes too, which run what is placed on them; their
     tasks end with the cluster. `kind` is what runs as a server; `engine` is what replicates its state, "core" or
-    "pysyncobj", the control (docs/raft.md).
+    "pysyncobj", the control (docs/raft.md). The last `later` servers are not started: they join when they are.
 
     `in_process`: everything lives in this process on virtual time, which passes only while something is asked or
     `clock` is told to; all follows from `seed`. There are no sockets, and nodes run `mock_driver` alone.
@@ -41,6 +41,7 @@ class Cluster:
         faults: bool = True,
         kind: type[AgentProcess] = AgentProcess,
         engine: str = CORE,
+        later: int = 0,
         in_process: bool = False,
         seed: int = 0,
     ) -> None:
@@ -58,17 +59,18 @@ class Cluster:
             self.directory,
             [f"server{number + 1}" for number in range(servers)],
             [f"node{number + 1}" for number in range(nodes)],
-            config or {},
+            {**(config or {}), **_expecting(servers - later, config or {})} if later else config or {},
         )
+        self._at_once = servers - later
         self.servers, self.nodes = list(made), list(made_nodes)
 
     # --- life
 
     def start(self) -> Cluster:
-        """Start all servers and wait until each answers."""
-        for server in self.servers:
+        """Start all servers but those for later, and wait until each answers."""
+        for server in self.servers[: self._at_once]:
             server.start()
-        for server in self.servers:
+        for server in self.servers[: self._at_once]:
             server.wait_ready()
         for node in self.nodes:
             node.start()
@@ -272,6 +274,11 @@ class Cluster:
         for agent in (*self.servers, *self.nodes):
             lines += [f"--- {agent!r}", agent.log(LOG_CHARACTERS)]
         return "\n".join(lines)
+
+
+def _expecting(servers: int, config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a cluster that begins with fewer servers than it will have."""
+    return {"server": {**config.get("server", {}), "bootstrap_expect": servers}}
 
 
 def _virtual(seed: int) -> Place:

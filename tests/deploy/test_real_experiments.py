@@ -43,6 +43,17 @@ def test_a_scenario(tmp_path: Path, scenario: object) -> None:
         assert verdict["counts"]["cas"].get("unknown", 0) > 0, "nothing was refused for want of room"
 
 
+@pytest.mark.timeout(300)
+def test_pysyncobj_loses_acknowledged_writes_where_the_core_keeps_them(tmp_path: Path) -> None:
+    """The same scenario is clean on the core (`test_a_scenario`): here both sides of the partition acknowledge."""
+    options = Options(all_scenarios()["growth-partition"], tmp_path / "out", seed=3, engine="pysyncobj")
+    assert perform(options, print) is False
+    verdict = report(options.out)
+    assert verdict["verdict"] == "violated", verdict
+    assert {"lost-write", "doubled-write"} & set(verdict["violations_by_kind"]), verdict["violations_by_kind"]
+    assert not of_directory(tmp_path), "a process is left"
+
+
 @pytest.mark.timeout(STORM_SECONDS + 90)
 def test_a_storm(tmp_path: Path) -> None:
     """YURT_STORM_SECONDS says how long (40 by default), YURT_STORM_SEED which."""

@@ -40,6 +40,9 @@ class SimulatedHands:
         leader = self._cluster.leader
         return leader.name if leader is not None else self._cluster.world.chance.choice(self.names)
 
+    def down(self) -> list[str]:
+        return [name for name, server in self._cluster.servers.items() if server.engine is None]
+
     def kill(self, name: str) -> None:
         server = self._cluster.servers[name]
         if server.engine is not None:

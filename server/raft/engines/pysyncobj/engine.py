@@ -6,10 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import msgpack
 from pysyncobj import FAIL_REASON
 
 from yurt.fsm.errors import YurtError
@@ -24,7 +25,7 @@ from yurt.server.raft.peer import Peer, Servers
 
 log = logging.getLogger("raft.pysyncobj")
 
-METHOD = "pysyncobj.address"  # between servers: where the library of another one listens
+METHOD = "pysyncobj.members"  # between servers: whom another one knows, itself first
 LEADER, CONNECTED = 2, 2  # in the library's status
 BUSY_TICK_SECONDS, IDLE_TICK_SECONDS = 0.001, 0.01
 ASK_AGAIN_SECONDS = 0.2
@@ -39,7 +40,7 @@ WARNING = (
 class PySyncObj(LibraryEngine):
     """One server on the library. Implements `server.raft.consensus.Consensus`.
 
-    `ask` asks a server by its ID where its library listens; `loading` is entered while a state is loaded.
+    `ask` asks a server by its ID for what `known` answers there; `loading` is entered while a state is loaded.
     """
 
     name = "pysyncobj"
@@ -92,17 +93,27 @@ class PySyncObj(LibraryEngine):
             self._fatal(error)
 
     async def _begin(self) -> None:
-        for member in self._members.all():
-            while not member.library:
-                try:
-                    member.library = (await self._ask(member.peer.id)).decode()
-                except YurtError:
-                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+        while unknown := self._members.unknown():
+            for server_id in unknown:
+                with suppress(YurtError):
+                    self._members.learn(await self._asked(server_id))
+            if self._members.unknown():
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
         self._members.save()
         given = self._settings
         others = [member.library for member in self._members.all() if member.library != given.address]
         self._replica = Replica(self, given, others)
         self._tick()
+
+    async def known(self, _payload: bytes) -> bytes:
+        """Answer another server: the rows of this one, member or not, and of all members that it knows."""
+        own = [self.own.id, self.own.address, self.own.name, self._settings.address]
+        packed: bytes = msgpack.packb([own, *(row for row in self._members.rows() if row[0] != self.own.id)])
+        return packed
+
+    async def _asked(self, server_id: str) -> list[list[str]]:
+        rows: list[list[str]] = msgpack.unpackb(await self._ask(server_id))
+        return rows
 
     def stop(self) -> None:
         """Take no more part; what waits ends."""
@@ -281,7 +292,7 @@ class PySyncObj(LibraryEngine):
 
     async def _add(self, peer: Peer, callback: Callback) -> None:
         try:
-            library = (await self._ask(peer.id)).decode()
+            library = (await self._asked(peer.id))[0][3]
         except YurtError as error:
             tell(callback, None, ChangeRefused(f"the server does not say where its pysyncobj listens: {error}"))
             return

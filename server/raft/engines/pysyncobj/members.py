@@ -46,6 +46,17 @@ class Members:
             else:
                 self._by_id.pop(server_id, None)
 
+    def unknown(self) -> list[str]:
+        """The IDs of those whose library's address is not known."""
+        return [server_id for server_id, member in self._by_id.items() if not member.library]
+
+    def learn(self, rows: Iterable[list[str]]) -> None:
+        """Take the addresses that are missing from what another server knows."""
+        for server_id, _, _, library in rows:
+            member = self._by_id.get(server_id)
+            if member is not None and not member.library:
+                member.library = library
+
     def rows(self) -> list[list[str]]:
         """The members as `take` takes them."""
         return [[one.peer.id, one.peer.address, one.peer.name, one.library] for one in self._by_id.values()]

@@ -29,6 +29,17 @@ def test_a_restart_knows_everybody_and_who_came_later(tmp_path: Path) -> None:
     assert found == {"a": "h:99", "b": "h:12", "c": "h:13"}
 
 
+def test_what_another_one_knows_fills_the_gaps_alone(tmp_path: Path) -> None:
+    members = Members(tmp_path / "members.json")
+    members.begin([*FIRST, ["c", "h:3", "three"]], OWN, "h:11")
+    assert members.unknown() == ["b", "c"]
+    members.learn(
+        [["b", "h:2", "two", "h:12"], ["c", "h:3", "three", ""], ["a", "h:1", "one", "wrong"], ["x", "", "", "h:1"]]
+    )
+    assert members.unknown() == ["c"]
+    assert [row[3] for row in members.rows()] == ["h:11", "h:12", ""]
+
+
 def test_a_newcomer_is_no_member_until_it_is_let_in(tmp_path: Path) -> None:
     members = Members(tmp_path / "members.json")
     members.begin(FIRST, Peer("new", "h:9", "nine"), "h:19")
