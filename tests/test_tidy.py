@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "scheduler": PURE_STANDARD_LIBRARY | PURE_PACKAGES | {"yurt.fsm", "yurt.scheduler", "numpy"},
 }
 ONLY_IN = {  # a package → the places that may import it
-    "pysyncobj": ("server/raft/",),
+    "pysyncobj": ("server/raft/engines/pysyncobj/",),
     "starlette": ("server/http/", "server/agent.py"),
     "uvicorn": ("server/http/", "server/agent.py"),
     "click": ("server/cli/", "deploy/"),
