@@ -59,6 +59,7 @@ STARTED_ELSEWHERE = {
     "server/http/reads.py": (1, "a body that all who asked for it await"),
     "server/http/streams.py": (2, "the next piece, and the client's end: awaited"),
     "server/http/websocket.py": (2, "both directions: awaited"),
+    "server/raft/engines/pysyncobj/engine.py": (1, "its beginning and newcomers: an error ends the server"),
     "server/server.py": (2, "the engine's answers, which any number of requests await"),
     "server/supervision.py": (3, "the supervisor itself"),
     "server/testing/links.py": (4, "tests: a thread of their own, which they ask for results"),
