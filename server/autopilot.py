@@ -62,6 +62,7 @@ class Autopilot:
         self._server = server
         self._configured = configured(server.config)
         self._task: Supervised | None = None
+        self._is_full = False  # as the log was told
         self._stable: dict[str, int] = {}  # server ID → healthy since, wall clock
 
     def start(self) -> None:
@@ -89,7 +90,8 @@ class Autopilot:
             lag = last_index - (one["match"] or 0)
             fresh = contact * 1e9 <= configuration.last_contact_threshold
             keys = self._server.keyring.survey
-            healthy = fresh and lag <= configuration.max_trailing_logs and keys.is_whole(one["id"])
+            able = keys.is_whole(one["id"]) and not keys.of(one["id"]).is_full
+            healthy = fresh and lag <= configuration.max_trailing_logs and able
             if healthy:
                 self._stable.setdefault(one["id"], self._server.now_ns())
             else:
@@ -102,6 +104,7 @@ class Autopilot:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
+            self._tell_room()
             if self._server.is_ready:
                 self._server.engine.stabilize(self.configuration.server_stabilization_time / 1e9)
                 await self._server.keyring.survey.ask()
@@ -110,6 +113,15 @@ class Autopilot:
                 await self._yield_without_keys(health)
             else:
                 self._stable.clear()
+
+    def _tell_room(self) -> None:
+        """Log that the disk of this server is full, and that it is so no more."""
+        is_full = not self._server.engine.status().is_writable
+        if is_full and not self._is_full:
+            log.warning("the disk has no space left for the log; new entries are refused until there is room")
+        elif self._is_full and not is_full:
+            log.info("there is room for the log again")
+        self._is_full = is_full
 
     async def _yield_without_keys(self, health: list[Health]) -> None:
         """A leader that cannot use a root key lets a healthy voter lead, which can."""

@@ -1,4 +1,4 @@
-"""Which server lacks which root keys: told by each server, asked for by the leader and by whoever shows it."""
+"""What servers lack: root keys, and room for the log; told by each, asked for by the leader and by whoever shows it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ _UNKNOWN_METHOD = f"unknown method {STATUS}"  # the answer of a server of a vers
 
 
 class KeyStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The root keys of a server's own state that it cannot use, the reason in words, and its key-encryption keys."""
+    """The root keys of a server's own state that it cannot use, the reason in words, its key-encryption keys; and
+    whether its disk has no room for the log."""
 
     missing: tuple[str, ...] = ()
     reason: str = ""
     accepted: tuple[str, ...] = ()  # IDs of key-encryption keys
+    is_full: bool = False
 
 
 NOT_ASKED = KeyStatus(reason="the server has not told yet which root keys it has")
@@ -55,6 +57,15 @@ class KeySurvey:
         """Whether a server has said that it can use every root key of its state."""
         status = self.of(server_id)
         return status is not NOT_ASKED and not status.missing
+
+    @property
+    def most_are_full(self) -> bool:
+        """Whether the voters that have room for the log are no majority, as far as they have told."""
+        if not any(status.is_full for status in self._told.values()):
+            return False
+        voters = [row["id"] for row in self._server.engine.servers() if row["voter"]]
+        full = sum(self.of(server_id).is_full for server_id in voters)
+        return 2 * (len(voters) - full) <= len(voters)
 
     def may_vote(self, server_id: str) -> bool:
         """Whether a learner may become a voter: it lacks no key that this server has."""

@@ -92,7 +92,7 @@ class Keyring:
         self._news.set()
 
     def status(self) -> KeyStatus:
-        """Return which root keys of the state this server cannot use."""
+        """Return which root keys of the state this server cannot use, and whether its disk is full."""
         view, accepted = self._server.view(), self._keeper.accepted
         missing: list[str] = []
         closed: dict[str, None] = {}  # the key-encryption keys that are not here
@@ -106,7 +106,7 @@ class Keyring:
         reason = f"root keys missing: {', '.join(missing)}" if missing else ""
         if closed:
             reason += f"; they are wrapped with key-encryption keys that this server does not have: {', '.join(closed)}"
-        return KeyStatus(tuple(missing), reason, accepted)
+        return KeyStatus(tuple(missing), reason, accepted, not self._server.engine.status().is_writable)
 
     def _tell_missing(self) -> None:
         status = self.status()

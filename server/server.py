@@ -31,6 +31,7 @@ from yurt.server.event_history import EventHistory
 from yurt.server.heartbeats import HeartbeatTimers
 from yurt.server.metrics import Metrics
 from yurt.server.raft.consensus import Callback, Consensus
+from yurt.server.raft.errors import MostStoragesFull
 from yurt.server.raft.transport import PeerTransport
 from yurt.server.reports import Reports
 from yurt.server.supervision import Supervised, Supervisor, supervisor_of
@@ -202,6 +203,8 @@ class Server:
             return await self._proposed(command)
 
     async def _proposed(self, command: commands.Command) -> Any:
+        if self.engine.is_leader_role and self.keyring.survey.most_are_full:
+            raise MostStoragesFull
         started = time.perf_counter()
         outcome = await self._engine(lambda done: self.engine.propose(commands.encode(command), done))
         self.metrics.sample("nomad.raft.commitTime", (time.perf_counter() - started) * 1000)

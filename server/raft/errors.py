@@ -5,6 +5,7 @@ YurtError
 ├── OutcomeUnknown   perhaps written: ask the state
 ├── Overloaded       surely not written: too much waits already
 ├── StorageFull      surely not written: no room for the log
+│   └── MostStoragesFull  nor on most of the others
 ├── ChangeRefused    the configuration stays as it is
 ├── TransferFailed   the leadership stays where it is
 ├── NotOffered       this engine has no such thing
@@ -53,6 +54,17 @@ class StorageFull(YurtError):
 
     def __init__(self) -> None:
         super().__init__("the disk has no space left for the log; nothing was written, reads go on: free some space")
+
+
+class MostStoragesFull(StorageFull):
+    """Most voters have no room for the log; nothing was written, reads go on."""
+
+    def __init__(self) -> None:
+        YurtError.__init__(
+            self,
+            "the disks of most servers have no space left for the log; nothing was written, reads go on: "
+            "free some space",
+        )
 
 
 class NotSent(YurtError):

@@ -17,7 +17,10 @@ from tests.process.test_task_disasters import small_disk
 pytestmark = pytest.mark.slow
 
 DISK = "44m"  # room for two segments of the log, not for three
-FULL = "the disk has no space left for the log; nothing was written, reads go on: free some space"
+FULL = (
+    "the disk has no space left for the log; nothing was written, reads go on: free some space",
+    "the disks of most servers have no space left for the log; nothing was written, reads go on: free some space",
+)
 VERSIONS = "/v1/job/versioned/versions"
 Write = Callable[[ServerProcess, str], tuple[int, Any]]
 
@@ -122,7 +125,7 @@ def test_full_disks_refuse_writes_with_a_reason_and_lose_nothing(tmp_path: Path,
             for kind in writes.kinds:
                 assert not kind(server, "refused")
                 status, text = writes.answers[-1]
-                assert status == 500 and text.removeprefix("rpc error: ") == FULL
+                assert status == 500 and text.removeprefix("rpc error: ") in FULL
             writes.check(server)
             assert server.is_running
         for server in servers:

@@ -129,9 +129,10 @@ def _healthy(server: Server, problem: str, note: str = "") -> Health:
 
 
 def _warnings(server: Server) -> tuple[str, ...]:
-    """Return what is dangerous in a server's configuration."""
-    warning = insecure_rpc(server.config) if server.transport.trust.demand == NONE else ""
-    return (warning,) if warning else ()
+    """Return what is dangerous in a server's configuration, and whether its disk is full."""
+    insecure = insecure_rpc(server.config) if server.transport.trust.demand == NONE else ""
+    full = "" if server.engine.status().is_writable else "the disk has no space left for the log: free some space"
+    return tuple(filter(None, (insecure, full)))
 
 
 async def _is_caught_up(context: Context) -> bool:
