@@ -80,6 +80,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._address = ""
         self._refused = self._head_is_whole = False
         self._running: Any = None  # the request in work; pipelined ones wait behind it
+        self._read: Any = None  # the request whose head is whole and whose rest is still coming
         self.on_lost: Callable[[], object] | None = None  # called if the connection is lost; of the request in work
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
@@ -143,6 +144,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_deadline()
         if self._refused:
             return
+        if not self._may_write():
+            self._refuse(b"")
+            return
         super().handle_websocket_upgrade()
 
     def _start_deadline(self) -> None:
@@ -159,11 +163,27 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport is not None and not self.transport.is_closing():
             self.transport.abort()
 
+    def _may_write(self) -> bool:
+        """Whether what is written now is taken for the answer to what is being read, and to nothing else."""
+        running = self._running
+        if running is None or running.response_complete:
+            return True
+        return running is self._read and not running.response_started
+
     def _refuse(self, answer: bytes) -> None:
+        """Answer what is being read and end the connection; break it off if an earlier answer is not whole."""
         self._refused = True
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self._may_write():
             self.transport.write(answer)
             self.transport.close()
+        else:
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._refuse(_refusal(b"400 Bad Request", msg.encode()))
 
     # --- the parser's callbacks
 
@@ -171,6 +191,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """A new head."""
         self._head_bytes = self._header_count = self._paced_bytes = 0
         self._head_is_whole = False
+        self._read = None
         super().on_message_begin()
         if self._deadline is None:  # it came in one piece with the end of the one before
             self._start_deadline()
@@ -203,7 +224,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(_refusal(f"{refusal.status} {phrase}".encode(), refusal.text.encode()))
             return
         self._head_is_whole = True
+        earlier = self.cycle
         super().on_headers_complete()
+        self._read = self.cycle if self.cycle is not earlier else None
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; a large one may take longer, as long as it comes at a good pace."""
@@ -217,6 +240,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._stop_deadline()
+        self._read = None
         if not self._refused:
             super().on_message_complete()
 

@@ -24,10 +24,10 @@ HANDLING_SECONDS = 1.5 * SECONDS
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Reads the body, takes its time at /slow, answers the body's length."""
+    """Reads the body, takes its time at /slow, answers the body's length. Some paths never come to an end."""
     import asyncio
 
-    size, more = 0, True
+    size, more = 0, scope["path"] != "/early"
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -46,6 +46,15 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         return
     if scope["path"] == "/tokens":  # how many tokens the head has, after the whole body
         size = sum(name == b"x-nomad-token" for name, _ in scope["headers"])
+    if scope["path"] in ("/begun", "/early"):  # a chunked answer that goes on until the client is gone
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
+    if scope["path"] == "/unanswered":  # works until the client is gone
+        await receive()
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(HANDLING_SECONDS)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(str(size)))]})
@@ -54,8 +63,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    protocol, _ = limited(Connections(request_seconds=SECONDS, write_seconds=SECONDS, per_client_max=CONNECTIONS_MAX))
-    config = uvicorn.Config(application, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
+    http, ws = limited(Connections(request_seconds=SECONDS, write_seconds=SECONDS, per_client_max=CONNECTIONS_MAX))
+    config = uvicorn.Config(application, http=http, ws=ws, lifespan="off", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     listening = bind("127.0.0.1", 0)
     thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
@@ -214,6 +223,43 @@ def test_s19_heads_that_nobody_should_send_are_refused(connect: Connect, sent: b
     fresh = connect()
     fresh.sendall(request())
     assert status(fresh) == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request("/" + "a" * TARGET_BYTES_MAX),
+        request("/", "X: " + "y" * HEAD_BYTES_MAX),
+        b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"no request at all\r\n\r\n",
+        b"\x00",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + UPGRADE + b"\r\n",
+    ],
+    ids=["target", "head", "2.0", "no host", "junk", "byte", "upgrade"],
+)
+@pytest.mark.parametrize(("path", "begun"), [("/begun", b"5\r\nfirst\r\n"), ("/unanswered", b"")])
+def test_nothing_is_written_into_the_answer_of_an_earlier_request(
+    connect: Connect, path: str, begun: bytes, sent: bytes
+) -> None:
+    connection = connect()
+    connection.sendall(request(path))
+    data = b""
+    while begun and not data.endswith(begun):
+        data += connection.recv(65536)
+    connection.sendall(sent)
+    assert ended(connection), "the answer cannot be taken for a whole one"
+
+
+def test_trailers_of_a_request_whose_answer_has_begun_end_the_connection(connect: Connect) -> None:
+    connection = connect()
+    head = b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+    connection.sendall(head)
+    data = b""
+    while not data.endswith(b"5\r\nfirst\r\n"):
+        data += connection.recv(65536)
+    connection.sendall(b"0\r\n" + b"X-A: b\r\n" * (HEADERS_MAX + 1) + b"\r\n")
+    assert ended(connection)
 
 
 def test_a_refused_head_is_not_read_to_its_end(connect: Connect) -> None:
