@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from yurt.fsm.errors import Refusal
+from yurt.fsm.lang.strconv import parse_position
 from yurt.fsm.structs.node import Node
 from yurt.server.acl.statements import HEADER, NODE_HEADER
 from yurt.server.address import split_address
@@ -83,7 +84,7 @@ async def _reached(targets: tuple[Target, ...]) -> tuple[Target, asyncio.StreamR
 
 
 async def proxied(context: Context, *targets: Target, kind: tuple[bytes, bytes] = JSON) -> Answer:
-    """The answer of the first target that can be reached; nothing is sent twice. Raises Refusal(500).
+    """The answer of the first target that can be reached; nothing is sent twice. Raises Refusal(500), Refusal(502).
 
     `kind` is the content type of what a node answers: nodes do not choose how browsers read them.
     """
@@ -103,12 +104,15 @@ async def proxied(context: Context, *targets: Target, kind: tuple[bytes, bytes] 
         except Refusal:
             writer.close()
             raise
-    length = headers.get(b"content-length")
-    if length is None or not length.isdigit():
+    if b"content-length" not in headers:
         return Answer(status, b"", passed, stream=_body(reader, writer))
+    length = parse_position(headers[b"content-length"].decode("latin-1"))
+    if length is None or length > BODY_BYTES_MAX:
+        writer.close()
+        raise Refusal(502, f"{target.name} answered with a length that is no number of bytes up to {BODY_BYTES_MAX}")
     try:
         async with asyncio.timeout(IDLE_SECONDS):
-            body = await reader.readexactly(min(int(length), BODY_BYTES_MAX))
+            body = await reader.readexactly(length)
     except (OSError, TimeoutError, EOFError) as error:
         raise Refusal(500, f"{target.name} broke off: {error}") from error
     finally:

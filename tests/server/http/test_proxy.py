@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from yurt.fsm.errors import Refusal
 from yurt.server.acl.statements import NODE_HEADER
 from yurt.server.http.context import JSON, Answer, Context, FileAnswer
 from yurt.server.http.listing import ListBody
-from yurt.server.http.proxy import PROXIED, signed
+from yurt.server.http.proxy import BODY_BYTES_MAX, PROXIED, Target, proxied, signed
 
 NODE_ID = "00000000-0000-4000-8000-000000000000"
 
@@ -47,3 +49,46 @@ def test_what_a_node_answers_is_the_same_with_its_name(answer: Answer) -> None:
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_that_nobody_hands_on_bears_no_name(answer: Answer) -> None:
     assert signed(answer, context({})) is answer
+
+
+def handed_on(sent: bytes) -> tuple[Answer, bytes]:
+    """The answer that is handed on, and its body, where another agent sends some bytes and ends the connection."""
+
+    async def main() -> tuple[Answer, bytes]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(sent)
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            answer = await proxied(context({}), Target("server a", f"{host}:{port}"))
+            body = answer.body
+            if answer.stream is not None:
+                body = b"".join([piece async for piece in answer.stream])
+            return answer, body
+
+    return asyncio.run(main())
+
+
+def head(*headers: bytes) -> bytes:
+    return b"\r\n".join((b"HTTP/1.1 200 OK", *headers, b"", b""))
+
+
+@pytest.mark.parametrize("length", [b"9" * 5000, b"%d" % (BODY_BYTES_MAX + 1), b"x", b"-1", b"1 1", b""])
+def test_s17_an_answer_whose_length_is_absurd_is_none(length: bytes) -> None:
+    with pytest.raises(Refusal) as refusal:
+        handed_on(head(b"Content-Length: " + length) + b"body")
+    assert refusal.value.status == 502 and "server a" in refusal.value.text
+
+
+def test_an_answer_with_a_length_is_handed_on_whole() -> None:
+    assert handed_on(head(b"Content-Length: 4") + b"body")[1] == b"body"
+    with pytest.raises(Refusal) as refusal:
+        handed_on(head(b"Content-Length: 5") + b"body")
+    assert "broke off" in refusal.value.text
+
+
+def test_an_answer_without_a_length_ends_with_its_connection() -> None:
+    assert handed_on(head() + b"body")[1] == b"body"
