@@ -32,7 +32,8 @@ log = logging.getLogger("keyring")
 
 GET, PUT = "keyring.get", "keyring.put"
 ANSWER_SECONDS = 5.0
-RETRY_SECONDS = 0.5
+RETRY_SECONDS, RETRY_SECONDS_MAX = 0.5, 5.0  # doubled as long as nothing is new
+PUBLICATION_SECONDS_MAX = 60.0  # until the wall clock is looked at again
 KEY_SECONDS, KEY_POLL_SECONDS = 5.0, 0.05
 
 
@@ -68,6 +69,7 @@ class Keyring:
         self._server, self.keystore, self._keeper, self._make = server, keystore, keeper, make
         self._task: Supervised | None = None
         self._news = asyncio.Event()
+        self._deleted: dict[str, None] = {}  # keys of the state that may still be on disk
         self._told_missing: tuple[str, ...] = ()  # in the log
         self.survey = KeySurvey(server, self.status)
         self._exchange = KekExchange(server, keeper, self.survey)
@@ -209,10 +211,11 @@ class Keyring:
             if change.table in (ROOT_KEYS, WRAPPED_KEYS):
                 self._news.set()
             if change.table is ROOT_KEYS and change.new is None:
-                self.keystore.remove(change.key)
+                self._deleted[change.key] = None
 
     async def _run(self) -> None:
         """Fetch what is missing here; make the first key, and publish those whose time has come, while this leads."""
+        pause = RETRY_SECONDS
         while True:
             self._news.clear()  # before the look: news that come meanwhile are looked at too
             try:
@@ -224,15 +227,32 @@ class Keyring:
                 log.error("a root key cannot be kept on disk", extra={"reason": str(error)})
                 done = False
             self._tell_missing()
-            if not done:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            await self._news.wait()
+            if await self._is_news_within(self._seconds_to_publication() if done else pause) or done:
+                pause = RETRY_SECONDS
+            else:
+                pause = min(2 * pause, RETRY_SECONDS_MAX)
+
+    async def _is_news_within(self, seconds: float | None) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _seconds_to_publication(self) -> float | None:
+        """How long to wait for the next key to publish; None if there is none, or another server does it."""
+        server = self._server
+        due = [key.publish_time for key in server.view().scan(ROOT_KEYS) if key.state == PREPUBLISHED]
+        if not due or not server.engine.is_leader_role:
+            return None
+        return min(max(0.0, (min(due) - server.now_ns()) / 1e9), PUBLICATION_SECONDS_MAX)
 
     async def _look_after(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether there is nothing left to do before the next key is to be published."""
         server = self._server
-        view, done = server.view(), True
+        done = await self._remove_deleted()  # before the view is taken: what it holds is not deleted yet
+        view = server.view()
         for key in view.scan(ROOT_KEYS):
             wrapped = view.get(WRAPPED_KEYS, key.key_id)
             done = await (self._fetch(key.key_id) if wrapped is None else self._open(wrapped)) and done
@@ -250,13 +270,23 @@ class Keyring:
             log.info("root keys wrapped", extra={"keys": ", ".join(here)})
         done = done and not bare
         for key in view.scan(ROOT_KEYS):
-            if key.state == PREPUBLISHED:
-                if key.publish_time > server.now_ns():
-                    done = False
-                    continue
+            if key.state == PREPUBLISHED and key.publish_time <= server.now_ns():
                 ready = msgspec.structs.replace(key, state=ACTIVE)
                 await server.propose(UpsertRootKey(now_ns=server.now_ns(), key=ready))
         return done
+
+    async def _remove_deleted(self) -> bool:
+        """Whether no deleted key is on disk any more; one that cannot be removed is tried again."""
+        for key_id in list(self._deleted):
+            if self._server.view().get(ROOT_KEYS, key_id) is None:
+                try:
+                    await asyncio.to_thread(self.keystore.remove, key_id)
+                except OSError as error:
+                    extra = {"key": key_id, "reason": str(error)}
+                    log.error("a root key cannot be removed from disk", extra=extra)
+                    continue
+            del self._deleted[key_id]
+        return not self._deleted
 
     async def _open(self, wrapped: WrappedKey) -> bool:
         """See to it that this server can unwrap a key of the state."""

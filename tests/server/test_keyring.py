@@ -7,6 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from yurt.server.keyring import RETRY_SECONDS_MAX, Keyring
+from yurt.server.keystore import Keystore
+from yurt.server.testing.agent import wait_for
 from yurt.server.testing.simulation.replaced_disks import (
     check_variables,
     may_lose_one,
@@ -112,6 +117,81 @@ def test_a_leader_that_cannot_unwrap_says_so_and_lets_another_one_lead(tmp_path:
         cluster.restart(servers[0])
         assert servers[0].request("GET", "/v1/agent/health?type=ready")[0] == 200
         assert servers[0].request("GET", "/v1/var/a?stale")[1]["Items"] == ITEMS
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Keyring]:
+    """The looks of all servers at their keys."""
+    looks: list[Keyring] = []
+    look = Keyring._look_after
+
+    async def counts(self: Keyring) -> bool:
+        looks.append(self)
+        return await look(self)
+
+    monkeypatch.setattr(Keyring, "_look_after", counts)
+    return looks
+
+
+def test_a_key_whose_files_cannot_be_removed_is_removed_later_and_the_server_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    remove, calls = Keystore.remove, []
+
+    def fails_twice(self: Keystore, key_id: str) -> None:
+        calls.append(key_id)
+        if len(calls) <= 2:
+            raise OSError(30, "Read-only file system")
+        remove(self, key_id)
+
+    with Cluster(1, in_process=True, seed=4) as cluster:
+        (server,) = virtual(cluster)
+        keystore = server.directory / "server/keystore"
+        assert server.request("PUT", "/v1/var/a", {"Items": ITEMS})[0] == 200
+        (first,) = server.request("GET", "/v1/operator/keyring/keys")[1]
+        assert server.request("PUT", "/v1/operator/keyring/rotate?full=true")[0] == 200
+        monkeypatch.setattr(Keystore, "remove", fails_twice)
+        assert server.request("DELETE", f"/v1/operator/keyring/key/{first['KeyID']}")[0] == 200
+        assert server.is_running
+        wait_for(lambda: not list(keystore.glob(f"{first['KeyID']}*")), 30, "its files are gone", cluster.clock)
+        assert calls == [first["KeyID"]] * 3
+        assert "a root key cannot be removed from disk" in server.log()
+
+
+def test_a_server_that_lacks_a_key_looks_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Cluster(1, in_process=True, seed=5) as cluster:
+        (server,) = virtual(cluster)
+        server.kill()
+        keystore = server.directory / "server/keystore"
+        kept = keystore.rename(keystore.with_name("kept"))
+        server.start()
+        server.wait_ready()
+        looks = counted(monkeypatch)
+        cluster.clock.sleep(120)
+        assert 120 / RETRY_SECONDS_MAX <= len(looks) <= 120 / RETRY_SECONDS_MAX + 10
+        kept.rename(keystore)
+        cluster.clock.sleep(RETRY_SECONDS_MAX + 1)
+        assert server.request("GET", "/v1/agent/health?type=ready")[0] == 200
+        looks.clear()
+        cluster.clock.sleep(120)
+        assert looks == []
+
+
+def test_a_key_is_published_on_time_without_looking_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Cluster(1, in_process=True, seed=6) as cluster:
+        (server,) = virtual(cluster)
+        assert server.request("PUT", "/v1/var/a", {"Items": ITEMS})[0] == 200
+        looks = counted(monkeypatch)
+        due = server.wall_clock_ns() + 100 * 10**9
+        assert server.request("PUT", f"/v1/operator/keyring/rotate?publish_time={due}")[0] == 200
+
+        def states() -> list[str]:
+            return sorted(key["State"] for key in server.request("GET", "/v1/operator/keyring/keys")[1])
+
+        cluster.clock.sleep(98)
+        assert states() == ["active", "prepublished"]
+        assert len(looks) < 5
+        cluster.clock.sleep(4)
+        assert states() == ["active", "inactive"]
 
 
 def peers(server: VirtualServer) -> list[dict[str, Any]]:
