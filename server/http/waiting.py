@@ -14,6 +14,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.store.watches import Watch, Watches, WatchItem
 
 WOKEN_A_ROUND = 16  # each makes an answer in the next round: some 2 ms
+GROUPS_A_ROUND = 2  # each looks for its answer in the next round: perhaps for a slice
 
 
 class _Group:
@@ -106,14 +107,15 @@ class Waiting:
     def _let_go(self) -> None:
         """Let a few go, and the others in the next rounds."""
         room = WOKEN_A_ROUND
-        while room and self._woken:
+        for _ in range(min(GROUPS_A_ROUND, len(self._woken))):
             group = self._woken[0]
             while room and group.futures:
                 future, _ = group.futures.popitem()
                 _finish(future)
                 room -= 1
-            if not group.futures:
-                self._woken.popleft().leave()
+            if group.futures:
+                break
+            self._woken.popleft().leave()
         self._is_letting_go = bool(self._woken)
         if self._is_letting_go:
             asyncio.get_running_loop().call_soon(self._let_go)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -9,7 +10,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.store.store import Store
 from yurt.fsm.structs.job import Job
-from yurt.server.http.waiting import WOKEN_A_ROUND, Waiting
+from yurt.server.http.waiting import GROUPS_A_ROUND, WOKEN_A_ROUND, Waiting
 
 KEY = ("default", "a")
 
@@ -49,6 +50,60 @@ def test_ten_thousand_readers_are_let_go_a_few_in_each_round() -> None:
             assert now - done <= WOKEN_A_ROUND
             done = now
         assert len(store.watches) == 0
+
+    asyncio.run(main())
+
+
+def test_of_different_queries_fewer_go_in_each_round() -> None:
+    """Each of them looks at rows for as long as a slice."""
+
+    async def main() -> None:
+        store, waits = new_store(), waiting()
+        tasks = [task for number in range(200) for task in await begun(waits, store, 1, f"q{number}")]
+        commit(store)
+        done = 0
+        while done < len(tasks):
+            await asyncio.sleep(0)
+            now = sum(task.done() for task in tasks)
+            assert now - done <= GROUPS_A_ROUND
+            done = now
+
+    asyncio.run(main())
+
+
+def test_queries_that_were_given_up_after_they_were_woken_take_their_turns_too() -> None:
+    async def main() -> None:
+        store, waits = new_store(), waiting()
+        tasks = [task for number in range(200) for task in await begun(waits, store, 1, f"q{number}")]
+        commit(store)
+        for task in tasks:
+            task.cancel()
+        left = len(store.watches)
+        while left:
+            await asyncio.sleep(0)
+            now = len(store.watches)
+            assert left - now <= GROUPS_A_ROUND
+            left = now
+
+    asyncio.run(main())
+
+
+def test_nothing_is_kept_of_those_who_were_woken() -> None:
+    async def main() -> None:
+        store, waits = new_store(), waiting()
+        held: list[int] = []
+        tracemalloc.start()
+        try:
+            for _ in range(4):
+                tasks = await begun(waits, store, 10_000)
+                commit(store)
+                await asyncio.gather(*tasks)
+                del tasks
+                await asyncio.sleep(0)
+                held.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        assert held[-1] - held[1] < 100_000, "the last of thousands leaves no more than the first"
 
     asyncio.run(main())
 
