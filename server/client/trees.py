@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import logging
 import os
 import stat
@@ -13,6 +14,7 @@ log = logging.getLogger("client")
 
 DIRECTORY = os.O_DIRECTORY | os.O_CLOEXEC
 ALL_OF_OWNER = 0o700
+LISTED_MAX = 1000  # entries at a time
 
 
 def remove(path: Path) -> bool:
@@ -38,7 +40,7 @@ class _Removal:
     """Walks a tree with one open directory: down by names, up by `..`, where it must find the directory it came from.
 
     `_above` holds for each directory on the way down from the top its name and device, inode; `_stuck` for the same
-    directories and the present one the names in it that cannot be removed.
+    directories and the present one the names in it that are not to be tried again.
     """
 
     def __init__(self, parent: int) -> None:
@@ -62,12 +64,20 @@ class _Removal:
             raise self._error
 
     def _directory_left(self) -> str | None:
-        """Remove files and empty directories until there is a directory with something in it; return its name."""
+        """Remove files and empty directories until there is a directory with something in it; return its name.
+
+        What is removed while a directory is listed may hide other entries, so it is listed until nothing is left.
+        """
+        stuck = self._stuck[-1]
         try:
-            with os.scandir(self._fd) as entries:
-                for entry in entries:
-                    if entry.name not in self._stuck[-1] and self._is_full(entry):
+            while True:
+                with os.scandir(self._fd) as entries:
+                    listed = list(itertools.islice((entry for entry in entries if entry.name not in stuck), LISTED_MAX))
+                for entry in listed:
+                    if self._is_full(entry):
                         return entry.name
+                if not listed:
+                    return None
         except OSError as error:
             self._error = self._error or error
         return None
@@ -81,7 +91,7 @@ class _Removal:
             else:
                 os.unlink(entry.name, dir_fd=self._fd)
         except FileNotFoundError:
-            pass
+            self._stuck[-1].add(entry.name)  # listed or not, it is gone
         except OSError as error:
             if is_directory and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 return True

@@ -49,6 +49,15 @@ def test_a_removal_holds_a_handful_of_descriptors(tmp_path: Path, monkeypatch: p
     assert max(held) - before <= 6 and len(os.listdir("/proc/self/fd")) == before
 
 
+def test_a_wide_directory_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "top").mkdir()
+    for number in range(2 * trees.LISTED_MAX + 1):
+        (tmp_path / f"top/{number}").touch()
+        if number % 100 == 0:
+            (tmp_path / f"top/d{number}/below").mkdir(parents=True)
+    assert trees.remove(tmp_path / "top") and os.listdir(tmp_path) == []
+
+
 def test_what_links_lead_to_stays(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/file").write_text("kept")
