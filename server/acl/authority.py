@@ -74,13 +74,17 @@ class Authority:
             raise denied()
         return Identity(f"alloc:{claims.alloc_id}/{claims.task}", rights_of(view, claims, allocation), claims=claims)
 
-    def stated(self, view: View, text: str, request: str, checker: Checker) -> Identity:
-        """Return the identity in another server's signed statement to this process's node; raises Refusal(403)."""
+    def stated(self, view: View, text: str, request: str | None, checker: Checker) -> Identity:
+        """Return the identity in another server's signed statement to this process's node; raises Refusal(403).
+
+        The statement is used up by its request; `request` is None while that is not known.
+        """
         try:
             key_id = key_id_of(text)
             if self.keystore is None or view.get(ROOT_KEYS, key_id) is None:
                 raise BadStatement("the statement is signed with a key of another cluster")
-            statement = checker.check(text, self.keystore.signing_key(key_id).public_key(), request)
+            key = self.keystore.signing_key(key_id).public_key()
+            statement = checker.read(text, key) if request is None else checker.check(text, key, request)
         except (BadStatement, NoKey) as error:
             raise Refusal(403, f"{DENIED}: {error}") from None
         return Identity(statement.subject, statement.rights)

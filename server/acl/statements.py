@@ -94,7 +94,15 @@ class Checker:
     _seen: dict[str, int] = field(default_factory=dict)  # ID → when it expires, oldest first
 
     def check(self, text: str, key: rsa.RSAPublicKey, request: str) -> Statement:
-        """Return what a text says about a request; raises `BadStatement`."""
+        """Return what a text says about a request, and count it as used; raises `BadStatement`."""
+        statement = self.read(text, key)
+        if statement.request != request:
+            raise BadStatement("the statement is for another request")
+        self._once(statement, self.now_ns() // SECOND)
+        return statement
+
+    def read(self, text: str, key: rsa.RSAPublicKey) -> Statement:
+        """Return what a text says, whatever its request is; raises `BadStatement`. It is not used yet."""
         key_id_of(text)  # its type
         options: Any = {"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "jti"]}
         try:
@@ -105,9 +113,8 @@ class Checker:
         now = self.now_ns() // SECOND
         if not statement.issued - SECONDS <= now < statement.expires <= statement.issued + SECONDS:
             raise BadStatement("the statement is too old or of the future: compare the clocks of server and node")
-        if statement.request != request:
-            raise BadStatement("the statement is for another request")
-        self._once(statement, now)
+        if statement.id in self._seen:
+            raise BadStatement("the statement was used already")
         return statement
 
     def _once(self, statement: Statement, now: int) -> None:

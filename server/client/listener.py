@@ -11,7 +11,7 @@ import orjson
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS
-from yurt.server.acl.authority import DENIED, Identity
+from yurt.server.acl.authority import DENIED, Identity, denied
 from yurt.server.acl.statements import HEADER, BadStatement, key_id_of
 from yurt.server.address import client_of
 from yurt.server.client.agent import NodeAgent
@@ -70,7 +70,7 @@ class NodeServer:
     async def authorize(self, context: Context) -> None:
         """Go on if a server says, asked or by a statement, that the caller may; raises Refusal(403)."""
         if HEADER in context.headers:
-            context.identity = await self._stated(context)
+            context.identity = await self._stated(context, context.digest)
             context.need.check(context)
             if context.need.kind == "its":
                 context.allow(self._namespace(context))
@@ -84,12 +84,23 @@ class NodeServer:
             return
         await self._gate.check(context.secret, "its", (capability,), namespace)
 
-    async def _stated(self, context: Context) -> Identity:
-        """Who a server says asks; raises Refusal(403) for a statement that does not hold."""
+    async def admit(self, context: Context) -> None:
+        """Go on if a caller may send a large body; raises Refusal(403). Who it is, is looked at once it is there."""
+        if HEADER in context.headers:
+            await self._stated(context, None)
+        elif self.config.acl.enabled and not context.secret:
+            raise denied()
+
+    async def _stated(self, context: Context, digest: str | None) -> Identity:
+        """Who a server says asks; raises Refusal(403) for a statement that does not hold.
+
+        `digest` is what the statement calls the request by, None as long as its body is not there.
+        """
         text = context.headers[HEADER].decode("latin-1")
         try:
             key = await self._keys.get(key_id_of(text))
-            statement = self.node_agent.statements.check(text, key, context.digest)
+            statements = self.node_agent.statements
+            statement = statements.read(text, key) if digest is None else statements.check(text, key, digest)
         except BadStatement as error:
             log.warning("statement refused", extra={"path": context.path, "reason": str(error)})
             raise Refusal(403, f"{DENIED}: {error}") from None
@@ -107,7 +118,8 @@ class NodeApp:
 
     def __init__(self, agent: NodeAgent, config: AgentConfig, targets: Callable[[], list[Target]]) -> None:
         self._agent, self._targets = agent, targets
-        self._server = cast("Server", NodeServer(agent, config))
+        self._own = NodeServer(agent, config)
+        self._server = cast("Server", self._own)
         self._body_bytes_max = config.limits.http_body_bytes_max
         self._room = BodyRoom(config.limits.http_bodies_bytes_max, self._body_bytes_max)
         self._sites, self._headers = guard.sites(config), guard.answer_headers(config)
@@ -142,9 +154,12 @@ class NodeApp:
         await send_answer(scope, receive, send, answer, self._headers)
 
     async def _admit(self, context: Context) -> Answer | None:
-        """Refuse a large body of a caller without a token, where access control is on: the servers look closer."""
-        needs_token = self._server.config.acl.enabled and not context.secret
-        return text(403, DENIED) if needs_token else None
+        """Refuse a large body of a caller without a token or a statement that holds: the servers look closer."""
+        try:
+            await self._own.admit(context)
+        except Refusal as refusal:
+            return text(refusal.status, refusal.text)
+        return None
 
     async def _answered(self, context: Context) -> Answer:
         try:

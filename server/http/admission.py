@@ -42,8 +42,7 @@ def _check(context: Context, view: View) -> None:
     kind = context.need.kind
     if kind == "secret" and context.secret and view.find(NODES, "secret", secret_digest(context.secret)):
         return  # whose node it is, the handler compares
-    server = context.server
-    context.identity = server.authority.identify(view, context.secret, server.now_ns())
+    context.identity = context.identify(view, None)
     context.need.check(context)
     if kind in ("nothing", "its", "own", "secret") and context.identity.rights is NONE:
         raise denied()

@@ -174,15 +174,19 @@ class Context:
         """Find out who asks, and whether they may, as of a state; raises Refusal(403)."""
         server = self.server
         if server.authority.enabled and self.need.kind != "secret":
-            self.identity = self._stated(view) or server.authority.identify(view, self.secret, server.now_ns())
+            self.identity = self.identify(view, self.digest)
             self.need.check(self)
 
-    def _stated(self, view: View) -> Identity | None:
-        """Return the identity in another server's statement; None without a statement. Raises Refusal(403)."""
-        text, agent = self.headers.get(HEADER), self.server.node_agent
-        if text is None or agent is None:
-            return None
-        return self.server.authority.stated(view, text.decode("latin-1"), self.digest, agent.statements)
+    def identify(self, view: View, digest: str | None) -> Identity:
+        """Return who asks, by another server's statement or a token; raises Refusal(403).
+
+        `digest` is what a statement calls this request by, None as long as the body is not there.
+        """
+        server = self.server
+        text, agent = self.headers.get(HEADER), server.node_agent
+        if text is not None and agent is not None:
+            return server.authority.stated(view, text.decode("latin-1"), digest, agent.statements)
+        return server.authority.identify(view, self.secret, server.now_ns())
 
     @property
     def digest(self) -> str:
