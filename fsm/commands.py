@@ -21,7 +21,7 @@ from yurt.fsm.errors import YurtError
 from yurt.fsm.structs.author import Author
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation
-from yurt.fsm.structs.job import Job, JobSubmission
+from yurt.fsm.structs.job import Job, JobSubmission, JobSummary
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
@@ -29,7 +29,7 @@ from yurt.fsm.structs.plan import AllocationChange, AllocationEviction, Allocati
 
 COMMAND_VERSION = 6
 LATE_SINCE = AUTHORS_SINCE = 5  # `evaluates_late` of plans, and authors
-KEEPS_TAGGED_SINCE = 6  # `keeps_tagged` of collections
+KEEPS_TAGGED_SINCE = COUNTED_SINCE = 6  # `keeps_tagged` of collections, `summaries` that were counted
 
 
 class UnknownCommand(YurtError):
@@ -264,7 +264,13 @@ class SetSchedulerConfiguration(Command, frozen=True, kw_only=True):
 
 
 class ReconcileSummaries(Command, frozen=True, kw_only=True):
-    """Count all summaries anew."""
+    """Store summaries that were counted anew, each unless it has changed since; without any, count all of them."""
+
+    summaries: tuple[JobSummary, ...] | None = None  # `modify_index` is that of the row that was counted anew
+
+    def needs(self) -> int:
+        """`summaries` came with version 6."""
+        return self.since if self.summaries is None else COUNTED_SINCE
 
 
 class JobWritten(msgspec.Struct, frozen=True, kw_only=True):

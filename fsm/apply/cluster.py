@@ -8,7 +8,6 @@ from yurt.fsm.commands import (
     DeleteNamespace,
     DeleteNodePool,
     Done,
-    ReconcileSummaries,
     SetAutopilotConfiguration,
     SetSchedulerConfiguration,
     UpsertNamespace,
@@ -17,9 +16,7 @@ from yurt.fsm.commands import (
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.multierror import multierror
 from yurt.fsm.store.schema import (
-    ALLOCATIONS,
     AUTOPILOT_CONFIG,
-    JOB_SUMMARIES,
     JOBS,
     NAMESPACES,
     NODE_POOLS,
@@ -29,7 +26,7 @@ from yurt.fsm.store.schema import (
 )
 from yurt.fsm.store.transaction import Transaction
 from yurt.fsm.structs.base import replace
-from yurt.fsm.structs.job import DEAD, JobChildrenSummary, TaskGroupSummary
+from yurt.fsm.structs.job import DEAD
 
 BUILT_IN_POOLS = ("all", "default")
 
@@ -110,32 +107,3 @@ def _set_configuration(
     created = stored.create_index if stored else txn.index
     txn.put(table, replace(command.configuration, create_index=created, modify_index=txn.index))
     return Done(index=txn.index)
-
-
-_BINS = {"pending": "starting", "running": "running", "complete": "complete", "failed": "failed", "lost": "lost"}
-
-
-def reconcile_summaries(txn: Transaction, _command: ReconcileSummaries) -> Done:
-    """Handle `ReconcileSummaries`: counts are made anew from allocations and children."""
-    for summary in list(txn.scan(JOB_SUMMARIES)):
-        key = (summary.namespace, summary.job_id)
-        groups = {name: TaskGroupSummary(queued=one.queued) for name, one in summary.summary.items()}
-        for allocation in txn.find(ALLOCATIONS, "job", key):
-            name, bin_ = allocation.task_group, _BINS.get(allocation.client_status, "unknown")
-            if name in groups:
-                groups[name] = replace(groups[name], **{bin_: getattr(groups[name], bin_) + 1})
-        children = [job.status for job in txn.find(JOBS, "parent", key)]
-        gone = max(0, _total(summary.children) - len(children))
-        counted = JobChildrenSummary(
-            pending=children.count("pending"), running=children.count("running"), dead=children.count("dead") + gone
-        )
-        if groups != summary.summary or counted != summary.children:
-            txn.put(
-                JOB_SUMMARIES,
-                replace(summary, summary=groups, children=counted, modify_index=txn.index),
-            )
-    return Done(index=txn.index)
-
-
-def _total(children: JobChildrenSummary) -> int:
-    return children.pending + children.running + children.dead

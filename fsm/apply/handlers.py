@@ -19,6 +19,7 @@ from yurt.fsm.apply import (
     plans,
     scaling,
     services,
+    summaries,
     variables,
     versions,
 )
@@ -47,7 +48,7 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands.DeleteNodePool: cluster.delete_node_pool,
     commands.SetSchedulerConfiguration: cluster.set_scheduler_configuration,
     commands.SetAutopilotConfiguration: cluster.set_autopilot_configuration,
-    commands.ReconcileSummaries: cluster.reconcile_summaries,
+    commands.ReconcileSummaries: summaries.reconcile,
     commands_nodes.RegisterNode: nodes.register,
     commands_nodes.UpdateNodeStatuses: nodes.update_statuses,
     commands_nodes.SetNodeEligibility: nodes.set_eligibility,

@@ -14,7 +14,7 @@ from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.deployment import Deployment, DeploymentState
 from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.group import TaskGroup
-from yurt.fsm.structs.job import Job, JobSubmission, ParameterizedJob, Periodic
+from yurt.fsm.structs.job import Job, JobSubmission, JobSummary, ParameterizedJob, Periodic
 from yurt.fsm.structs.namespace import Namespace
 from yurt.fsm.structs.node import NodePool
 from yurt.fsm.structs.operator import AutopilotConfiguration, SchedulerConfiguration
@@ -154,7 +154,9 @@ others: dict[type[c.Command], st.SearchStrategy[Any]] = {
         c.SetAutopilotConfiguration, cas=st.one_of(st.none(), st.integers(0, 5)),
         configuration=st.builds(AutopilotConfiguration, min_quorum=st.integers(0, 5)),
     ),
-    c.ReconcileSummaries: st.builds(c.ReconcileSummaries),
+    c.ReconcileSummaries: st.builds(
+        c.ReconcileSummaries, summaries=st.one_of(st.none(), st.tuples(st.builds(JobSummary, job_id=any_ids, namespace=spaces)))
+    ),
     **node_commands,
     **acl_commands,
     **variable_commands,

@@ -10,7 +10,6 @@ import orjson
 
 from yurt import __version__
 from yurt.fsm.commands import (
-    ReconcileSummaries,
     SetSchedulerConfiguration,
 )
 from yurt.fsm.errors import Refusal
@@ -29,6 +28,7 @@ from yurt.server.http.found import Found
 from yurt.server.raft.errors import NotLeader
 from yurt.server.raft.trust import NONE, PROVED, UNPROVED
 from yurt.server.server import Server
+from yurt.server.summaries import reconcile
 from yurt.server.supervision import failed_tasks
 
 READY_SECONDS = 2.0
@@ -268,8 +268,7 @@ async def collect_garbage(context: Context) -> Answer:
 
 async def reconcile_summaries(context: Context) -> Answer:
     """PUT /v1/system/reconcile/summaries."""
-    result = await context.server.propose(ReconcileSummaries(now_ns=context.server.now_ns()))
-    return Answer(200, b"", (index_header(result.index),))
+    return Answer(200, b"", (index_header(await reconcile(context.server)),))
 
 
 # --- scheduler configuration
