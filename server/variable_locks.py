@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from functools import partial
 
 from yurt.fsm.commands_variables import UnlockVariable
@@ -26,6 +27,7 @@ class VariableLocks:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._terms = 0
         server.machine.on_commit(self._committed)
         server.engine.on_leadership(self._leadership)
 
@@ -50,9 +52,20 @@ class VariableLocks:
 
     def _leadership(self, leads: bool) -> None:
         self.stop()
+        self._terms += 1
         if leads:
-            for variable in self._server.view().find(VARIABLES, "locked", True):
-                self.renew(variable)
+            self._server.in_turns(partial(self._take_in, self._terms))
+
+    def _take_in(self, term: int) -> Iterator[None]:
+        """Give every lock its whole time, unless it has been renewed meanwhile."""
+        for taken in self._server.view().each(VARIABLES, "locked", True):
+            if term != self._terms:
+                return
+            if taken is not None and (key := (taken.namespace, taken.path)) not in self._timers:
+                held = self._server.view().get(VARIABLES, key)
+                if held is not None:
+                    self.renew(held)
+            yield
 
     def _committed(self, _index: int, changes: list[Change]) -> None:
         if not self._server.engine.is_leader_role:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +13,10 @@ import pytest
 
 from tests.server.test_supervision import Unexpected
 from yurt.fsm.machine import Machine
-from yurt.fsm.store.schema import EVALUATIONS
+from yurt.fsm.store.schema import EVALUATIONS, VARIABLES
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import COMPLETE, PENDING, Evaluation
+from yurt.fsm.structs.variable import Variable, VariableLock
 from yurt.scheduler.duties.gc import Thresholds, collecting
 from yurt.server.config.agent import AgentConfig
 from yurt.server.evaluation_ends import open_evaluations
@@ -23,6 +24,7 @@ from yurt.server.metrics import Metrics
 from yurt.server.server import Server
 from yurt.server.testing.agent import wait_for
 from yurt.server.turns import SLICE_SECONDS, Turns
+from yurt.server.variable_locks import VariableLocks
 from yurt.testing import Cluster
 
 STEP_SECONDS = 0.0001
@@ -158,6 +160,59 @@ def test_a_leader_whose_taking_in_breaks_once_decides_all_the_same(monkeypatch: 
 
         wait_for(decided, 600, "the node is missed and the evaluation decided", cluster.clock)
     assert len(calls) == 2
+
+
+class Locking:
+    """As much of a server as the locks of its variables need; passes that began are kept."""
+
+    def __init__(self, count: int) -> None:
+        self.machine = Machine()
+        self.view = self.machine.view
+        self.engine = SimpleNamespace(on_leadership=lambda _callback: None, is_leader_role=True)
+        self.passes: list[Iterator[None]] = []
+        self.timers: dict[str, float] = {}
+        self.supervisor = SimpleNamespace(later=self._later)
+        self.put(*(variable(number, f"l{number}") for number in range(count)))
+
+    def _later(self, _kind: str, seconds: float, _call: object, *, name: str) -> SimpleNamespace:
+        self.timers[name] = seconds
+        return SimpleNamespace(cancel=lambda: self.timers.pop(name))
+
+    def in_turns(self, begin: Callable[[], Iterator[None]]) -> None:
+        self.passes.append(begin())
+
+    def put(self, *rows: Variable) -> None:
+        transaction = self.machine.store.begin(self.machine.index + 1)
+        for row in rows:
+            transaction.put(VARIABLES, row)
+        self.machine.store.commit(transaction)
+
+
+def variable(number: int, lock_id: str) -> Variable:
+    lock = VariableLock(id=lock_id, ttl=10**10) if lock_id else None
+    return Variable(namespace="default", path=f"v{number:04d}", lock=lock)
+
+
+def test_locks_are_taken_over_one_a_step_as_they_are_then_and_not_by_a_leader_of_before() -> None:
+    server = Locking(WAITING)
+    locks = VariableLocks(server)  # type: ignore[arg-type]
+    locks._leadership(True)
+    (steps,) = server.passes
+    assert server.timers == {}
+    next(steps)
+    assert len(server.timers) <= 1
+    server.put(variable(WAITING - 1, ""), variable(WAITING - 2, "new"))
+    locks.renew(variable(5, "l5"))
+    assert len(list(steps)) >= WAITING - 1
+    assert len(server.timers) == WAITING - 1
+    assert f"default/v{WAITING - 1:04d}" not in server.timers
+
+    locks._leadership(False)
+    assert server.timers == {}
+    locks._leadership(True)
+    locks._leadership(False)
+    assert list(server.passes[1]) == []
+    assert server.timers == {}
 
 
 def test_a_collection_holds_the_loop_for_a_slice_at_most() -> None:
