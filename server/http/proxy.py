@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from urllib.parse import quote
+
+import httptools
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.strconv import parse_position
@@ -104,6 +107,8 @@ async def proxied(context: Context, *targets: Target, kind: tuple[bytes, bytes] 
         except Refusal:
             writer.close()
             raise
+    if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
+        return Answer(status, b"", passed, stream=_chunked(_body(reader, writer)))
     if b"content-length" not in headers:
         return Answer(status, b"", passed, stream=_body(reader, writer))
     length = parse_position(headers[b"content-length"].decode("latin-1"))
@@ -173,9 +178,42 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[bytes, byte
     return int(first.split(b" ", 2)[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
-async def _body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[bytes]:
+async def _body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncGenerator[bytes, None]:
     try:
         while part := await reader.read(PART_BYTES):
             yield part
     finally:
         writer.close()
+
+
+class _Chunks:
+    """Takes the pieces of a chunked body from the parser."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.is_whole = False
+
+    def on_body(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        self.is_whole = True
+
+
+async def _chunked(parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """The body in chunked parts; raises ConnectionError if it does not come to its end."""
+    chunks = _Chunks()
+    parser = httptools.HttpResponseParser(chunks)
+    parser.feed_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    async with aclosing(parts):
+        async for part in parts:
+            try:
+                parser.feed_data(part)
+            except httptools.HttpParserError as error:
+                raise ConnectionError(f"the answer's chunks cannot be read: {error}") from None
+            for piece in chunks.pieces:
+                yield piece
+            chunks.pieces.clear()
+            if chunks.is_whole:
+                return
+    raise ConnectionError("the answer broke off")

@@ -92,3 +92,20 @@ def test_an_answer_with_a_length_is_handed_on_whole() -> None:
 
 def test_an_answer_without_a_length_ends_with_its_connection() -> None:
     assert handed_on(head() + b"body")[1] == b"body"
+
+
+CHUNKED = head(b"Transfer-Encoding: chunked")
+CHUNKS = b"4\r\nbody\r\n" + b"%x\r\n%b\r\n" % (100_000, b"x" * 100_000)
+
+
+def test_an_answer_in_chunks_is_handed_on_without_their_lengths() -> None:
+    """Servers send long lists so, also to agents that are only nodes."""
+    answer, body = handed_on(CHUNKED + CHUNKS + b"0\r\n\r\n")
+    assert body == b"body" + b"x" * 100_000
+    assert not any(name == b"transfer-encoding" for name, _ in answer.headers)
+
+
+@pytest.mark.parametrize("end", [b"", b"5\r\nab", b"zz\r\n", b"0\r\n"], ids=["end", "piece", "junk", "no end"])
+def test_chunks_that_do_not_come_to_their_end_are_no_whole_answer(end: bytes) -> None:
+    with pytest.raises(ConnectionError):
+        handed_on(CHUNKED + CHUNKS + end)
