@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from yurt.fsm.commands_nodes import CompleteDrains, TransitionAllocations
@@ -10,8 +12,9 @@ from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS, NODES
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.evaluation import Evaluation, pending_evaluation
-from yurt.scheduler.duties.drainer import assess
+from yurt.scheduler.duties.drainer import Drains, assess
 from yurt.server.proposals import Proposals
+from yurt.server.turns import Steps
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -26,13 +29,15 @@ class DrainWatcher:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._proposals = Proposals(server)
-        self._leads = self._busy = False
+        self._leads = self._busy = self._is_due = False
+        self._terms = 0
         self._timer: asyncio.TimerHandle | None = None
         server.engine.on_leadership(self._leadership)
         server.machine.on_commit(self._committed)
 
     def _leadership(self, leads: bool) -> None:
-        self._leads, self._busy = leads, False
+        self._leads, self._busy, self._is_due = leads, False, False
+        self._terms += 1
         self._wake_in(BATCH_SECONDS if leads else None)
 
     def _committed(self, _index: int, changes: list[Change]) -> None:
@@ -52,10 +57,29 @@ class DrainWatcher:
 
     def _look(self) -> None:
         self._timer = None
+        self._is_due = self._busy
         if self._busy or not self._leads:
             return
         view, now_ns = self._server.view(), self._server.now_ns()
-        found = assess(view, view.find(NODES, "draining", True), now_ns)
+        steps = assess(view, now_ns)
+        if (ended := self._server.turns.begin(steps)) is not None:
+            self._act(ended[0], now_ns)
+        else:
+            self._busy = True
+            view.pin()
+            self._server.in_turns(partial(self._go_on, self._terms, steps, now_ns))
+
+    def _go_on(self, term: int, steps: Steps[Drains], now_ns: int) -> Iterator[None]:
+        found: Drains | None = yield from steps
+        if term != self._terms:
+            return
+        self._busy = False
+        if found is not None:
+            self._act(found, now_ns)
+        if found is None or (self._is_due and not self._busy):  # the pass broke, or something changed behind it
+            self._wake_in(BATCH_SECONDS)
+
+    def _act(self, found: Drains, now_ns: int) -> None:
         if found.marks:
             evaluations = tuple(self._evaluation(one) for one in found.jobs.values())
             self._propose(TransitionAllocations(now_ns=now_ns, transitions=found.marks, evaluations=evaluations))
@@ -66,12 +90,12 @@ class DrainWatcher:
 
     def _propose(self, command: TransitionAllocations | CompleteDrains) -> None:
         self._busy = True
-        self._proposals.propose(command, self._done)
+        self._proposals.propose(command, partial(self._done, self._terms))
 
-    def _done(self, _result: object) -> None:
-        self._busy = False
-        if self._leads:
-            self._wake_in(BATCH_SECONDS)
+    def _done(self, term: int, _result: object) -> None:
+        if term == self._terms:
+            self._busy = False
+            self._wake_in(BATCH_SECONDS if self._leads else None)
 
     def _evaluation(self, allocation: Allocation) -> Evaluation:
         job = self._server.view().get(JOBS, (allocation.namespace, allocation.job_id)) or allocation.job

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 from yurt.fsm.store.reader import Reader
-from yurt.fsm.store.schema import ALLOCATIONS, JOBS
+from yurt.fsm.store.schema import ALLOCATIONS, JOBS, NODES
 from yurt.fsm.structs.allocation import Allocation, DesiredTransition
 from yurt.fsm.structs.job import BATCH, SERVICE
-from yurt.fsm.structs.node import Node
+from yurt.fsm.structs.node import DrainStrategy, Node
 from yurt.fsm.structs.policies import MigrateStrategy
 from yurt.fsm.structs.times import from_rfc3339
 
@@ -26,32 +27,47 @@ class Drains:
     deadline_ns: int = 0
 
 
-def assess(reader: Reader, nodes: list[Node], now_ns: int) -> Drains:
-    """Look at all draining nodes together: a group's allocations leave several of them one by one too."""
+def assess(reader: Reader, now_ns: int) -> Generator[None, None, Drains]:
+    """Look at all draining nodes together: a group's allocations leave several of them one by one too.
+
+    Each step looks at one row.
+    """
     found = Drains()
     taken: dict[GroupKey, int] = {}
-    for node in nodes:
-        strategy = node.drain_strategy
-        if strategy is None:
-            continue
-        at = from_rfc3339(strategy.force_deadline) if strategy.force_deadline else 0
-        forced = strategy.deadline < 0 or (at > 0 and at <= now_ns)
-        if at > now_ns and (not found.deadline_ns or at < found.deadline_ns):
-            found.deadline_ns = at
-        alive = [one for one in reader.find(ALLOCATIONS, "node", node.id) if not one.is_client_terminal]
-        moving = [one for one in alive if _type(one) in (SERVICE, BATCH)]
-        staying = [] if strategy.ignore_system_jobs else [one for one in alive if one not in moving]
-        if forced:
-            _mark_all(found, moving)
-        else:
-            _mark_some(reader, found, moving, taken)
-        if not moving or forced:
-            _mark_all(found, staying)
-        if not moving and not staying:
-            found.done.append(node.id)
-            if forced:
-                found.forced.append(node.id)
+    for node in reader.each(NODES, "draining", True):
+        yield
+        if node is not None and node.drain_strategy is not None:
+            yield from _assess_node(reader, found, node, node.drain_strategy, taken, now_ns)
     return found
+
+
+def _assess_node(
+    reader: Reader, found: Drains, node: Node, strategy: DrainStrategy, taken: dict[GroupKey, int], now_ns: int
+) -> Iterator[None]:
+    at = from_rfc3339(strategy.force_deadline) if strategy.force_deadline else 0
+    forced = strategy.deadline < 0 or (at > 0 and at <= now_ns)
+    if at > now_ns and (not found.deadline_ns or at < found.deadline_ns):
+        found.deadline_ns = at
+    moving: list[Allocation] = []
+    staying: list[Allocation] = []
+    for allocation in reader.each(ALLOCATIONS, "node", node.id):
+        yield
+        if allocation is None or allocation.is_client_terminal:
+            continue
+        if _type(allocation) in (SERVICE, BATCH):
+            moving.append(allocation)
+        elif not strategy.ignore_system_jobs:
+            staying.append(allocation)
+    if forced:
+        yield from _mark_all(found, moving)
+    else:
+        yield from _mark_some(reader, found, moving, taken)
+    if not moving or forced:
+        yield from _mark_all(found, staying)
+    if not moving and not staying:
+        found.done.append(node.id)
+        if forced:
+            found.forced.append(node.id)
 
 
 def _type(allocation: Allocation) -> str:
@@ -67,21 +83,23 @@ def _mark(found: Drains, allocation: Allocation, marks: DesiredTransition) -> No
     found.jobs.setdefault((allocation.namespace, allocation.job_id), allocation)
 
 
-def _mark_all(found: Drains, allocations: list[Allocation]) -> None:
+def _mark_all(found: Drains, allocations: list[Allocation]) -> Iterator[None]:
     for one in allocations:
+        yield
         if not one.is_server_terminal and not _is_marked(one):
             batch = True if _type(one) == BATCH else None
             _mark(found, one, DesiredTransition(migrate=True, migrate_disable_placement=batch))
 
 
-def _mark_some(reader: Reader, found: Drains, moving: list[Allocation], taken: dict[GroupKey, int]) -> None:
+def _mark_some(reader: Reader, found: Drains, moving: list[Allocation], taken: dict[GroupKey, int]) -> Iterator[None]:
     """Service allocations leave as far as the group's migrate block allows; batch ones run on."""
     for one in moving:
+        yield
         if _type(one) == BATCH or one.is_server_terminal or _is_marked(one) or not _has_health(one):
             continue
         key = (one.namespace, one.job_id, one.task_group)
         if key not in taken:
-            taken[key] = _allowed(reader, one)
+            taken[key] = yield from _allowed(reader, one)
         if taken[key] > 0:
             taken[key] -= 1
             _mark(found, one, DesiredTransition(migrate=True))
@@ -91,16 +109,17 @@ def _has_health(allocation: Allocation) -> bool:
     return allocation.deployment_status is not None and allocation.deployment_status.healthy is not None
 
 
-def _allowed(reader: Reader, allocation: Allocation) -> int:
+def _allowed(reader: Reader, allocation: Allocation) -> Generator[None, None, int]:
     """How many allocations of a group may leave now."""
     key = (allocation.namespace, allocation.job_id)
     job = reader.get(JOBS, key)
     group = job.group(allocation.task_group) if job is not None and not job.stop else None
     if group is None:
         return 1 << 30
-    healthy = sum(
-        one.task_group == group.name and _has_health(one) and not _is_marked(one)
-        for one in reader.find(ALLOCATIONS, "live", key)
-    )
+    healthy = 0
+    for other in reader.each(ALLOCATIONS, "live", key):
+        yield
+        if other is not None:
+            healthy += other.task_group == group.name and _has_health(other) and not _is_marked(other)
     parallel = (group.migrate or MigrateStrategy()).max_parallel or 1
     return healthy - (group.count - parallel)

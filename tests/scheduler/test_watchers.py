@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,9 +11,7 @@ import pytest
 from tests.fsm.apply.world import SECOND, World
 from yurt.fsm import commands as c
 from yurt.fsm import commands_nodes as n
-from yurt.fsm.store.schema import NODES
 from yurt.fsm.structs.allocation import AllocDeploymentStatus, DesiredTransition
-from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.node import DrainStrategy
 from yurt.fsm.structs.policies import MigrateStrategy, ReschedulePolicy
@@ -110,14 +110,19 @@ def test_another_version_and_an_end_are_left_alone(world: World) -> None:
 
 
 def drains(world: World, later: int = 0) -> Drains:
-    view = world.machine.view()
-    return assess_drains(view, view.find(NODES, "draining", True), world.now + later)
+    found = []
+
+    def passing() -> Iterator[None]:
+        found.append((yield from assess_drains(world.machine.view(), world.now + later)))
+
+    deque(passing(), maxlen=0)
+    return found[0]
 
 
-def drain(world: World, deadline: int = HOUR, *, ignore_system: bool = False) -> None:
+def drain(world: World, deadline: int = HOUR, *, ignore_system: bool = False, node_id: str = "n1") -> None:
     at = to_rfc3339(world.now + deadline) if deadline > 0 else None
     strategy = DrainStrategy(deadline=deadline, force_deadline=at, ignore_system_jobs=ignore_system)
-    world.do(n.DrainNode(node_id="n1", strategy=strategy))
+    world.do(n.DrainNode(node_id=node_id, strategy=strategy))
 
 
 def on_node(world: World, kind: str, *names: str, parallel: int = 1, health: bool | None = True) -> None:
@@ -190,9 +195,14 @@ def test_several_nodes_share_what_a_group_allows(world: World) -> None:
         "a2", "running", deployment_status=AllocDeploymentStatus(healthy=True, timestamp=to_rfc3339(world.now))
     )
     drain(world)
-    view = world.machine.view()
-    second = replace(world.nodes("n2"), drain_strategy=DrainStrategy())
+    drain(world, node_id="n2")
     group = TaskGroup(name="g", count=2, migrate=MigrateStrategy(max_parallel=1))
     world.job("service", type="service", group=group)
-    found = assess_drains(world.machine.view(), [*view.find(NODES, "draining", True), second], world.now)
-    assert len(found.marks) == 1
+    assert len(drains(world).marks) == 1
+
+
+@pytest.mark.parametrize("kind", ["service", "system"])
+def test_drains_are_looked_at_one_row_a_step(world: World, kind: str) -> None:
+    on_node(world, kind, *(f"a{number}" for number in range(50)))
+    drain(world)
+    assert len(list(assess_drains(world.machine.view(), world.now))) >= 50
