@@ -148,7 +148,7 @@ class App:
             await send_stream(receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
             return
         if "pretty" in context.query and context.query["pretty"] != "0":
-            answer = await self._pretty(answer)
+            answer = await self._pretty(context, answer)
         encoding = b"" if _is_encoded(answer) else _encoding(headers.get(b"accept-encoding", b""))
         if answer.rows is None and len(answer.body) <= CHUNK_BYTES:
             await self._send(scope, send, answer, encoding)
@@ -185,14 +185,14 @@ class App:
         wanted = problems.is_asked_for(dict(scope["headers"]).get(b"accept", b""))
         await self._send(scope, send, problems.as_problem(answer, scope["path"]) if wanted else answer)
 
-    async def _pretty(self, answer: Answer) -> Answer:
+    async def _pretty(self, context: Context, answer: Answer) -> Answer:
         """JSON indented by four spaces, with a newline at the end."""
         if answer.rows is not None:
             return Answer(answer.status, b"", answer.headers, rows=answer.rows.pretty())
         if JSON not in answer.headers or not answer.body or _is_encoded(answer):
             return answer
         work = partial(_indented, answer.body)
-        body = await self._server.background.run(work) if len(answer.body) > CHUNK_BYTES else work()
+        body = await context.beside_loop(work) if len(answer.body) > CHUNK_BYTES else work()
         return Answer(answer.status, body, answer.headers)
 
     async def _send(self, scope: Scope, send: Send, answer: Answer, encoding: bytes = b"") -> None:

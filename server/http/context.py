@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from copy import copy
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from yurt.fsm.commands import AUTHORS_SINCE
@@ -16,6 +16,7 @@ from yurt.fsm.structs.author import Author
 from yurt.server.acl.authority import ACLS_DISABLED, Identity, denied
 from yurt.server.acl.need import Need
 from yurt.server.acl.statements import HEADER, request_digest
+from yurt.server.address import client_of
 
 if TYPE_CHECKING:
     from yurt.fsm.store.view import View
@@ -29,6 +30,7 @@ TEXT = (b"content-type", b"text/plain; charset=utf-8")
 VARY = (b"vary", b"Accept-Encoding")
 WAIT_SECONDS_MAX = 300.0
 QUERY_BYTES_MAX = 8192
+T = TypeVar("T")
 
 
 class Answer:
@@ -205,6 +207,10 @@ class Context:
             address=self.address,
             time=server.now_ns(),
         )
+
+    async def beside_loop(self, work: Callable[[], T]) -> T:
+        """The result of long pure work, in the turn of the request's client; raises Refusal(429)."""
+        return await self.server.background.run(work, client_of(self.address))
 
     def allow(self, namespace: str, *any_of: str) -> None:
         """Go on if one of the capabilities (those of the need by default) is there; raises Refusal(403)."""

@@ -145,7 +145,7 @@ class Dispatcher:
             if self._client_rates is not None:
                 self._take_of_client(self._client_rates, context)
             if not context.forwarded:
-                await self._check_depth(context.body)
+                await self._check_depth(context)
             return await self._routed(context, route)
         except Refusal as refusal:
             return _refused(refusal)
@@ -172,10 +172,11 @@ class Dispatcher:
         if context.address and not context.forwarded and not context.path.startswith(EXEMPT):
             rates.take(client_of(context.address), f"your address {context.address}")
 
-    async def _check_depth(self, body: bytes) -> None:
+    async def _check_depth(self, context: Context) -> None:
         """Raises Refusal(400) for a body that is nested too deep; what was handed over was looked at already."""
+        body = context.body
         if len(body) >= LARGE_BODY_BYTES:
-            deeper = await self.server.background.run(partial(is_deeper, body, self._depth_max))
+            deeper = await context.beside_loop(partial(is_deeper, body, self._depth_max))
         else:
             deeper = is_deeper(body, self._depth_max)
         if deeper:

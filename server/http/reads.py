@@ -135,7 +135,7 @@ class Reads:
         """Make the body beside the loop, once for all who ask for it at the same time."""
         assert found.later is not None
         if found.making is None:
-            found.making = asyncio.ensure_future(context.server.background.run(found.later))
+            found.making = asyncio.ensure_future(context.beside_loop(found.later))
         try:
             body = await asyncio.shield(found.making)
         except Exception:
@@ -199,7 +199,7 @@ async def _decoded(context: Context, form: type[Any]) -> Any:
     def work() -> Any:
         return msgspec.convert(decode_body(body, form), form)
 
-    return await context.server.background.run(work) if len(body) >= LARGE_BODY_BYTES else work()
+    return await context.beside_loop(work) if len(body) >= LARGE_BODY_BYTES else work()
 
 
 def _digest(body: bytes) -> bytes:

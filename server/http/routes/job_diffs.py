@@ -61,7 +61,7 @@ async def encoded_plan(
     """The plan's `Diff`."""
     work: Callable[[], bytes] = partial(_plan, stored, job, annotations)
     if len(context.body) + stored_bytes > LARGE_BYTES:
-        return await context.server.background.run(work)
+        return await context.beside_loop(work)
     return work()
 
 

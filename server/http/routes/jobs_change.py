@@ -243,7 +243,7 @@ async def plan(context: Context) -> Answer:
     work = partial(plan_job, view.detached(), ready.job, eval_id=server.new_id(), now_ns=server.now_ns())
     wanted = sum(group.count for group in ready.job.task_groups or ())
     is_small = wanted + view.count(NODES) + view.count(ALLOCATIONS) <= PLANNED_AT_ONCE
-    planned = work() if is_small else await server.background.run(work)
+    planned = work() if is_small else await context.beside_loop(work)
     planned = planned.timed(time.perf_counter_ns() - started)
     index = stored.job_modify_index if stored else 0
     periodic = ready.job.periodic

@@ -122,7 +122,7 @@ async def admitted(context: Context, body: dict[str, Any]) -> Admitted:
     namespace = context.query.get("namespace") or body.get("Namespace") or job.get("Namespace") or "default"
     server = context.server
     work = partial(admit, job, reader=server.view(), namespace=namespace, region=server.region, limits=server.limits)
-    return work() if len(context.body) < LARGE_BODY_BYTES else await server.background.run(work)
+    return work() if len(context.body) < LARGE_BODY_BYTES else await context.beside_loop(work)
 
 
 async def register(context: Context) -> Answer:
@@ -307,7 +307,7 @@ async def validate(context: Context) -> Answer:
     ready = prepare(job, namespace=namespace, region=server.region, limits=server.limits)
     view = server.view()
     judge = partial(errors_of, ready, view, server.limits)
-    errors = judge() if len(context.body) < LARGE_BODY_BYTES else await server.background.run(judge)
+    errors = judge() if len(context.body) < LARGE_BODY_BYTES else await context.beside_loop(judge)
     found = JobValidateAnswer(
         driver_config_validated=True,
         error=multierror(errors) if errors else "",

@@ -115,8 +115,8 @@ def test_diffs_of_large_versions_are_made_beside_the_loop_and_once() -> None:
         server.register(body_of("web", Priority=50 + number, Env=LARGE_ENV))
     run = server.background.run
 
-    async def noted(work: Callable[[], Any]) -> Any:
-        return await run(lambda: (threads.append(threading.current_thread().name), work())[1])
+    async def noted(work: Callable[[], Any], client: str = "") -> Any:
+        return await run(lambda: (threads.append(threading.current_thread().name), work())[1], client)
 
     server.background.run = noted  # type: ignore[method-assign, assignment]
     reads = Reads(waiters_max=9, jitter=lambda: 0.0)
