@@ -103,10 +103,10 @@ PLANTS = (
     Plant(
         "the only voter leads at once after a restart",
         _leads_alone_at_once,
-        seed=621,
+        seed=30,
         size=2,
         faults=("crash", "split"),
         work=("change members",),
-        settings={"pause": 0.3},
+        settings={"pause": 0.3, "loss": 0.1, "delay": 0.05},
     ),
 )
