@@ -16,6 +16,7 @@ from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, COMPLETE, PENDING, Ev
 from yurt.fsm.structs.node import Node
 from yurt.scheduler.duties.blocked import Blocked
 from yurt.server.evaluation_ends import open_evaluations
+from yurt.server.turns import Steps
 
 if TYPE_CHECKING:
     from yurt.server.server import Server
@@ -31,6 +32,7 @@ class Waiting:
     def __init__(self, server: Server, wake: Wake, cancel: Cancel) -> None:
         self._server, self._wake, self._cancel = server, wake, cancel
         self._blocked: Blocked | None = None
+        self._unblocked: Blocked | None = None  # by a pass that goes on
         self._timers: dict[float, asyncio.TimerHandle] = {}  # by their intervals
         self._moved_on = 0  # the index up to which room may have come before this server led
         for name in ("blocked", "escaped"):
@@ -120,6 +122,7 @@ class Waiting:
                 node = self._server.view().get(NODES, change.old.node_id)
                 if node is not None:
                     self._freed(node, index)
+        self._unblock()
 
     def _evaluation(self, old: Evaluation | None, new: Evaluation | None) -> None:
         assert self._blocked is not None
@@ -132,9 +135,35 @@ class Waiting:
 
     def _freed(self, node: Node, index: int) -> None:
         assert self._blocked is not None
-        now = asyncio.get_running_loop().time()
-        for evaluation in self._blocked.unblock(node.computed_class, node.id, index, now):
-            self._wake(evaluation)
+        self._blocked.free(node.computed_class, node.id, index, asyncio.get_running_loop().time())
+
+    def _unblock(self) -> None:
+        """Wake those that may use the room that came, in turns if many wait."""
+        blocked = self._blocked
+        if blocked is None or not blocked.has_room or self._unblocked is blocked:
+            return
+        self._unblocked = blocked
+        steps = self._waking(blocked)
+        if self._server.turns.begin(steps) is None:
+            self._server.in_turns(lambda: self._go_on(blocked, steps))
+
+    def _go_on(self, blocked: Blocked, steps: Steps[None]) -> Iterator[None]:
+        yield from steps
+        if blocked.has_room:  # a pass broke: the room is looked at again
+            self._unblock()
+
+    def _waking(self, blocked: Blocked) -> Steps[None]:
+        """Wake evaluations, given up when another tracker takes the place of this one."""
+        try:
+            for evaluation in blocked.unblock():
+                if evaluation is not None:
+                    self._wake(evaluation)
+                yield
+                if blocked is not self._blocked:
+                    return
+        finally:
+            if self._unblocked is blocked:
+                self._unblocked = None
 
 
 def _offers_more(old: Node | None, new: Node) -> bool:

@@ -5,6 +5,7 @@ Of a job one waits at most; of a system job one a node. Time is handed in, in se
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from yurt.fsm.structs.evaluation import Evaluation
@@ -23,6 +24,8 @@ class Blocked:
     _waiting: dict[Key, Evaluation] = field(default_factory=dict)
     _of_job: dict[tuple[str, str], dict[Key, None]] = field(default_factory=dict)
     _freed: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _room_of_classes: dict[str, int] = field(default_factory=dict)  # index of room that nobody was woken for yet
+    _room_on_nodes: dict[str, int] = field(default_factory=dict)
 
     def block(self, evaluation: Evaluation) -> Evaluation | None:
         """Let an evaluation wait; it is answered back if something it waits for came after the state it saw.
@@ -70,17 +73,44 @@ class Blocked:
             if not keys:
                 del self._of_job[key[:2]]
 
-    def unblock(self, computed_class: str, node_id: str, index: int, now: float) -> list[Evaluation]:
-        """A node of that class has room, or is new: the evaluations that may use it."""
+    def free(self, computed_class: str, node_id: str, index: int, now: float) -> None:
+        """Note that a node of that class has room, or is new; `unblock` follows."""
         self._freed[computed_class] = (index, now)
-        woken = [
-            (key, one)
-            for key, one in self._waiting.items()
-            if (key[2] == node_id if key[2] else _wants(one, computed_class))
-        ]
-        for key, _ in woken:
-            self._remove(key)
-        return [one for _, one in woken]
+        self._room_of_classes[computed_class] = self._room_on_nodes[node_id] = index
+
+    @property
+    def has_room(self) -> bool:
+        """Whether room was noted that `unblock` has not looked at."""
+        return bool(self._room_of_classes)
+
+    def unblock(self) -> Iterator[Evaluation | None]:
+        """The evaluations that may use the room that was noted, and None for each other that waits, one a step."""
+        while self._room_of_classes:
+            classes, nodes = self._room_of_classes, self._room_on_nodes
+            self._room_of_classes, self._room_on_nodes = {}, {}
+            is_whole = False
+            try:
+                for key in list(self._waiting):
+                    yield self._woken(key, classes, nodes)
+                is_whole = True
+            finally:
+                if not is_whole:  # whoever goes on looks at all that wait again
+                    self._room_of_classes = {**classes, **self._room_of_classes}
+                    self._room_on_nodes = {**nodes, **self._room_on_nodes}
+
+    def _woken(self, key: Key, classes: dict[str, int], nodes: dict[str, int]) -> Evaluation | None:
+        evaluation = self._waiting.get(key)
+        if evaluation is None:
+            return None
+        seen = evaluation.snapshot_index
+        if key[2]:
+            may_use = nodes.get(key[2], 0) > seen
+        else:
+            may_use = any(index > seen and _wants(evaluation, name) for name, index in classes.items())
+        if not may_use:
+            return None
+        self._remove(key)
+        return evaluation
 
     def unblock_tried(self) -> list[Evaluation]:
         """Those whose plans failed too often: they try again from time to time."""

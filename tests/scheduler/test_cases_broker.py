@@ -8,7 +8,7 @@ import pytest
 
 from tests.fsm.apply.world import World
 from tests.scheduler.picture import Picture, group, job, node
-from tests.scheduler.test_blocked import waiting
+from tests.scheduler.test_blocked import unblock, waiting
 from tests.scheduler.test_broker import evaluation
 from tests.scheduler.test_planner import RESOURCES, look, names, placement, plan
 from yurt.fsm import commands as c
@@ -104,24 +104,24 @@ def test_blocked_one_per_job() -> None:
 def test_blocked_class_eligible() -> None:
     blocked = Blocked()
     blocked.block(waiting("e", class_eligibility={"v1:1": True}))
-    assert [one.id for one in blocked.unblock("v1:1", "n1", 20, 0.0)] == ["e"]
+    assert [one.id for one in unblock(blocked, "v1:1", "n1", 20, 0.0)] == ["e"]
 
 
 def test_blocked_class_ineligible() -> None:
     blocked = Blocked()
     blocked.block(waiting("e", class_eligibility={"v1:1": False}))
-    assert blocked.unblock("v1:1", "n1", 20, 0.0) == [] and blocked.counts()["blocked"] == 1
+    assert unblock(blocked, "v1:1", "n1", 20, 0.0) == [] and blocked.counts()["blocked"] == 1
 
 
 def test_blocked_escaped() -> None:
     blocked = Blocked()
     blocked.block(waiting("e", class_eligibility={"v1:1": False}, escaped_computed_class=True))
-    assert [one.id for one in blocked.unblock("v1:1", "n1", 20, 0.0)] == ["e"]
+    assert [one.id for one in unblock(blocked, "v1:1", "n1", 20, 0.0)] == ["e"]
 
 
 def test_blocked_missed() -> None:
     blocked = Blocked()
-    blocked.unblock("v1:1", "n1", 1000, 0.0)
+    unblock(blocked, "v1:1", "n1", 1000, 0.0)
     late = waiting("e", create_index=900, snapshot_index=900, class_eligibility={"v1:1": True})
     assert blocked.block(late) is late
 
@@ -137,7 +137,7 @@ def test_blocked_untrack() -> None:
     blocked = Blocked()
     blocked.block(waiting("e"))
     blocked.untrack("default", "web")
-    assert blocked.counts()["blocked"] == 0 and blocked.unblock("v1:1", "n1", 20, 0.0) == []
+    assert blocked.counts()["blocked"] == 0 and unblock(blocked, "v1:1", "n1", 20, 0.0) == []
 
 
 # --- plans

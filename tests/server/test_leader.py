@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.server.test_supervision import Unexpected
 from yurt.fsm.machine import Machine
+from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ALLOCATIONS, NODES
 from yurt.fsm.structs.allocation import AllocatedResources, Allocation
+from yurt.fsm.structs.evaluation import Evaluation
 from yurt.fsm.structs.node import Node
 from yurt.scheduler.cluster import Cluster as Nodes
+from yurt.scheduler.duties.blocked import Blocked
 from yurt.server import leader
 from yurt.server.columns import Columns
 from yurt.server.testing.agent import wait_for
 from yurt.server.turns import STEPS_A_LOOK, STEPS_AT_ONCE, Turns
+from yurt.server.waiting import Waiting
 from yurt.testing import Cluster
 
 JOBS = 8
@@ -192,5 +197,33 @@ def test_columns_whose_making_breaks_are_made_anew(monkeypatch: pytest.MonkeyPat
         assert server.columns.current() is None
         await server.passes[1]
         assert server.columns.current() is not None
+
+    asyncio.run(scenario())
+
+
+# --- blocked evaluations
+
+
+def test_evaluations_that_wait_for_room_are_woken_while_the_loop_goes_on() -> None:
+    async def scenario() -> None:
+        server = Leading(1)
+        server.metrics = SimpleNamespace(gauge=lambda *_given: None)  # type: ignore[attr-defined]
+        server.supervisor = SimpleNamespace(later=lambda *_given, **_named: None)  # type: ignore[attr-defined]
+        woken: list[str] = []
+        waiting = Waiting(server, lambda evaluation: woken.append(evaluation.id), lambda _needless: None)  # type: ignore[arg-type]
+        waiting._blocked = Blocked()
+        for number in range(3 * STEPS_AT_ONCE):
+            waiting.block(Evaluation(id=f"e{number}", job_id=f"j{number}", status="blocked", snapshot_index=1))
+        rows = [Node(id=f"new{number}", status="ready", computed_class="c") for number in range(50)]
+        waiting.committed(100, [Change(NODES, row.id, None, row) for row in rows])
+        assert len(woken) < STEPS_AT_ONCE
+        waiting.committed(101, [Change(NODES, rows[0].id, None, rows[0])])
+        assert len(server.passes) == 1
+        rounds = 0
+        while not server.passes[0].done():
+            rounds += 1
+            await asyncio.sleep(0)
+        assert rounds >= 2 * STEPS_AT_ONCE // STEPS_A_LOOK
+        assert len(woken) == len(set(woken)) == 3 * STEPS_AT_ONCE
 
     asyncio.run(scenario())
