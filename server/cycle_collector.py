@@ -3,10 +3,10 @@
 A collection looks at every tracked object of its generation, some 0.7 µs each, and everything stands still meanwhile.
 So what has survived is frozen: no later collection looks at it, and it still goes when its last reference goes.
 
-- Young collections come after `YOUNG_OBJECTS` new containers, middle ones after a few of those: a few milliseconds.
-- What survives them gathers in the old generation, which is collected whenever middle collections have taken
-  `GROWTH_SECONDS`. If that takes more than `OLD_SECONDS`, what survives is frozen: so a full collection is short too,
-  however large the state is.
+- Young collections come after `YOUNG_OBJECTS` new containers: a few milliseconds. There are no middle ones.
+- What survives them gathers, and all of it is collected whenever young collections have taken `GROWTH_SECONDS`. If
+  that takes more than `OLD_SECONDS`, what survives is frozen: so a full collection is short too, however large the
+  state is.
 - While a state is loaded nothing is collected: loading makes no cycles. Then all of it is frozen unseen.
 
 So a small process is collected as a whole, and in a large one a cycle stays that becomes garbage after it was frozen:
@@ -28,10 +28,9 @@ from typing import Any
 
 from yurt.server.metrics import Metrics
 
-YOUNG_OBJECTS = 8_000
-YOUNG_PER_MIDDLE = 2
+YOUNG_OBJECTS = 3_000
 NEVER = 1 << 30
-OLD_SECONDS, GROWTH_SECONDS = 0.007, 0.004
+OLD_SECONDS, GROWTH_SECONDS = 0.004, 0.004
 
 
 class CycleCollector:
@@ -43,14 +42,14 @@ class CycleCollector:
         self._guard = threading.Lock()
         self._loading = 0
         self._began = self.longest = 0.0
-        self._full = self._growth = 0.0  # seconds of the newest full collection, and of all middle ones since
+        self._full = self._growth = 0.0  # seconds of the newest full collection, and of all young ones since
         self._is_due = False
 
     def start(self, later: Callable[[Callable[[], None]], Any]) -> None:
         """Take over: short collections from now on, each one measured."""
         self._later = later
         gc.callbacks.append(self._collected)
-        gc.set_threshold(YOUNG_OBJECTS, YOUNG_PER_MIDDLE, NEVER)
+        gc.set_threshold(YOUNG_OBJECTS, NEVER, NEVER)
         self._metrics.gauge("yurt.collector.pause_max", lambda: self.longest * 1000)
 
     def stop(self) -> None:
@@ -96,10 +95,10 @@ class CycleCollector:
         seconds = self._clock() - self._began
         self.longest = max(self.longest, seconds)
         self._metrics.sample("yurt.collector.pause", seconds * 1000, (("generation", str(info["generation"])),))
-        if info["generation"] == 2:
+        if info["generation"]:
             self._full = seconds
-        elif info["generation"] == 1:
-            self._growth += seconds
-            if self._growth >= GROWTH_SECONDS and not self._is_due and self._later is not None:
-                self._is_due = True
-                self._later(self.settle)
+            return
+        self._growth += seconds
+        if self._growth >= GROWTH_SECONDS and not self._is_due and self._later is not None:
+            self._is_due = True
+            self._later(self.settle)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from yurt.server.cycle_collector import GROWTH_SECONDS, OLD_SECONDS, YOUNG_OBJECTS, CycleCollector
+from yurt.server.cycle_collector import YOUNG_OBJECTS, CycleCollector
 from yurt.server.metrics import Metrics
 
 SECONDS_EACH = 0.7e-6  # what a collection takes for an object
+PAUSE_SECONDS_MAX = 0.02
 
 
 class Work:
@@ -82,7 +83,7 @@ def test_two_loads_at_once_end_when_the_last_one_ends(collector: CycleCollector)
     assert gc.isenabled()
 
 
-def test_no_collection_looks_at_more_than_some_ten_thousand_objects_however_many_there_are(
+def test_no_collection_takes_more_than_20_ms_however_many_objects_there_are(
     collector: CycleCollector, soon: list[Callable[[], None]], work: Work
 ) -> None:
     looked: list[int] = []
@@ -102,7 +103,7 @@ def test_no_collection_looks_at_more_than_some_ten_thousand_objects_however_many
     finally:
         gc.callbacks.remove(note)
     assert len(kept) == 200_000 and len(looked) > 10
-    assert max(looked) < (OLD_SECONDS + GROWTH_SECONDS) / SECONDS_EACH + 5 * YOUNG_OBJECTS
+    assert max(looked) * SECONDS_EACH < PAUSE_SECONDS_MAX
     assert collector.longest > 0
 
 
