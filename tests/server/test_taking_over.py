@@ -130,7 +130,9 @@ def test_a_pass_that_breaks_is_down_and_begins_again(caplog: pytest.LogCaptureFi
     assert caplog.text.count("Unexpected: in the middle") >= 2
 
 
-@pytest.mark.parametrize("duty", ["leader.Leader._take_in", "heartbeats.HeartbeatTimers._expect_all"])
+@pytest.mark.parametrize(
+    "duty", ["leader.Leader._take_in", "heartbeats.HeartbeatTimers._expect_all", "rollouts.Rollouts._take_in"]
+)
 def test_a_leader_whose_taking_in_breaks_once_decides_all_the_same(monkeypatch: pytest.MonkeyPatch, duty: str) -> None:
     module, owner, name = duty.split(".")
     holder = getattr(importlib.import_module(f"yurt.server.{module}"), owner)
