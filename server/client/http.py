@@ -39,7 +39,7 @@ async def request(
     try:
         async with asyncio.timeout(seconds):
             return await _request(address, method, target, body, headers or {}, tls, server_name, roles)
-    except (OSError, TimeoutError, EOFError, ValueError) as error:
+    except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError, ValueError) as error:
         raise Unreachable(f"{method} {address}{target}: {type(error).__name__}: {error}") from error
 
 
