@@ -65,7 +65,8 @@ async def _request(
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
         await writer.drain()
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        status = int(head[0].split(" ", 2)[1])
+        _, text, *_ = head[0].split(" ", 2)
+        status = int(text)
         pairs = (line.partition(":") for line in head[1:] if line)
         found = {name.strip().lower(): value.strip() for name, _, value in pairs}
         length = int(found.get("content-length", "0"))

@@ -175,7 +175,10 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[bytes, byte
         raise ValueError("the answer's head is too large") from error
     first, *lines = head[:-4].split(b"\r\n")
     pairs = (line.partition(b":") for line in lines)
-    return int(first.split(b" ", 2)[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
+    _, status, *_ = first.split(b" ", 2)
+    if not 100 <= int(status) < 600:
+        raise ValueError(f"the answer has status {int(status)}")
+    return int(status), {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
 async def _body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncGenerator[bytes, None]:

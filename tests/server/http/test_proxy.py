@@ -109,3 +109,12 @@ def test_an_answer_in_chunks_is_handed_on_without_their_lengths() -> None:
 def test_chunks_that_do_not_come_to_their_end_are_no_whole_answer(end: bytes) -> None:
     with pytest.raises(ConnectionError):
         handed_on(CHUNKED + CHUNKS + end)
+
+
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.1", b"HTTP/1.1 x", b"HTTP/1.1 42 No", b"HTTP/1.1 99999 No", b"HTTP/1.1 " + b"9" * 5000]
+)
+def test_an_answer_without_a_status_is_none(line: bytes) -> None:
+    with pytest.raises(Refusal) as refusal:
+        handed_on(line + b"\r\nContent-Length: 4\r\n\r\nbody")
+    assert "broke off" in refusal.value.text
