@@ -93,7 +93,6 @@ class Listing:
             for row in chosen:
                 index = max(index, (yield from self.index_of(row)))
                 yield
-                yield
         body = ListBody(chosen, self.form)
         first = yield from body.make(0)
         if body.is_whole:
