@@ -154,6 +154,7 @@ def assemble_server(
     server.audit = audit_log(config.audit, ground.directory, metrics, server.supervisor)
     server.keyring, server.locks = _keyring(server, ground), VariableLocks(server)
     server.authority.keystore = server.keyring.keystore
+    server.most_are_full = lambda: server.keyring.survey.most_are_full
     leader = Leader(server, ground.own_chance(), stopwatch=ground.stopwatch)
     dispatcher = _dispatcher(server, ground)
     return Parts(server, leader, PeriodicLaunches(server), dispatcher)

@@ -17,7 +17,7 @@ MEMBERS_ONLY = {
 MORE_THAN_MEMBERS = {
     RAFT: {Caller.JOINER, Caller.UNPROVED},
     "join": {Caller.JOINER},
-    "pysyncobj.address": {Caller.JOINER},
+    "pysyncobj.members": {Caller.JOINER},
 }
 
 

@@ -17,6 +17,7 @@ from yurt.fsm.errors import YurtError
 from yurt.server.raft.consensus import Callback, ServerRow, StateMachine, Status
 from yurt.server.raft.engines.library import LibraryEngine
 from yurt.server.raft.engines.pysyncobj.dump import Internal, read_dump, write_dump
+from yurt.server.raft.engines.pysyncobj.hand_over import HandOver
 from yurt.server.raft.engines.pysyncobj.members import Members
 from yurt.server.raft.engines.pysyncobj.replica import Replica, Settings, error_of
 from yurt.server.raft.engines.waiting import Reads, Writes, tell
@@ -70,7 +71,7 @@ class PySyncObj(LibraryEngine):
         self._ready_term = self._asked_term = -1
         self._writes = Writes(WRITE_SECONDS_MAX)
         self._reads = Reads(self._barrier, READ_SECONDS_MAX)
-        self._hand_over: tuple[Callback, float] | None = None
+        self._hand_over: HandOver | None = None
         self._dump_index, self._dump_time = 0, 0.0
 
     # --- life
@@ -166,7 +167,7 @@ class PySyncObj(LibraryEngine):
             self._asked_term = term = self.term
             self._replica.barrier(callback=lambda _result, reason: self._leads(term, reason))
         if self._hand_over is not None:
-            self._look_at_hand_over(*self._hand_over)
+            self._look_at_hand_over(self._hand_over)
         self.leadership_seen()
 
     def _leads(self, term: int, reason: int) -> None:
@@ -248,22 +249,21 @@ class PySyncObj(LibraryEngine):
         elif target and (member is None or target == self.own.id):
             callback(None, TransferFailed("there is no other such server"))
         else:
-            self._hand_over = (callback, time.monotonic() + TRANSFER_SECONDS_MAX)
-            self._replica.transferLeadership(member.library if member else None, self._handed_over)
+            library = member.library if member else None
+            self._hand_over = HandOver(library, callback, time.monotonic() + TRANSFER_SECONDS_MAX)
 
-    def _handed_over(self, _result: Any, reason: int) -> None:
-        if reason != FAIL_REASON.SUCCESS:
-            self._end_hand_over(None, TransferFailed("the other server is not in contact, or lacks entries"))
-
-    def _look_at_hand_over(self, _callback: Callback, deadline: float) -> None:
+    def _look_at_hand_over(self, hand_over: HandOver) -> None:
+        """Ask until the other server has everything: the library refuses at once while it lacks an entry."""
         if self.leader is not None and self.leader.id != self.own.id:
             self._end_hand_over(self.leader.id, None)
-        elif time.monotonic() > deadline:
-            self._end_hand_over(None, TransferFailed("the leadership stayed where it was"))
+        elif time.monotonic() > hand_over.deadline:
+            self._end_hand_over(None, TransferFailed("the other server is not in contact, or lacks entries"))
+        elif not hand_over.is_asked and self._replica is not None:
+            self._replica.transferLeadership(hand_over.library, hand_over.answered)
 
     def _end_hand_over(self, successor: str | None, error: Exception | None) -> None:
         if self._hand_over is not None:
-            callback, self._hand_over = self._hand_over[0], None
+            callback, self._hand_over = self._hand_over.callback, None
             tell(callback, successor, error)
 
     # --- members
