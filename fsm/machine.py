@@ -161,10 +161,13 @@ class Machine:
         return snapshot.write(capture)
 
     @staticmethod
-    def load(chunks: Iterator[bytes]) -> Loaded:
-        """A snapshot's state, ready for `swap`; raises `BadSnapshot`. May run in another thread."""
+    def load(chunks: Iterator[bytes], *, in_pieces: bool = True) -> Loaded:
+        """A snapshot's state, ready for `swap`; raises `BadSnapshot`. May run in another thread.
+
+        `in_pieces`: other threads go on meanwhile; without, it is faster.
+        """
         state, keys = snapshot.read_with_keys(chunks)
-        return Loaded(state, LiveOrders(state, keys))
+        return Loaded(state, LiveOrders(state, keys, in_pieces=in_pieces))
 
     def swap(self, loaded: Loaded) -> None:
         """Take a loaded state in place of the present one."""

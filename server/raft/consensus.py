@@ -30,8 +30,8 @@ class StateMachine(Protocol):
     def write(self, capture: Any) -> Iterator[bytes]:
         """The bytes of a snapshot."""
 
-    def load(self, chunks: Iterator[bytes]) -> Any:
-        """What a snapshot holds, made in another thread."""
+    def load(self, chunks: Iterator[bytes], *, in_pieces: bool = True) -> Any:
+        """What a snapshot holds; `in_pieces`: in a thread of its own, which lets the others go on."""
 
     def swap(self, loaded: Any) -> None:
         """Replace the state by what was loaded."""

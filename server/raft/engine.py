@@ -62,7 +62,7 @@ class Engine(Telling):
             if not keeps:
                 self.issue(self.log.reset(newest.index, newest.term))
             self.log.set_base(newest.index, newest.term)
-            self.machine.swap(self.machine.load(self.storage.snapshots.body(newest)))
+            self.machine.swap(self.machine.load(self.storage.snapshots.body(newest), in_pieces=False))
             self.commit_index = self.last_applied = newest.index
         if hard is not None:
             self.term, self.voted_for = hard.term, hard.voted_for

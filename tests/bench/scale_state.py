@@ -161,8 +161,8 @@ def restart(directory: Path, jobs: int) -> None:
     with single(directory / "full", server={"enabled": True, "bootstrap_expect": 1, **STORED}) as server:
         put_back(server, saved)
         server.request("PUT", "/v1/jobs", {"Job": {"ID": "one-more", "TaskGroups": []}})
-        until = time.perf_counter() + 120
-        while not int(raft_stats(server)["last_snapshot_index"]) and time.perf_counter() < until:
+        wanted, until = int(raft_stats(server)["applied_index"]), time.perf_counter() + 120
+        while int(raft_stats(server)["last_snapshot_index"]) < wanted and time.perf_counter() < until:
             time.sleep(0.5)
         server.stop()
         started = time.perf_counter()

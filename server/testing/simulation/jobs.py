@@ -54,7 +54,7 @@ class JobStore(Historian):
             yield len(payload).to_bytes(4, "big") + payload
         yield from self.machine.write(view)
 
-    def load(self, chunks: Iterator[bytes]) -> Any:
+    def load(self, chunks: Iterator[bytes], *, in_pieces: bool = True) -> Any:
         body = memoryview(b"".join(chunks))
         count, body = _piece(body)
         applied = []

@@ -43,7 +43,7 @@ class Recorder:
     def write(self, capture: list[bytes]) -> Iterator[bytes]:
         yield b"\n".join(capture)
 
-    def load(self, chunks: Iterator[bytes]) -> list[bytes]:
+    def load(self, chunks: Iterator[bytes], *, in_pieces: bool = True) -> list[bytes]:
         body = b"".join(chunks)
         return body.split(b"\n") if body else []
 
