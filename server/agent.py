@@ -16,39 +16,39 @@ from pathlib import Path
 
 from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
-from yurt.server.address import join_address
 from yurt.server.assembly import Ground, Parts, assemble_engine, assemble_server, hand_over
 from yurt.server.client.start import agent_beside, run_alone
-from yurt.server.cluster_secret import SecretDemand, reloaded_keys, trust_of
+from yurt.server.cluster.engine_choice import LIBRARY, check_directory, library_engine
+from yurt.server.cluster.join import Joining
+from yurt.server.cluster.peer_methods import PEER_METHODS
+from yurt.server.cluster.secret import SecretDemand, reloaded_keys, trust_of
 from yurt.server.config.agent import AgentConfig, nanoseconds, seconds
 from yurt.server.config.secrets import insecure_rpc
-from yurt.server.cycle_collector import CycleCollector
-from yurt.server.engine_choice import LIBRARY, check_directory, library_engine
-from yurt.server.faults import disk_of, faults_asked_for
-from yurt.server.http.app import App
-from yurt.server.http.serve import HttpServer, bind
-from yurt.server.joining import Joining
-from yurt.server.key_making import make_key_apart
-from yurt.server.logfile import RotatingFile
-from yurt.server.logs import start_logging
-from yurt.server.memory import return_large_blocks
-from yurt.server.metrics import Metrics
-from yurt.server.peer_methods import PEER_METHODS
-from yurt.server.raft.apart import Forked
-from yurt.server.raft.configuration import cluster_id
+from yurt.server.http.asgi.app import App
+from yurt.server.http.asgi.serve import HttpServer, bind
+from yurt.server.keyring.making import make_key_apart
+from yurt.server.platform.address import join_address
+from yurt.server.platform.cycle_collector import CycleCollector
+from yurt.server.platform.faults import disk_of, faults_asked_for
+from yurt.server.platform.memory import return_large_blocks
+from yurt.server.platform.supervision import supervisor_of
 from yurt.server.raft.consensus import Consensus
-from yurt.server.raft.datadir import DataDirectory
-from yurt.server.raft.forming import form, store_configuration, stored_configuration
-from yurt.server.raft.handshake import Hello
+from yurt.server.raft.core.configuration import cluster_id
+from yurt.server.raft.core.state import EngineConfig
 from yurt.server.raft.peer import Peer
-from yurt.server.raft.recover import recover_if_asked
 from yurt.server.raft.runtime import AsyncioRuntime
-from yurt.server.raft.state import EngineConfig
-from yurt.server.raft.transport import PeerTransport, bounds_for
+from yurt.server.raft.storage.apart import Forked
+from yurt.server.raft.storage.data_dir import DataDirectory
+from yurt.server.raft.storage.recover import recover_if_asked
+from yurt.server.raft.transport.forming import form, store_configuration, stored_configuration
+from yurt.server.raft.transport.handshake import Hello
+from yurt.server.raft.transport.transport import PeerTransport, bounds_for
 from yurt.server.reload import Reread, reload_at_hangup
 from yurt.server.server import Server
-from yurt.server.supervision import supervisor_of
-from yurt.server.tls import TlsFiles
+from yurt.server.telemetry.logs import start_logging
+from yurt.server.telemetry.metrics import Metrics
+from yurt.server.telemetry.rotating_file import RotatingFile
+from yurt.server.tls.files import TlsFiles
 
 log = logging.getLogger("agent")
 

@@ -18,36 +18,36 @@ from yurt.fsm.errors import YurtError
 from yurt.fsm.machine import Machine
 from yurt.fsm.store.schema import WRAPPED_KEYS
 from yurt.fsm.structs.variable import WrappedKey
-from yurt.server.audit import audit_log
 from yurt.server.config.agent import AgentConfig, nanoseconds
-from yurt.server.event_file import EventFile
-from yurt.server.http.dispatch import Dispatcher
-from yurt.server.http.forward import serve_forwarded
-from yurt.server.http.reads import Reads
-from yurt.server.key_encryption import FileKeeper
-from yurt.server.keyring import Keyring
-from yurt.server.keystore import Kept, Keystore, make_key
-from yurt.server.leader import Leader
-from yurt.server.measures import measure_engine, measure_state
-from yurt.server.metrics import Metrics
-from yurt.server.periodic import PeriodicLaunches
-from yurt.server.raft.apart import Apart
-from yurt.server.raft.configuration import cluster_id
+from yurt.server.events.event_file import EventFile
+from yurt.server.http.query.reads import Reads
+from yurt.server.http.routing.dispatch import Dispatcher
+from yurt.server.http.routing.forward import serve_forwarded
+from yurt.server.keyring.encryption import FileKeeper
+from yurt.server.keyring.keyring import Keyring
+from yurt.server.keyring.keystore import Kept, Keystore, make_key
+from yurt.server.leader.leader import Leader
+from yurt.server.leader.lock_expirer import VariableLocks
+from yurt.server.leader.periodic_dispatcher import PeriodicLaunches
+from yurt.server.platform.supervision import Supervisor
+from yurt.server.platform.turns import Turns
 from yurt.server.raft.consensus import Consensus
-from yurt.server.raft.disk import Disk
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.hardstate import HardStateFile
-from yurt.server.raft.journal import SEGMENT_BYTES, Journal
+from yurt.server.raft.core.configuration import cluster_id
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.state import EngineConfig, Storage
 from yurt.server.raft.peer import Peer
 from yurt.server.raft.runtime import Runtime
-from yurt.server.raft.snapshots import SnapshotStore
-from yurt.server.raft.state import EngineConfig, Storage
-from yurt.server.raft.transport import PeerTransport
+from yurt.server.raft.storage.apart import Apart
+from yurt.server.raft.storage.disk import Disk
+from yurt.server.raft.storage.hard_state import HardStateFile
+from yurt.server.raft.storage.journal import SEGMENT_BYTES, Journal
+from yurt.server.raft.storage.snapshots import SnapshotStore
+from yurt.server.raft.transport.transport import PeerTransport
 from yurt.server.server import Server
-from yurt.server.supervision import Supervisor
-from yurt.server.tracing import tracing
-from yurt.server.turns import Turns
-from yurt.server.variable_locks import VariableLocks
+from yurt.server.telemetry.audit import audit_log
+from yurt.server.telemetry.metrics import Metrics
+from yurt.server.telemetry.probes import measure_engine, measure_state
+from yurt.server.telemetry.tracing import tracing
 
 log = logging.getLogger("agent")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from yurt.fsm.errors import YurtError
 from yurt.server.config.agent import AgentConfig
-from yurt.server.logs import set_level
-from yurt.server.tls import TlsFiles
+from yurt.server.telemetry.logs import set_level
+from yurt.server.tls.files import TlsFiles
 
 log = logging.getLogger("agent")
 

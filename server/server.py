@@ -21,29 +21,29 @@ from yurt.fsm.machine import BIRTH_INDEX, Applied, Broken, Machine, Refused
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.acl.authority import Authority
-from yurt.server.audit import AuditLog
-from yurt.server.autopilot import Autopilot
-from yurt.server.background import Background
-from yurt.server.backup import Backup
+from yurt.server.cluster.alloc_updates import Reports
 from yurt.server.config.agent import AgentConfig, size_bytes
-from yurt.server.event_file import EventFile
-from yurt.server.event_history import EventHistory
-from yurt.server.heartbeats import HeartbeatTimers
-from yurt.server.metrics import Metrics
+from yurt.server.events.event_file import EventFile
+from yurt.server.events.event_history import EventHistory
+from yurt.server.leader.autopilot import Autopilot
+from yurt.server.leader.heartbeats import HeartbeatTimers
+from yurt.server.platform.supervision import Supervised, Supervisor, supervisor_of
+from yurt.server.platform.turns import Steps, Turns
+from yurt.server.platform.tzdb import zone
+from yurt.server.platform.worker_thread import Background
 from yurt.server.raft.consensus import Callback, Consensus
 from yurt.server.raft.errors import MostStoragesFull
-from yurt.server.raft.transport import PeerTransport
-from yurt.server.reports import Reports
-from yurt.server.supervision import Supervised, Supervisor, supervisor_of
-from yurt.server.tracing import Tracing
-from yurt.server.turns import Steps, Turns
-from yurt.server.zones import zone
+from yurt.server.raft.transport.transport import PeerTransport
+from yurt.server.snapshot.backup import Backup
+from yurt.server.telemetry.audit import AuditLog
+from yurt.server.telemetry.metrics import Metrics
+from yurt.server.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from yurt.server.client.agent import NodeAgent
-    from yurt.server.http.context import Context
-    from yurt.server.keyring import Keyring
-    from yurt.server.variable_locks import VariableLocks
+    from yurt.server.http.asgi.context import Context
+    from yurt.server.keyring.keyring import Keyring
+    from yurt.server.leader.lock_expirer import VariableLocks
 
 
 log = logging.getLogger("agent")

@@ -33,35 +33,36 @@ ONLY_IN = {  # a package → the places that may import it
     "pysyncobj": ("server/raft/engines/pysyncobj/",),
     "starlette": ("server/http/", "server/agent.py"),
     "uvicorn": ("server/http/", "server/agent.py"),
-    "click": ("server/cli/", "deploy/"),
-    "matplotlib": ("deploy/experiments/figures.py",),
+    "click": ("server/cli/", "server/experiments/", "deploy/"),
+    "matplotlib": ("server/experiments/figures.py",),
 }
-RUN_EXPERIMENTS = ("server/cli/experiment.py", "server/testing/simulation/experiment.py")
+EXPERIMENTS = "server/experiments/"
+RUN_EXPERIMENTS = (EXPERIMENTS, "server/cli/experiment.py", "server/testing/simulation/experiment.py")
 BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 BANNED_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml"}
 LISTS_OF_OBJECTS = {"get_objects", "get_referrers", "get_freeze_count"}
 BANNED_PURE_CALLS = {"open", "print", "input", "hash", "id"}
 
-# Tasks and threads are started by `server/supervision.py`, which logs, counts and restarts them. These calls elsewhere
+# Tasks and threads are started by `server/platform/supervision.py`, which logs, counts and restarts them. These calls elsewhere
 # start short ones; the reason says who hears of their errors.
 STARTS = {"create_task", "ensure_future", "run_coroutine_threadsafe", "Thread"}
 STARTED_ELSEWHERE = {
-    "deploy/experiments/run.py": (2, "threads of an experiment's clients: it joins them, and they record their errors"),
+    "server/experiments/run.py": (2, "threads of an experiment's clients: it joins them, and they record their errors"),
     "server/agent.py": (2, "the cluster's forming and the stop that ends it: awaited"),
     "server/cli/alloc_exec.py": (7, "a command line, which ends with them"),
     "server/client/agent.py": (1, "the end of runners: awaited"),
     "server/client/drivers/mock.py": (4, "the handle's result, which its task runner awaits"),
     "server/client/execute.py": (3, "a session's pipes: awaited, and cancelled at its end"),
     "server/client/task_runner.py": (5, "what is awaited unless the task is killed"),
-    "server/event_file.py": (1, "a write that catches every error itself"),
-    "server/http/forward.py": (1, "a call to the leader: awaited unless another server leads"),
-    "server/http/passes.py": (1, "a pass that all who asked for it await"),
-    "server/http/reads.py": (1, "a body that all who asked for it await"),
-    "server/http/streams.py": (2, "the next piece, and the client's end: awaited"),
-    "server/http/websocket.py": (2, "both directions: awaited"),
+    "server/events/event_file.py": (1, "a write that catches every error itself"),
+    "server/http/routing/forward.py": (1, "a call to the leader: awaited unless another server leads"),
+    "server/http/query/passes.py": (1, "a pass that all who asked for it await"),
+    "server/http/query/reads.py": (1, "a body that all who asked for it await"),
+    "server/http/asgi/streams.py": (2, "the next piece, and the client's end: awaited"),
+    "server/http/asgi/websocket.py": (2, "both directions: awaited"),
     "server/raft/engines/pysyncobj/engine.py": (1, "its beginning and newcomers: an error ends the server"),
     "server/server.py": (2, "the engine's answers, which any number of requests await"),
-    "server/supervision.py": (3, "the supervisor itself"),
+    "server/platform/supervision.py": (3, "the supervisor itself"),
     "server/testing/links.py": (4, "tests: a thread of their own, which they ask for results"),
     "server/testing/simulation/duty_servers.py": (1, "virtual time: the loop reports every error"),
     "server/testing/virtual/machine.py": (1, "virtual time: the loop reports every error"),
@@ -126,12 +127,14 @@ def test_imports_follow_the_arrows(path: Path) -> None:
         assert not module.startswith("tests"), f"{name} imports the tests"
         if room in MAY_IMPORT:
             assert within(module, MAY_IMPORT[room]), f"{name} may not import {module}: {room} is pure"
-        if room == "deploy":
-            assert not module.startswith(("yurt.fsm", "yurt.scheduler", "yurt.server")), (
+        if room == "deploy" or name.startswith(EXPERIMENTS):
+            known = "yurt.server.experiments" if room == "server" else "yurt.deploy"
+            assert not module.startswith(("yurt.fsm", "yurt.scheduler", "yurt.server")) or module.startswith(known), (
                 f"{name} reaches behind the API"
             )
-        if module.startswith("yurt.deploy"):
-            assert room == "deploy" or name in RUN_EXPERIMENTS, f"{name} imports what is made to run it"
+        assert room == "deploy" or not module.startswith("yurt.deploy"), f"{name} imports what is made to run it"
+        if module.startswith("yurt.server.experiments"):
+            assert name.startswith(RUN_EXPERIMENTS), f"{name} imports what is made to break it"
         if top in ONLY_IN:
             assert name.startswith(ONLY_IN[top]), f"{name} may not import {top}"
 
@@ -184,11 +187,11 @@ def test_every_file_is_imported_by_another() -> None:
         "yurt.deploy.local_cluster",
         "yurt.deploy.quickstart",
         "yurt.deploy.packaging.yurt_build",  # pyproject.toml names it
-        "yurt.deploy.experiments.compare",
+        "yurt.server.experiments.compare",
         "yurt.server.cli.__main__",
         "yurt.server.testing.plugin",
         "yurt.server.testing.simulation.__main__",
-        "yurt.server.testing.simulation.experiment",  # deploy/experiments/simulated.py imports it when it is asked for
+        "yurt.server.testing.simulation.experiment",  # server/experiments/simulated.py imports it when it is asked for
     }
     used: set[str] = set()
     for path in files(*ROOMS):
@@ -200,13 +203,13 @@ def test_every_file_is_imported_by_another() -> None:
                 used.update(f"{node.module}.{alias.name}" for alias in node.names)
     lazy = re.findall(r'": \("(\w+)", "', (ROOT / "server/cli/main.py").read_text())
     used.update(f"yurt.server.cli.{name}" for name in lazy)
-    found_by_name = ("yurt.deploy.experiments.scenarios.", "yurt.deploy.experiments.workloads.")
+    found_by_name = ("yurt.server.experiments.scenarios.", "yurt.server.experiments.workloads.")
     for path in files(*ROOMS):
         if path.name == "__init__.py":
             continue
         module = "yurt." + ".".join(path.relative_to(ROOT).with_suffix("").parts)
         if module.startswith(found_by_name):
-            continue  # loaded by `deploy/experiments/scenario.py`, which takes all files of these folders
+            continue  # loaded by `server/experiments/scenario.py`, which takes all files of these folders
         assert module in used | entries, f"{relative(path)} is used by nobody"
 
 

@@ -14,7 +14,7 @@ from yurt.fsm.structs.acl import ANONYMOUS_TOKEN, MANAGEMENT, AclPolicy, AclToke
 from yurt.server.acl.statements import BadStatement, Checker, key_id_of
 from yurt.server.acl.workloads import Claims, live_allocation, rights_of, verify
 from yurt.server.config.agent import Acl
-from yurt.server.keystore import Keystore, NoKey
+from yurt.server.keyring.keystore import Keystore, NoKey
 
 DENIED = "Permission denied"
 COMPILED_MAX = 1024

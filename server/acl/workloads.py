@@ -22,7 +22,7 @@ from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.identity import DEFAULT_IDENTITY, WorkloadIdentity
 from yurt.fsm.structs.task import Task
 from yurt.fsm.structs.times import SECOND
-from yurt.server.keystore import Keystore, NoKey
+from yurt.server.keyring.keystore import Keystore, NoKey
 
 ALGORITHM, AUDIENCE = "RS256", "nomadproject.io"
 TEXT_MAX = 8192

@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from yurt.deploy.experiments.records import EXPERIMENT, HISTORY, REPORT
-from yurt.deploy.experiments.report import report as make_report
-from yurt.deploy.experiments.run import LeftOut, Options, perform
-from yurt.deploy.experiments.scenario import Scenario, all_scenarios, all_workloads
-from yurt.deploy.experiments.simulated import simulate
-from yurt.deploy.experiments.verdict import CLEAN, UNDECIDED, told
 from yurt.server.cli.options import as_json
 from yurt.server.cli.output import fail, print_json, table
+from yurt.server.experiments.records import EXPERIMENT, HISTORY, REPORT
+from yurt.server.experiments.report import report as make_report
+from yurt.server.experiments.run import LeftOut, Options, perform
+from yurt.server.experiments.scenario import Scenario, all_scenarios, all_workloads
+from yurt.server.experiments.simulated import simulate
+from yurt.server.experiments.verdict import CLEAN, UNDECIDED, told
 
 OUT = Path("experiments")
 EXIT_VIOLATED, EXIT_UNDECIDED, EXIT_INTERRUPTED = 1, 2, 130

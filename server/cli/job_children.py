@@ -9,7 +9,7 @@ from yurt.fsm.lang.cron import CronError, next_of
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.cli.client import Client
 from yurt.server.cli.output import paint, pairs, span, table
-from yurt.server.zones import zone
+from yurt.server.platform.tzdb import zone
 
 
 def is_parent(job: dict[str, Any]) -> bool:

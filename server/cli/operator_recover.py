@@ -11,13 +11,13 @@ import orjson
 from yurt.fsm.errors import YurtError
 from yurt.server.cli.options import as_json
 from yurt.server.cli.output import fail, pairs, print_json, table
-from yurt.server.raft.datadir import DataDirectory
-from yurt.server.raft.disk import RealDisk
-from yurt.server.raft.examine import Examination, Examined
-from yurt.server.raft.forming import stored_configuration
 from yurt.server.raft.peer import Servers
-from yurt.server.raft.peers_file import NOTE, NOTE_TEXT, PEERS, check_servers
-from yurt.server.raft.recover import Plan, TermReset, plan, recover_if_asked, reset_term
+from yurt.server.raft.storage.data_dir import DataDirectory
+from yurt.server.raft.storage.disk import RealDisk
+from yurt.server.raft.storage.inspect import Examination, Examined
+from yurt.server.raft.storage.peers_file import NOTE, NOTE_TEXT, PEERS, check_servers
+from yurt.server.raft.storage.recover import Plan, TermReset, plan, recover_if_asked, reset_term
+from yurt.server.raft.transport.forming import stored_configuration
 
 
 def _raft_directory(data_directory: str) -> str:

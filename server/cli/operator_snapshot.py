@@ -17,10 +17,10 @@ from yurt.fsm.machine import Loaded, Machine
 from yurt.fsm.store.schema import TABLES
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import to_builtins
-from yurt.server.archive import unpack
 from yurt.server.cli.client import Client
 from yurt.server.cli.options import api, as_json
 from yurt.server.cli.output import fail, pairs, print_json, table
+from yurt.server.snapshot.archive import unpack
 
 PATH = "/v1/operator/snapshot"
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-from yurt.server.certificates import (
+from yurt.server.cli.options import as_json
+from yurt.server.cli.output import fail, pairs, print_json
+from yurt.server.tls.certificates import (
     CLI,
     CLIENT,
     SERVER,
@@ -19,8 +21,6 @@ from yurt.server.certificates import (
     make_authority,
     make_certificate,
 )
-from yurt.server.cli.options import as_json
-from yurt.server.cli.output import fail, pairs, print_json
 
 DAYS = click.IntRange(1, 36_500)
 

@@ -24,7 +24,7 @@ from yurt.server.client.reports import Reports
 from yurt.server.client.saved import SavedAllocs
 from yurt.server.client.servers import NODE_NOT_FOUND, Beat, Operations, Refused
 from yurt.server.client.surroundings import Surroundings
-from yurt.server.supervision import Supervised
+from yurt.server.platform.supervision import Supervised
 
 log = logging.getLogger("client")
 

@@ -27,7 +27,7 @@ from yurt.server.client.preparing import Preparation
 from yurt.server.client.saved import SavedAlloc, SavedTask
 from yurt.server.client.surroundings import Surroundings
 from yurt.server.client.task_runner import NotRunning, TaskRunner
-from yurt.server.supervision import Supervised, Work
+from yurt.server.platform.supervision import Supervised, Work
 
 TOO_LONG = "allocation exceeded max_run_duration"
 

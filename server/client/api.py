@@ -20,8 +20,8 @@ from yurt.server.client.drivers.base import DriverError
 from yurt.server.client.lifecycle import PENDING
 from yurt.server.client.log_reader import LogReader
 from yurt.server.client.usage import allocation_usage, host_usage
-from yurt.server.http.answers import IndexAnswer
-from yurt.server.http.context import JSON, TEXT, Answer, Context, json_answer
+from yurt.server.http.asgi.answers import IndexAnswer
+from yurt.server.http.asgi.context import JSON, TEXT, Answer, Context, json_answer
 
 Handler = Callable[[NodeAgent, Context], Awaitable[Answer]]
 DONE = to_json(IndexAnswer(index=0))

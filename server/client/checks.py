@@ -18,7 +18,7 @@ from yurt.fsm.structs.service import Check, Service
 from yurt.server.client.environment import Environment
 from yurt.server.client.http import Unreachable, request
 from yurt.server.client.services import address_of, own_services
-from yurt.server.supervision import Supervise, Supervised, unsupervised
+from yurt.server.platform.supervision import Supervise, Supervised, unsupervised
 
 PENDING, SUCCESS, FAILURE = "pending", "success", "failure"
 OUTPUT_BYTES_MAX = 3 << 10

@@ -16,7 +16,7 @@ from yurt.fsm.structs.times import SECOND, from_rfc3339
 from yurt.server.client.checks import SUCCESS, Watched
 from yurt.server.client.lifecycle import DEAD, RUNNING, is_main, is_poststop, is_sidecar
 from yurt.server.client.task_runner import TaskRunner
-from yurt.server.supervision import Supervise, unsupervised
+from yurt.server.platform.supervision import Supervise, unsupervised
 
 MIN_HEALTHY_NS = 10 * SECOND
 DEADLINE_NS = 300 * SECOND

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 
 from yurt.fsm.errors import YurtError
-from yurt.server.raft.certificates import check_role
+from yurt.server.raft.transport.certificates import check_role
 
 HEAD_BYTES_MAX = 64 << 10
 BODY_BYTES_MAX = 256 << 20

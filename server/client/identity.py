@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from yurt.server.wholefile import write_whole
+from yurt.server.platform.atomic_file import write_whole
 
 ID_FILE, SECRET_FILE = "client-id", "secret-id"
 

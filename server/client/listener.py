@@ -13,18 +13,18 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, JOBS
 from yurt.server.acl.authority import DENIED, Identity, denied
 from yurt.server.acl.statements import HEADER, BadStatement, key_id_of
-from yurt.server.address import client_of
 from yurt.server.client.agent import NodeAgent
 from yurt.server.client.gate import Gate, SigningKeys
 from yurt.server.config.agent import AgentConfig
-from yurt.server.http import guard, websocket
-from yurt.server.http.context import Answer, Context, json_answer, text
-from yurt.server.http.exchange import send_answer
-from yurt.server.http.proxy import PROXIED, Target, proxied, signed
-from yurt.server.http.route import JOB_BYTES_MAX
-from yurt.server.http.table import body_limit, find
-from yurt.server.http.uploads import BodyRoom, ClientGone, Unread, read_body
-from yurt.server.supervision import failed_tasks
+from yurt.server.http.asgi import guard, websocket
+from yurt.server.http.asgi.context import Answer, Context, json_answer, text
+from yurt.server.http.asgi.exchange import send_answer
+from yurt.server.http.asgi.uploads import BodyRoom, ClientGone, Unread, read_body
+from yurt.server.http.routing.proxy import PROXIED, Target, proxied, signed
+from yurt.server.http.routing.route import JOB_BYTES_MAX
+from yurt.server.http.routing.table import body_limit, find
+from yurt.server.platform.address import client_of
+from yurt.server.platform.supervision import failed_tasks
 
 if TYPE_CHECKING:
     from yurt.server.server import Server

@@ -9,7 +9,7 @@ from typing import Any
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.structs.base import Record
-from yurt.server.wholefile import write_whole
+from yurt.server.platform.atomic_file import write_whole
 
 _KEY = re.compile(r"[a-zA-Z_][\w-]*(?:\.[a-zA-Z_][\w-]*)*\Z")
 FILE = "metadata.json"

@@ -12,7 +12,7 @@ from yurt.server.client.checks import Checks, Watched, watched
 from yurt.server.client.environment import Environment
 from yurt.server.client.registrar import Registrar
 from yurt.server.client.services import of_group, registrations
-from yurt.server.supervision import Supervise, unsupervised
+from yurt.server.platform.supervision import Supervise, unsupervised
 
 GROUP = ""
 

@@ -12,7 +12,7 @@ import msgspec
 
 from yurt.fsm.structs.allocation import Allocation, AllocDeploymentStatus, TaskState
 from yurt.fsm.structs.base import to_json
-from yurt.server.wholefile import write_whole
+from yurt.server.platform.atomic_file import write_whole
 
 log = logging.getLogger("client")
 

@@ -30,14 +30,14 @@ from yurt.server.client.servers import Operations, RemoteServers, Send
 from yurt.server.client.surroundings import Surroundings
 from yurt.server.config.agent import AgentConfig, nanoseconds, size_bytes
 from yurt.server.config.client import Artifact
-from yurt.server.http.context import Context
-from yurt.server.http.dispatch import Dispatcher
-from yurt.server.http.proxy import Target
-from yurt.server.http.serve import HttpServer, bind
+from yurt.server.http.asgi.context import Context
+from yurt.server.http.asgi.serve import HttpServer, bind
+from yurt.server.http.routing.dispatch import Dispatcher
+from yurt.server.http.routing.proxy import Target
+from yurt.server.platform.supervision import Supervisor
 from yurt.server.reload import Reread, reload_at_hangup
 from yurt.server.server import Server
-from yurt.server.supervision import Supervisor
-from yurt.server.tls import TlsFiles, server_roles
+from yurt.server.tls.files import TlsFiles, server_roles
 
 log = logging.getLogger("client")
 

@@ -14,7 +14,7 @@ from yurt.server.client.collector import Limits
 from yurt.server.client.drivers.base import Driver
 from yurt.server.client.registrar import Registrar
 from yurt.server.client.servers import Operations
-from yurt.server.supervision import Supervisor
+from yurt.server.platform.supervision import Supervisor
 
 KILL_TIMEOUT_MAX_NS = 30_000_000_000
 

@@ -19,7 +19,7 @@ from yurt.server.client.lifecycle import DEAD, PENDING, RUNNING, is_poststop
 from yurt.server.client.preparing import Emit, HookError
 from yurt.server.client.restarts import FAIL, RESTART, STOP, Decision, Restarts
 from yurt.server.client.surroundings import KILL_TIMEOUT_MAX_NS
-from yurt.server.supervision import Supervise, Supervised, unsupervised
+from yurt.server.platform.supervision import Supervise, Supervised, unsupervised
 
 T = TypeVar("T")
 KILL_TRIES = 5

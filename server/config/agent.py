@@ -13,8 +13,8 @@ import msgspec
 from yurt.fsm.job.decode import DEPTH_MAX
 from yurt.fsm.lang.duration import parse_duration
 from yurt.fsm.structs.operator import PreemptionConfig, SchedulerConfiguration
-from yurt.server.address import join_address, with_port
 from yurt.server.config.client import Client
+from yurt.server.platform.address import join_address, with_port
 
 Text = str
 Duration = str | int

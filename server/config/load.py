@@ -11,11 +11,11 @@ import orjson
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.job.decode import DEPTH_MAX
-from yurt.server.address import is_loopback, join_address
 from yurt.server.config.agent import AgentConfig, Limits, nanoseconds
 from yurt.server.config.secrets import BadSecret, check_rpc_port
 from yurt.server.hcl.diagnostics import HclError
 from yurt.server.hcl.document import load_document
+from yurt.server.platform.address import is_loopback, join_address
 
 _REGION = re.compile(r"[a-zA-Z0-9._-]+\Z")
 

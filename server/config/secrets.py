@@ -9,8 +9,8 @@ import secrets
 from pathlib import Path
 
 from yurt.fsm.errors import YurtError
-from yurt.server.address import is_loopback
 from yurt.server.config.agent import AgentConfig
+from yurt.server.platform.address import is_loopback
 
 VARIABLE = "YURT_CLUSTER_SECRET"
 CHARACTERS_MIN = 16

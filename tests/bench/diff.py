@@ -17,7 +17,7 @@ from yurt.fsm.job.diff.job import diff_jobs
 from yurt.fsm.structs.base import to_json
 from yurt.fsm.structs.job import Job
 from yurt.server.agent import SWITCH_SECONDS
-from yurt.server.background import Background
+from yurt.server.platform.worker_thread import Background
 
 RUNS = 50
 

@@ -12,7 +12,7 @@ import time
 import uvloop
 
 from tests.server.raft.test_consensus_first import connected_pair
-from yurt.server.raft import messages
+from yurt.server.raft.core import messages
 
 SECONDS = 2.0
 LOADS = ((0, 0.0), (1, 0.002), (1, 0.005), (20, 0.0003), (100, 0.0003), (1, 0.1))  # callbacks a turn, seconds each

@@ -11,8 +11,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-from yurt.server.raft.disk import RealDisk
-from yurt.server.raft.journal import Journal
+from yurt.server.raft.storage.disk import RealDisk
+from yurt.server.raft.storage.journal import Journal
 
 SECONDS = 1.5
 PAYLOAD = os.urandom(1024)

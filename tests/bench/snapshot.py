@@ -21,8 +21,8 @@ from tests.bench.store import puts, row_set
 from tests.process.servers import ServerProcess, cluster, leader_of, single, small_job, wait_for
 from yurt.fsm.machine import Machine
 from yurt.fsm.structs.base import replace
-from yurt.server.archive import pack
 from yurt.server.cli.client import Client
+from yurt.server.snapshot.archive import pack
 
 JOBS = 100_000
 BEHIND = 100_000

@@ -22,11 +22,11 @@ from yurt.fsm.machine import Machine
 from yurt.fsm.store.schema import JOB_SUMMARIES, JOBS
 from yurt.fsm.structs.base import replace
 from yurt.server.config.agent import AgentConfig
-from yurt.server.http.app import App
-from yurt.server.http.dispatch import Dispatcher
-from yurt.server.http.reads import Reads
-from yurt.server.metrics import Metrics
+from yurt.server.http.asgi.app import App
+from yurt.server.http.query.reads import Reads
+from yurt.server.http.routing.dispatch import Dispatcher
 from yurt.server.server import Server
+from yurt.server.telemetry.metrics import Metrics
 
 LONG: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
     ("GET", "/v1/jobs", None),

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from tests.process.servers import ServerProcess, cluster, leader_of, single, small_job, wait_for
-from yurt.server.raft.connection import ANSWER, REQUEST
-from yurt.server.raft.handshake import HELLO, Hello
+from yurt.server.raft.transport.connection import ANSWER, REQUEST
+from yurt.server.raft.transport.handshake import HELLO, Hello
 
 pytestmark = pytest.mark.slow
 

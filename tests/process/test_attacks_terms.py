@@ -12,11 +12,11 @@ import pytest
 
 from tests.process.servers import ServerProcess, cluster, leader_of, small_job, wait_for
 from tests.process.test_snapshots import yurt
-from yurt.server.raft import messages
-from yurt.server.raft.connection import RAFT
-from yurt.server.raft.disk import RealDisk
-from yurt.server.raft.handshake import HELLO, Hello
-from yurt.server.raft.hardstate import HardState, HardStateFile
+from yurt.server.raft.core import messages
+from yurt.server.raft.storage.disk import RealDisk
+from yurt.server.raft.storage.hard_state import HardState, HardStateFile
+from yurt.server.raft.transport.connection import RAFT
+from yurt.server.raft.transport.handshake import HELLO, Hello
 
 TERMS = (100, 10**6, 1 << 61, messages.NUMBER_MAX - 1)
 _HEAD = struct.Struct(">IB")

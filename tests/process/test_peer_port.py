@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from tests.process.servers import ServerProcess, cluster, leader_of, small_job
-from yurt.server.raft import messages
-from yurt.server.raft.connection import RAFT, REQUEST
-from yurt.server.raft.handshake import HELLO, Hello
+from yurt.server.raft.core import messages
+from yurt.server.raft.transport.connection import RAFT, REQUEST
+from yurt.server.raft.transport.handshake import HELLO, Hello
 
 CONNECTIONS = 150
 _HEAD = struct.Struct(">IB")

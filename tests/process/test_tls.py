@@ -20,8 +20,8 @@ import pytest
 
 from tests.process.servers import ServerProcess, cluster, free_ports, leader_of, small_job, wait_for
 from tests.process.tls_files import Files
-from yurt.server.certificates import CLI, CLIENT, SERVER
-from yurt.server.raft.handshake import HELLO, Hello
+from yurt.server.raft.transport.handshake import HELLO, Hello
+from yurt.server.tls.certificates import CLI, CLIENT, SERVER
 
 pytestmark = pytest.mark.slow
 

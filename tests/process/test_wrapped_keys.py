@@ -19,7 +19,7 @@ from tests.process.servers import ServerProcess, cluster, free_ports, leader_of,
 from tests.process.test_replaced_disks import AUTOPILOT, QUICK, health, replace_disk, wait_until_ready, whole, write
 from tests.process.test_upgrade import of_version
 from yurt.fsm.commands_variables import WRAPPED_SINCE
-from yurt.server.key_encryption import id_of
+from yurt.server.keyring.encryption import id_of
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures/root_keys_in_files.tar.xz"
 ITEMS = {f"app/n{number}": {"password": f"secret {number}"} for number in range(20)}

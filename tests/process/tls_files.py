@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from yurt.server.certificates import CLI, SERVER, Issued, make_authority, make_certificate
+from yurt.server.tls.certificates import CLI, SERVER, Issued, make_authority, make_certificate
 
 
 class Files:

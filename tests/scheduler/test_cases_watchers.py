@@ -32,8 +32,8 @@ from yurt.fsm.structs.times import from_rfc3339, to_rfc3339
 from yurt.scheduler.duties.deployments import assess
 from yurt.scheduler.duties.gc import FORCED, Thresholds
 from yurt.scheduler.duties.heartbeats import Heartbeats
-from yurt.server.heartbeats import _is_waited_for
-from yurt.server.zones import zone
+from yurt.server.leader.heartbeats import _is_waited_for
+from yurt.server.platform.tzdb import zone
 
 HOUR = 3600 * SECOND
 ALWAYS = ReschedulePolicy(unlimited=True, delay=SECOND)

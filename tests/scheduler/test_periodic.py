@@ -16,7 +16,7 @@ from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import COMPLETE
 from yurt.fsm.structs.job import Job, Periodic
 from yurt.scheduler.duties.periodic import PERIODIC_COST, SECOND_NS, SLICE, Launch, PeriodicDispatcher
-from yurt.server.zones import zone
+from yurt.server.platform.tzdb import zone
 
 MINUTE = 60 * SECOND_NS
 HOUR = 60 * MINUTE

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from yurt.fsm.errors import Refusal
-from yurt.server.background import Background
+from yurt.server.platform.worker_thread import Background
 
 
 def test_clients_take_turns() -> None:

@@ -12,9 +12,9 @@ from yurt.fsm import commands
 from yurt.fsm.errors import Refusal
 from yurt.fsm.machine import Machine
 from yurt.server.config.agent import AgentConfig
-from yurt.server.metrics import Metrics
-from yurt.server.raft.handshake import Hello
+from yurt.server.raft.transport.handshake import Hello
 from yurt.server.server import Server
+from yurt.server.telemetry.metrics import Metrics
 
 
 class OfTomorrow(commands.Command, frozen=True, kw_only=True):

@@ -13,17 +13,17 @@ import pytest
 
 from tests.server.client.test_agent import Servers, start
 from tests.server.client.test_runners import allocation, task
-from tests.server.test_supervision import Unexpected, counting, end
-from yurt.server.audit import AuditLog
+from tests.server.platform.test_supervision import Unexpected, counting, end
 from yurt.server.client.health import HealthWatcher, Rules
 from yurt.server.client.http import Unreachable, request
 from yurt.server.client.identity import Identity
 from yurt.server.client.servers import Operations
 from yurt.server.config.agent import AuditSink, Limits
-from yurt.server.http.serve import HttpServer, bind
-from yurt.server.metrics import Metrics
-from yurt.server.raft.connection import Hello
-from yurt.server.raft.transport import PeerTransport
+from yurt.server.http.asgi.serve import HttpServer, bind
+from yurt.server.raft.transport.connection import Hello
+from yurt.server.raft.transport.transport import PeerTransport
+from yurt.server.telemetry.audit import AuditLog
+from yurt.server.telemetry.metrics import Metrics
 from yurt.server.testing.process import free_ports
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.test_supervision import Unexpected
+from tests.server.platform.test_supervision import Unexpected
 from yurt.fsm.machine import Machine
 from yurt.fsm.store.schema import EVALUATIONS, VARIABLES
 from yurt.fsm.structs.base import replace
@@ -19,12 +19,12 @@ from yurt.fsm.structs.evaluation import COMPLETE, PENDING, Evaluation
 from yurt.fsm.structs.variable import Variable, VariableLock
 from yurt.scheduler.duties.gc import Thresholds, collecting
 from yurt.server.config.agent import AgentConfig
-from yurt.server.evaluation_ends import open_evaluations
-from yurt.server.metrics import Metrics
+from yurt.server.leader.eval_reaper import open_evaluations
+from yurt.server.leader.lock_expirer import VariableLocks
+from yurt.server.platform.turns import SLICE_SECONDS, Turns
 from yurt.server.server import Server
+from yurt.server.telemetry.metrics import Metrics
 from yurt.server.testing.agent import wait_for
-from yurt.server.turns import SLICE_SECONDS, Turns
-from yurt.server.variable_locks import VariableLocks
 from yurt.testing import Cluster
 
 STEP_SECONDS = 0.0001
@@ -131,11 +131,11 @@ def test_a_pass_that_breaks_is_down_and_begins_again(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize(
-    "duty", ["leader.Leader._take_in", "heartbeats.HeartbeatTimers._expect_all", "rollouts.Rollouts._take_in"]
+    "duty", ["leader.Leader._take_in", "heartbeats.HeartbeatTimers._expect_all", "deployment_watcher.Rollouts._take_in"]
 )
 def test_a_leader_whose_taking_in_breaks_once_decides_all_the_same(monkeypatch: pytest.MonkeyPatch, duty: str) -> None:
     module, owner, name = duty.split(".")
-    holder = getattr(importlib.import_module(f"yurt.server.{module}"), owner)
+    holder = getattr(importlib.import_module(f"yurt.server.leader.{module}"), owner)
     whole, calls = getattr(holder, name), []
 
     def breaks_once(*given: Any) -> Iterator[None]:

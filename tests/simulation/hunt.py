@@ -11,8 +11,8 @@ from unittest import mock
 
 from tests.simulation.plants import PLANTS
 from tests.simulation.plants.plant import Plant
-from yurt.server.raft import engine
-from yurt.server.raft.engine import Engine
+from yurt.server.raft.core import engine
+from yurt.server.raft.core.engine import Engine
 
 SEEDS_MAX = 300
 

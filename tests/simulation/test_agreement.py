@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yurt.server.raft.agreement import Diverged
+from yurt.server.raft.core.agreement import Diverged
 from yurt.server.testing.simulation.cluster import Cluster
 from yurt.server.testing.simulation.world import Server
 

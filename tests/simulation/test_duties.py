@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.hash_seeds import outputs_by_hash_seed
 from yurt.scheduler.duties import broker
-from yurt.server import heartbeats, leader, rollouts, waiting
+from yurt.server.leader import blocked_evals, deployment_watcher, heartbeats, leader
 from yurt.server.testing.simulation.duties import DutyLife, run
 
 HUNTED_MAX = 100
@@ -33,9 +33,9 @@ def test_a_machine_stands_still_for_half_a_minute_or_more(seed: int, kind: str) 
 
 # Each takes away what keeps one of the promises.
 PLANTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "room that comes wakes nobody": (waiting.Waiting, "_freed", lambda _self, _node, _index: None),
+    "room that comes wakes nobody": (blocked_evals.Waiting, "_freed", lambda _self, _node, _index: None),
     "silent nodes are never missed": (heartbeats.HeartbeatTimers, "_look", lambda _self: None),
-    "nobody watches deployments": (rollouts.Rollouts, "_look", lambda _self: None),
+    "nobody watches deployments": (deployment_watcher.Rollouts, "_look", lambda _self: None),
     "what was nacked is lost": (broker.Broker, "nack", lambda self, eval_id, _now: self._unacked.pop(eval_id, None)),
     "evaluations of the state are not taken in": (leader.Leader, "_enable", lambda self: setattr(self, "_broker", broker.Broker())),
 }  # fmt: skip

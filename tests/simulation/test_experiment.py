@@ -11,10 +11,10 @@ import pytest
 from tests.simulation.hunt import sown
 from tests.simulation.plants import PLANTS
 from tests.simulation.plants.plant import Plant
-from yurt.deploy.experiments.records import EXPERIMENT, FAULTS, HISTORY, FaultLog
-from yurt.deploy.experiments.run import Options
-from yurt.deploy.experiments.scenario import all_scenarios
-from yurt.deploy.experiments.verdict import judge
+from yurt.server.experiments.records import EXPERIMENT, FAULTS, HISTORY, FaultLog
+from yurt.server.experiments.run import Options
+from yurt.server.experiments.scenario import all_scenarios
+from yurt.server.experiments.verdict import judge
 from yurt.server.testing.simulation.experiment import Experiment
 from yurt.server.testing.simulation.scenario import Life
 from yurt.testing import Recorder

@@ -11,8 +11,8 @@ from tests.simulation.plants import PLANTS
 from tests.simulation.plants.plant import Plant
 from tests.simulation.plants.replication import LATE_ANSWERS, LOG_END
 from tests.simulation.plants.storage import CUTS
+from yurt.server.raft.core.messages import Append, AppendAnswer, encode
 from yurt.server.raft.errors import Corrupt
-from yurt.server.raft.messages import Append, AppendAnswer, encode
 from yurt.server.testing.simulation.cluster import Cluster
 
 HUNTED = 40

@@ -10,8 +10,8 @@ import pytest
 
 from tests.simulation.hash_seeds import outputs_by_hash_seed
 from yurt.fsm.errors import YurtError
-from yurt.server.http import dispatch
-from yurt.server.http.dispatch import Dispatcher
+from yurt.server.http.routing import dispatch
+from yurt.server.http.routing.dispatch import Dispatcher
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
 from yurt.server.server import Server
 from yurt.server.testing.simulation.product import FAULTS, ProductLife

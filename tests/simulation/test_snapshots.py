@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from yurt.server.raft.installing import Installing
+from yurt.server.raft.core.installing import Installing
 from yurt.server.testing.simulation.scenario import Life
 
 FAULTS = ("crash", "rot", "full disk", "cut link", "snapshot", "crash while writing")

@@ -19,9 +19,9 @@ from yurt.fsm.structs.acl import ANONYMOUS, AclPolicy, JobAcl, PolicyRules
 from yurt.fsm.structs.base import Record, to_json
 from yurt.server.acl.authority import denied, policy_names
 from yurt.server.acl.policy_text import RulesError, parse_rules
-from yurt.server.http.context import PLAIN, Answer, Context, ReadOptions, index_header
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing, stored
+from yurt.server.http.asgi.context import PLAIN, Answer, Context, ReadOptions, index_header
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing, stored
 from yurt.server.http.routes.lookup import missing
 
 _NAME = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")

@@ -16,9 +16,9 @@ from yurt.fsm.store.view import View
 from yurt.fsm.structs.acl import AclRole, PolicyLink
 from yurt.fsm.structs.base import Record, to_json
 from yurt.server.acl.authority import denied
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing, stored
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing, stored
 from yurt.server.http.routes.acl_policies import check_enabled
 from yurt.server.http.routes.lookup import missing
 

@@ -25,10 +25,10 @@ from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.times import from_rfc3339, to_rfc3339
 from yurt.server.acl.authority import UUID, denied
 from yurt.server.config.agent import nanoseconds
-from yurt.server.http.answers import answered
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing
+from yurt.server.http.asgi.answers import answered
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions, index_header
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing
 from yurt.server.http.routes.acl_policies import check_enabled
 from yurt.server.http.routes.lookup import check_prefix, check_uuid, missing
 

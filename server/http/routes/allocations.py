@@ -13,10 +13,10 @@ from yurt.fsm.structs.allocation import AllocatedResources, Allocation, DesiredT
 from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.evaluation import pending_evaluation
 from yurt.fsm.structs.resources import Resources
-from yurt.server.http.answers import answered
-from yurt.server.http.context import Answer, Context, ReadOptions
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Form, Listing, stored
+from yurt.server.http.asgi.answers import answered
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Form, Listing, stored
 from yurt.server.http.routes.lookup import check_uuid, list_by_creation, missing
 
 LOOKUP = "alloc lookup failed: "

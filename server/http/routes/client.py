@@ -8,10 +8,10 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ALLOCATIONS, NODES
 from yurt.fsm.structs.node import Node
 from yurt.server.client.api import OF_ALLOCATIONS, OF_NODES
-from yurt.server.http.context import JSON, TEXT, Answer, Context
-from yurt.server.http.proxy import proxied, target_of
+from yurt.server.http.asgi.context import JSON, TEXT, Answer, Context
 from yurt.server.http.routes.allocations import LOOKUP
 from yurt.server.http.routes.lookup import check_uuid
+from yurt.server.http.routing.proxy import proxied, target_of
 
 Handler = Callable[[Context], Awaitable[Answer]]
 NO_PATH = "No path to node"

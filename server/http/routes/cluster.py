@@ -19,17 +19,17 @@ from yurt.fsm.store.schema import SCHEDULER_CONFIG
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.operator import SchedulerConfiguration
-from yurt.server.address import split_address
 from yurt.server.config.agent import Limits
 from yurt.server.config.secrets import insecure_rpc
-from yurt.server.http.answers import answered
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer, text
-from yurt.server.http.found import Found
+from yurt.server.http.asgi.answers import answered
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions, index_header, json_answer, text
+from yurt.server.http.query.found import Found
+from yurt.server.leader.summaries import reconcile
+from yurt.server.platform.address import split_address
+from yurt.server.platform.supervision import failed_tasks
 from yurt.server.raft.errors import NotLeader
-from yurt.server.raft.trust import NONE, PROVED, UNPROVED
+from yurt.server.raft.transport.trust import NONE, PROVED, UNPROVED
 from yurt.server.server import Server
-from yurt.server.summaries import reconcile
-from yurt.server.supervision import failed_tasks
 
 READY_SECONDS = 2.0
 

@@ -17,10 +17,10 @@ from yurt.fsm.job.decode import decode_body
 from yurt.fsm.store.schema import DEPLOYMENTS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record
-from yurt.server.http.answers import answered
-from yurt.server.http.context import Answer, Context, ReadOptions
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing, stored
+from yurt.server.http.asgi.answers import answered
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing, stored
 from yurt.server.http.routes.lookup import check_uuid, list_by_creation, missing
 
 LOOKUP = "deployment lookup failed: "

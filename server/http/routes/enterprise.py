@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yurt.fsm.errors import Refusal
-from yurt.server.http.context import Answer, Context
+from yurt.server.http.asgi.context import Answer, Context
 
 PATHS = (
     "/v1/quotas", "/v1/quota-usages", "/v1/quota", "/v1/sentinel/policies", "/v1/recommendations",

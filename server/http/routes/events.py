@@ -10,7 +10,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.events import Entry, Event, EventRing
 from yurt.fsm.lang.strconv import parse_int, parse_uint
 from yurt.server.acl.authority import denied
-from yurt.server.http.context import JSON, Answer, Context
+from yurt.server.http.asgi.context import JSON, Answer, Context
 
 HEARTBEAT_SECONDS = 30.0
 _NO_CACHE = (b"cache-control", b"no-cache")

@@ -12,7 +12,7 @@ from yurt.fsm.structs.base import to_json
 from yurt.fsm.structs.evaluation import PlanAnnotations
 from yurt.fsm.structs.job import Job
 from yurt.scheduler.annotate import diff_plan
-from yurt.server.http.context import Context
+from yurt.server.http.asgi.context import Context
 
 LARGE_BYTES = 64 << 10  # of the compared jobs' JSON: a diff of less takes 1 ms, at worst 8 ms
 

@@ -12,10 +12,10 @@ from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.job import SYSBATCH, SYSTEM, Job
-from yurt.server.http.context import Context, ReadOptions
-from yurt.server.http.listing import Listing
+from yurt.server.http.asgi.context import Context, ReadOptions
+from yurt.server.http.query.listing import Listing
 from yurt.server.http.routes.lookup import seen
-from yurt.server.turns import Steps
+from yurt.server.platform.turns import Steps
 
 
 class JobName(Record, frozen=True):

@@ -20,8 +20,8 @@ from yurt.fsm.structs.diff import JobDiff
 from yurt.fsm.structs.evaluation import AllocMetric, Evaluation, PlanAnnotations
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.scheduler.annotate import plan_job
-from yurt.server.http.answers import answered, encoded
-from yurt.server.http.context import Answer, Context, json_answer
+from yurt.server.http.asgi.answers import answered, encoded
+from yurt.server.http.asgi.context import Answer, Context, json_answer
 from yurt.server.http.routes.job_diffs import encoded_plan
 from yurt.server.http.routes.jobs_write import admitted, check_region, check_registration, written
 

@@ -6,8 +6,8 @@ from weakref import WeakKeyDictionary
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.job.requests import JobsParseRequest, decode_request
-from yurt.server.http.context import Answer, Context, json_answer
-from yurt.server.http.parsing import Parsing
+from yurt.server.http.asgi.context import Answer, Context, json_answer
+from yurt.server.http.query.parsing import Parsing
 from yurt.server.server import Server
 
 _parsing: WeakKeyDictionary[Server, Parsing] = WeakKeyDictionary()

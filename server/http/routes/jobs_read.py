@@ -32,14 +32,14 @@ from yurt.fsm.structs.job import Job, JobSummary
 from yurt.fsm.structs.scaling import ScalingEvent
 from yurt.fsm.structs.secrets import readable_fields
 from yurt.server.acl.authority import denied
-from yurt.server.http.answers import encoded
-from yurt.server.http.context import Answer, Context, ReadOptions, json_answer, text
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing, join, stored
-from yurt.server.http.reads import NO_CONTACT, UNKNOWN
+from yurt.server.http.asgi.answers import encoded
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions, json_answer, text
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing, join, stored
+from yurt.server.http.query.reads import NO_CONTACT, UNKNOWN
 from yurt.server.http.routes.job_diffs import LARGE_BYTES, diff_version, encoded_diffs, pairs_of_versions
 from yurt.server.http.routes.lookup import missing, seen
-from yurt.server.turns import Steps
+from yurt.server.platform.turns import Steps
 
 
 class JobStub(Record, frozen=True):

@@ -29,11 +29,11 @@ from yurt.fsm.store.schema import JOBS, SCHEDULER_CONFIG
 from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.job import Job, JobSubmission
 from yurt.server.acl.authority import denied
-from yurt.server.background import LARGE_BODY_BYTES
-from yurt.server.families import end_family
-from yurt.server.http.answers import IndexAnswer, answered
-from yurt.server.http.context import Answer, Context, index_header, json_answer
-from yurt.server.http.reads import NO_CONTACT, UNKNOWN
+from yurt.server.http.asgi.answers import IndexAnswer, answered
+from yurt.server.http.asgi.context import Answer, Context, index_header, json_answer
+from yurt.server.http.query.reads import NO_CONTACT, UNKNOWN
+from yurt.server.leader.families import end_family
+from yurt.server.platform.worker_thread import LARGE_BODY_BYTES
 
 REGISTRATION_DISABLED = "Job registration, dispatch, and scale are disabled by the scheduler configuration"
 

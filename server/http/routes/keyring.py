@@ -11,10 +11,10 @@ from yurt.fsm.store.schema import ROOT_KEYS, VARIABLES
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.variable import RootKey
-from yurt.server.http.answers import answered
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header, json_answer
-from yurt.server.http.found import Found
-from yurt.server.http.listing import join
+from yurt.server.http.asgi.answers import answered
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions, index_header, json_answer
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import join
 
 
 class RotateAnswer(Record, frozen=True):

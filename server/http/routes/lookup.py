@@ -9,9 +9,9 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.lang.strconv import parse_position
 from yurt.fsm.store.schema import Table
 from yurt.fsm.store.view import View
-from yurt.server.http.context import Context, ReadOptions
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Form, Listing
+from yurt.server.http.asgi.context import Context, ReadOptions
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Form, Listing
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 UUID_LENGTH = 36

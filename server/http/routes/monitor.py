@@ -17,12 +17,12 @@ import msgspec
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import NODES
 from yurt.fsm.structs.base import Record, to_json
-from yurt.server.http.context import JSON, TEXT, Answer, Context, json_answer
-from yurt.server.http.proxy import PROXIED, Target, proxied, target_of
+from yurt.server.http.asgi.context import JSON, TEXT, Answer, Context, json_answer
 from yurt.server.http.routes.client import reachable
 from yurt.server.http.routes.lookup import check_uuid
-from yurt.server.logs import LEVELS, LogTail
-from yurt.server.tls import server_roles
+from yurt.server.http.routing.proxy import PROXIED, Target, proxied, target_of
+from yurt.server.telemetry.logs import LEVELS, LogTail
+from yurt.server.tls.files import server_roles
 
 HEARTBEAT_SECONDS = 10.0
 FILE_BYTES_MAX = 64 << 10

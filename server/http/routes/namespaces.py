@@ -15,9 +15,9 @@ from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.namespace import Namespace
 from yurt.server.acl.authority import denied
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing, stored
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions, index_header
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing, stored
 from yurt.server.http.routes.lookup import missing
 
 _NAMESPACE = re.compile(r"[a-zA-Z0-9-]{1,128}\Z")

@@ -29,9 +29,9 @@ from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.server.acl.authority import denied
 from yurt.server.acl.need import CLUSTER
 from yurt.server.acl.workloads import sign
-from yurt.server.http.answers import IndexAnswer, answered
-from yurt.server.http.context import Answer, Context, ReadOptions, json_answer
-from yurt.server.http.found import Found
+from yurt.server.http.asgi.answers import IndexAnswer, answered
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions, json_answer
+from yurt.server.http.query.found import Found
 from yurt.server.http.routes.lookup import check_uuid
 from yurt.server.http.routes.nodes import LOOKUP, node_update
 from yurt.server.server import Server

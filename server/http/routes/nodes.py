@@ -28,14 +28,14 @@ from yurt.fsm.structs.node import (
 from yurt.fsm.structs.secrets import redacted
 from yurt.fsm.structs.times import to_rfc3339
 from yurt.server.acl.authority import denied
-from yurt.server.http.answers import answered
-from yurt.server.http.context import Answer, Context, ReadOptions
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Form, Listing, stored
+from yurt.server.http.asgi.answers import answered
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Form, Listing, stored
 from yurt.server.http.routes.allocations import full_json
 from yurt.server.http.routes.lookup import check_prefix, check_uuid, missing
+from yurt.server.platform.turns import Steps
 from yurt.server.server import Server
-from yurt.server.turns import Steps
 
 LOOKUP = "node lookup failed: "
 

@@ -17,8 +17,8 @@ from yurt.fsm.lang.duration import format_duration, parse_duration
 from yurt.fsm.lang.strconv import parse_bool, parse_uint
 from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.operator import AutopilotConfiguration
-from yurt.server.address import split_address, with_port
-from yurt.server.http.context import Answer, Context, json_answer, text
+from yurt.server.http.asgi.context import Answer, Context, json_answer, text
+from yurt.server.platform.address import split_address, with_port
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 JOIN_SECONDS = 3.0

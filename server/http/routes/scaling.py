@@ -14,11 +14,11 @@ from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.policies import ScalingPolicy, ScalingTarget
 from yurt.fsm.structs.secrets import readable_fields
 from yurt.server.acl.authority import denied
-from yurt.server.http.context import Context, ReadOptions
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing, filter_of
+from yurt.server.http.asgi.context import Context, ReadOptions
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing, filter_of
 from yurt.server.http.routes.lookup import missing
-from yurt.server.turns import Steps
+from yurt.server.platform.turns import Steps
 
 
 class ScalingPolicyStub(Record, frozen=True):

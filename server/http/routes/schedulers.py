@@ -8,7 +8,7 @@ from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import load_json
 from yurt.fsm.store.schema import SCHEDULER_CONFIG
 from yurt.fsm.structs.base import to_json
-from yurt.server.http.context import Answer, Context, json_answer
+from yurt.server.http.asgi.context import Answer, Context, json_answer
 
 
 class SchedulerStatus(msgspec.Struct, frozen=True):

@@ -14,12 +14,12 @@ from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, SCHEDULER_CONFIG
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, replace, to_json
 from yurt.fsm.structs.evaluation import Evaluation
-from yurt.server.http.answers import CountAnswer, answered
-from yurt.server.http.context import Answer, Context, ReadOptions
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing, stored
+from yurt.server.http.asgi.answers import CountAnswer, answered
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing, stored
 from yurt.server.http.routes.lookup import check_uuid, list_by_creation, missing
-from yurt.server.turns import Steps
+from yurt.server.platform.turns import Steps
 
 LIST_LOOKUP, LOOKUP = "eval lookup failed: ", "failed to lookup eval: eval lookup failed: "
 DELETED_MAX = 7281

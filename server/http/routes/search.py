@@ -26,10 +26,10 @@ from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.variable import Variable
 from yurt.server.acl.authority import denied
-from yurt.server.http.context import Answer, Context, index_header, json_answer
-from yurt.server.http.reads import KNOWN, NO_CONTACT
+from yurt.server.http.asgi.context import Answer, Context, index_header, json_answer
+from yurt.server.http.query.reads import KNOWN, NO_CONTACT
 from yurt.server.http.routes.lookup import check_hex
-from yurt.server.turns import Steps
+from yurt.server.platform.turns import Steps
 
 MATCHES_MAX = 20
 FUZZY_MATCHES_MAX = 100

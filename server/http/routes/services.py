@@ -14,12 +14,12 @@ from yurt.fsm.store.schema import ALLOCATIONS, SERVICE_REGISTRATIONS
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_json
 from yurt.fsm.structs.registration import ServiceRegistration
-from yurt.server.http.context import Answer, Context, ReadOptions, index_header
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing, join, stored
+from yurt.server.http.asgi.context import Answer, Context, ReadOptions, index_header
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing, join, stored
 from yurt.server.http.routes.allocations import LOOKUP
 from yurt.server.http.routes.lookup import check_uuid, missing
-from yurt.server.turns import Steps
+from yurt.server.platform.turns import Steps
 
 _FORM = "failed to choose services: Parameter for choose must be in form '<number>|<key>'"
 

@@ -10,9 +10,9 @@ import msgspec
 from yurt.fsm.store.schema import TABLES
 from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import Record, to_json
-from yurt.server.http.context import Answer, Context, FileAnswer, ReadOptions, index_header
-from yurt.server.http.found import Found
-from yurt.server.turns import Steps
+from yurt.server.http.asgi.context import Answer, Context, FileAnswer, ReadOptions, index_header
+from yurt.server.http.query.found import Found
+from yurt.server.platform.turns import Steps
 
 SAMPLE = 256
 

@@ -25,11 +25,11 @@ from yurt.fsm.structs.base import Record, replace, to_builtins, to_json
 from yurt.fsm.structs.times import SECOND
 from yurt.fsm.structs.variable import Variable, VariableLock, VariableMetadata
 from yurt.server.acl.authority import denied
-from yurt.server.http.context import JSON, TEXT, Answer, Context, ReadOptions, index_header
-from yurt.server.http.found import Found
-from yurt.server.http.listing import Listing
+from yurt.server.http.asgi.context import JSON, TEXT, Answer, Context, ReadOptions, index_header
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.listing import Listing
 from yurt.server.http.routes.lookup import missing
-from yurt.server.keyring import usable_key
+from yurt.server.keyring.keyring import usable_key
 
 _PATH = re.compile(r"[a-zA-Z0-9-_~/]{1,128}\Z")
 _OWN_FOLDERS = ("nomad/jobs", "nomad/job-templates")

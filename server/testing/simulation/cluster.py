@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from yurt.fsm.errors import YurtError
-from yurt.server.raft.election import LEADERLESS_ELECTIONS
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.state import ELECTION_SECONDS
+from yurt.server.raft.core.election import LEADERLESS_ELECTIONS
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.state import ELECTION_SECONDS
 from yurt.server.testing.simulation.clients import Clients
 from yurt.server.testing.simulation.invariants import Invariants
 from yurt.server.testing.simulation.jobs import JobStore

@@ -20,20 +20,20 @@ from yurt.fsm.structs.allocation import Allocation
 from yurt.scheduler.sizes import capacity, size_of
 from yurt.server.config.agent import AgentConfig
 from yurt.server.config.agent import Server as ServerBlock
-from yurt.server.http.context import Answer, Context
-from yurt.server.http.dispatch import Dispatcher
-from yurt.server.http.reads import Reads
-from yurt.server.leader import Leader
-from yurt.server.metrics import Metrics
-from yurt.server.periodic import PeriodicLaunches
-from yurt.server.raft.engine import Engine
+from yurt.server.http.asgi.context import Answer, Context
+from yurt.server.http.query.reads import Reads
+from yurt.server.http.routing.dispatch import Dispatcher
+from yurt.server.leader.leader import Leader
+from yurt.server.leader.periodic_dispatcher import PeriodicLaunches
+from yurt.server.platform.turns import Turns
+from yurt.server.raft.core.engine import Engine
 from yurt.server.raft.errors import NotSent
 from yurt.server.server import Server
+from yurt.server.telemetry.metrics import Metrics
 from yurt.server.testing.simulation.cluster import Cluster
 from yurt.server.testing.simulation.jobs import JobStore, Placed
 from yurt.server.testing.simulation.world import Server as Host
 from yurt.server.testing.virtual.loop import VirtualLoop
-from yurt.server.turns import Turns
 
 BIRTH_NS = 1_800_000_000_000_000_000
 CONFIG = AgentConfig(

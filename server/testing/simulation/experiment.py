@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 
-from yurt.deploy.experiments.records import FAULTS, HISTORY, FaultLog
-from yurt.deploy.experiments.scenario import DICE, DISK, KILL, LINKS, PAUSE, STOP, Hands, Steps
+from yurt.server.experiments.records import FAULTS, HISTORY, FaultLog
+from yurt.server.experiments.scenario import DICE, DISK, KILL, LINKS, PAUSE, STOP, Hands, Steps
 from yurt.server.testing.simulation.scenario import Life
 from yurt.server.testing.virtual.host import DISK_SECONDS
 from yurt.testing import Recorder

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yurt.server.raft.configuration import Placed, servers_in
+from yurt.server.raft.core.configuration import Placed, servers_in
 
 if TYPE_CHECKING:
-    from yurt.server.raft.engine import Engine
+    from yurt.server.raft.core.engine import Engine
     from yurt.server.testing.simulation.cluster import Cluster
     from yurt.server.testing.simulation.world import Server
 

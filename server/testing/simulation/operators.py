@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from yurt.server.raft.engine import Engine
+from yurt.server.raft.core.engine import Engine
 from yurt.server.testing.simulation.cluster import SERVERS_MAX, Cluster
 from yurt.server.testing.simulation.world import Server
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from yurt.server.raft import messages
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.hardstate import HardState, HardStateFile
-from yurt.server.raft.journal import Journal
+from yurt.server.raft.core import messages
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.storage.hard_state import HardState, HardStateFile
+from yurt.server.raft.storage.journal import Journal
 from yurt.server.testing.virtual.disk import SimulatedDisk
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from yurt.server.raft import messages
-from yurt.server.raft.configuration import pack_first
-from yurt.server.raft.engine import Engine
+from yurt.server.raft.core import messages
+from yurt.server.raft.core.configuration import pack_first
+from yurt.server.raft.core.engine import Engine
 from yurt.server.testing.simulation.cluster import Cluster
 from yurt.server.testing.simulation.world import Server
 

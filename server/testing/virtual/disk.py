@@ -107,7 +107,7 @@ class SimulatedFile:
 
 
 class SimulatedDisk:
-    """Implements `yurt.server.raft.disk.Disk`."""
+    """Implements `yurt.server.raft.storage.disk.Disk`."""
 
     syncs = True
 

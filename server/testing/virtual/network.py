@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from yurt.server.peer_methods import PEER_METHODS
-from yurt.server.raft.callers import Asker, kind_of
+from yurt.server.cluster.peer_methods import PEER_METHODS
 from yurt.server.raft.errors import NotSent, OutcomeUnknown
-from yurt.server.raft.handshake import Hello
-from yurt.server.raft.transport import PeerTransport
+from yurt.server.raft.transport.callers import Asker, kind_of
+from yurt.server.raft.transport.handshake import Hello
+from yurt.server.raft.transport.transport import PeerTransport
 
 if TYPE_CHECKING:
     from yurt.server.testing.virtual.host import Host

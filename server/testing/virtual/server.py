@@ -17,13 +17,13 @@ import orjson
 from yurt import __version__
 from yurt.fsm.commands import COMMAND_VERSION
 from yurt.server.assembly import Ground, Parts, assemble_engine, assemble_server, hand_over
-from yurt.server.http.app import App
-from yurt.server.joining import Joining
-from yurt.server.keystore import KEY_BYTES, Kept, make_key
-from yurt.server.metrics import Metrics
-from yurt.server.raft.configuration import cluster_id
-from yurt.server.raft.handshake import Hello
+from yurt.server.cluster.join import Joining
+from yurt.server.http.asgi.app import App
+from yurt.server.keyring.keystore import KEY_BYTES, Kept, make_key
+from yurt.server.raft.core.configuration import cluster_id
 from yurt.server.raft.peer import Peer
+from yurt.server.raft.transport.handshake import Hello
+from yurt.server.telemetry.metrics import Metrics
 from yurt.server.testing.agent import START_SECONDS_MAX, ClusterError
 from yurt.server.testing.virtual.clock import VirtualClock
 from yurt.server.testing.virtual.disk import SimulatedDisk

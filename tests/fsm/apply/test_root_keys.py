@@ -19,7 +19,7 @@ from yurt.fsm.commands_variables import DeleteRootKey, UpsertRootKey, UpsertVari
 from yurt.fsm.machine import Machine
 from yurt.fsm.store.schema import ROOT_KEYS, VARIABLES, WRAPPED_KEYS
 from yurt.fsm.structs.variable import INACTIVE, RootKey, Variable, WrappedKey
-from yurt.server.archive import unpack
+from yurt.server.snapshot.archive import unpack
 
 FIXTURE = Path(__file__).resolve().parents[2] / "fixtures/root_keys_in_files.tar.xz"
 FIRST = WrappedKey(key_id="k", kek_id="e1", data=b"1")

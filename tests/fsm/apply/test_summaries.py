@@ -15,8 +15,8 @@ from yurt.fsm.store.schema import ALLOCATIONS, JOB_SUMMARIES, JOBS
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.job import Job, JobChildrenSummary, JobSummary, TaskGroupSummary
-from yurt.server.summaries import AT_ONCE_MAX, reconcile
-from yurt.server.turns import Turns
+from yurt.server.leader.summaries import AT_ONCE_MAX, reconcile
+from yurt.server.platform.turns import Turns
 
 RIGHT = {"g": TaskGroupSummary(queued=2, running=3)}
 KEY = ("default", "j")

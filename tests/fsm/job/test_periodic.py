@@ -8,7 +8,7 @@ import pytest
 
 from yurt.fsm.job.validate.periodic import SPECS_MAX, next_launch, periodic_errors
 from yurt.fsm.structs.job import Job, ParameterizedJob, Periodic
-from yurt.server.zones import zone
+from yurt.server.platform.tzdb import zone
 
 DAILY = ("0 0 * * *",)
 DAY = 86_400_000_000_000

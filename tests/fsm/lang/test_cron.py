@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yurt.fsm.lang.cron import CronError, next_of, parse
-from yurt.server.zones import zone
+from yurt.server.platform.tzdb import zone
 
 SECOND = 1_000_000_000
 

@@ -22,8 +22,8 @@ from yurt.fsm.structs.variable import ACTIVE, RootKey
 from yurt.server.acl import workloads
 from yurt.server.acl.need import need
 from yurt.server.acl.statements import ATTRIBUTE, SECONDS, BadStatement, Checker, Statement, request_digest, sign
-from yurt.server.http.stated import granted, statement_for
-from yurt.server.keystore import Keystore, make_key
+from yurt.server.http.asgi.stated import granted, statement_for
+from yurt.server.keyring.keystore import Keystore, make_key
 
 NOW = 1_800_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -137,7 +137,7 @@ def test_s13_a_request_before_the_first_root_key_waits_for_it(
     node = Node(id="n1", attributes={ATTRIBUTE: "1"})
     signed = asyncio.run(statement_for(asked(FewKeys(keystore, 3)), node, b""))
     assert check(keystore, signed, request=request_digest("GET", "/v1/client/stats", b"", b"")).levels == ("node:read",)
-    monkeypatch.setattr("yurt.server.keyring.KEY_SECONDS", 0.0)
+    monkeypatch.setattr("yurt.server.keyring.keyring.KEY_SECONDS", 0.0)
     with pytest.raises(Refusal, match="no root key is ready on this server"):
         asyncio.run(statement_for(asked(FewKeys(keystore, 1 << 30)), node, b""))
 

@@ -22,7 +22,7 @@ from yurt.fsm.structs.task import Task
 from yurt.fsm.structs.variable import RootKey
 from yurt.server.acl.policy_text import parse_rules
 from yurt.server.acl.workloads import Claims, key_set, rights_of, sign, verify
-from yurt.server.keystore import Keystore, make_key
+from yurt.server.keyring.keystore import Keystore, make_key
 
 NOW = 1_800_000_000_000_000_000
 SECOND = 1_000_000_000

@@ -233,7 +233,7 @@ def test_a_deep_directory_is_moved_in_with_few_descriptors(made: AllocDir, tmp_p
     (made.path / "t/local/d0").symlink_to("other")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     open_now = os.listdir("/proc/self/fd")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, open_now)) + 3 * PARTS_MAX, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, open_now)) + 4 * PARTS_MAX, hard))
     try:
         with Inside(made.path, "t/local") as directory:
             directory.take(ready / "d0")

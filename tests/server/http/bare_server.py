@@ -10,9 +10,9 @@ from yurt.fsm.machine import Machine
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.job import Job
 from yurt.server.config.agent import AgentConfig
-from yurt.server.metrics import Metrics
+from yurt.server.platform.turns import Turns
 from yurt.server.server import Server
-from yurt.server.turns import Turns
+from yurt.server.telemetry.metrics import Metrics
 
 
 def write(server: Server, name: str) -> None:

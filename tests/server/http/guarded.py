@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.process.servers import ServerProcess, free_ports
-from yurt.server.http.route import Route
+from yurt.server.http.routing.route import Route
 from yurt.server.testing.agent import wait_for
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from tests.process.servers import ServerProcess
-from yurt.server.http import context as shared
-from yurt.server.http.route import Route
-from yurt.server.http.table import ROUTES
+from yurt.server.http.asgi import context as shared
+from yurt.server.http.routing.route import Route
+from yurt.server.http.routing.table import ROUTES
 
 NINES = "9" * 5000
 NUMBERS = (

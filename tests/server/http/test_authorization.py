@@ -13,8 +13,8 @@ from websockets.sync.client import connect
 from tests.server.http.guarded import JOB, UNKNOWN, Guarded, guarded_server
 from yurt.fsm.acl.capabilities import NAMESPACE_CAPABILITIES
 from yurt.server.acl.need import Need
-from yurt.server.http.route import Route
-from yurt.server.http.table import ROUTES
+from yurt.server.http.routing.route import Route
+from yurt.server.http.routing.table import ROUTES
 
 # What a token of its own kind decides: who gets in without a right, and why.
 OWN_ANONYMOUS = {

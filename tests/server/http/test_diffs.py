@@ -20,15 +20,15 @@ from yurt.fsm.job.decode import decode_body
 from yurt.fsm.job.requests import RegisterRequest
 from yurt.fsm.machine import Applied, Machine
 from yurt.server.acl.authority import Authority
-from yurt.server.background import Background
 from yurt.server.config.agent import Acl
-from yurt.server.http.context import Context
-from yurt.server.http.found import Found
-from yurt.server.http.reads import Reads
+from yurt.server.http.asgi.context import Context
+from yurt.server.http.query.found import Found
+from yurt.server.http.query.reads import Reads
 from yurt.server.http.routes.job_diffs import LARGE_BYTES
 from yurt.server.http.routes.jobs_change import PLANNED_AT_ONCE, plan
 from yurt.server.http.routes.jobs_read import read_versions
-from yurt.server.zones import zone
+from yurt.server.platform.tzdb import zone
+from yurt.server.platform.worker_thread import Background
 
 LARGE_ENV = {f"NAME_{number}": "x" * 40 for number in range(2000)}
 

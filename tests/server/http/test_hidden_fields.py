@@ -24,8 +24,8 @@ from yurt.fsm.structs.policies import ScalingPolicy
 from yurt.fsm.structs.registration import ServiceRegistration
 from yurt.fsm.structs.secrets import SECRET_FIELDS
 from yurt.fsm.structs.variable import RootKey, Variable
-from yurt.server.http.route import Route
-from yurt.server.http.table import ROUTES
+from yurt.server.http.routing.route import Route
+from yurt.server.http.routing.table import ROUTES
 from yurt.server.testing.agent import wait_for
 
 # The stored record behind the rows of each list, and where its holder reads one of them whole.

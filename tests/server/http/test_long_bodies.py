@@ -15,7 +15,7 @@ import pytest
 
 from tests.process.servers import ServerProcess, free_ports, small_job, wait_for
 from tests.process.tls_files import Files
-from yurt.server.http.bodies import CHUNK_BYTES
+from yurt.server.http.asgi.bodies import CHUNK_BYTES
 
 PATH = "/v1/jobs?prefix=long-"
 JOBS = 500

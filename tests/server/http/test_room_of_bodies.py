@@ -12,15 +12,15 @@ import pytest
 from yurt.fsm.machine import Machine
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.job import Job
-from yurt.server.background import LARGE_BODY_BYTES
 from yurt.server.config.agent import AgentConfig
-from yurt.server.http.app import App
-from yurt.server.http.context import Answer, Context
-from yurt.server.http.reads import Reads
+from yurt.server.http.asgi.app import App
+from yurt.server.http.asgi.context import Answer, Context
+from yurt.server.http.asgi.uploads import BodyRoom
+from yurt.server.http.query.reads import Reads
 from yurt.server.http.routes import job_statuses
-from yurt.server.http.uploads import BodyRoom
-from yurt.server.metrics import Metrics
+from yurt.server.platform.worker_thread import LARGE_BODY_BYTES
 from yurt.server.server import Server
+from yurt.server.telemetry.metrics import Metrics
 
 SIZE = 4 * LARGE_BODY_BYTES
 PATH = "/v1/jobs/statuses"

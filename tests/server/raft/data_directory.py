@@ -20,17 +20,17 @@ from yurt.fsm.store.schema import JOBS, TABLES
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job
 from yurt.fsm.structs.task import Task
-from yurt.server.raft.configuration import cluster_id
-from yurt.server.raft.datadir import DataDirectory
-from yurt.server.raft.disk import RealDisk
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.forming import store_configuration, stored_configuration
-from yurt.server.raft.hardstate import HardStateFile
-from yurt.server.raft.journal import Journal
+from yurt.server.raft.core.configuration import cluster_id
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.state import EngineConfig, Storage
 from yurt.server.raft.peer import Peer
 from yurt.server.raft.runtime import AsyncioRuntime
-from yurt.server.raft.snapshots import SnapshotStore
-from yurt.server.raft.state import EngineConfig, Storage
+from yurt.server.raft.storage.data_dir import DataDirectory
+from yurt.server.raft.storage.disk import RealDisk
+from yurt.server.raft.storage.hard_state import HardStateFile
+from yurt.server.raft.storage.journal import Journal
+from yurt.server.raft.storage.snapshots import SnapshotStore
+from yurt.server.raft.transport.forming import store_configuration, stored_configuration
 
 
 class Opened:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from yurt.server.raft.journal import Journal, Operation
+from yurt.server.raft.storage.journal import Journal, Operation
 from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 
 CLUSTER = bytes(range(16))

@@ -6,13 +6,13 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from yurt.server.raft.configuration import cluster_id
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.hardstate import HardStateFile
-from yurt.server.raft.journal import Journal
+from yurt.server.raft.core.configuration import cluster_id
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.state import EngineConfig, Storage
 from yurt.server.raft.peer import Peer
-from yurt.server.raft.snapshots import SnapshotStore
-from yurt.server.raft.state import EngineConfig, Storage
+from yurt.server.raft.storage.hard_state import HardStateFile
+from yurt.server.raft.storage.journal import Journal
+from yurt.server.raft.storage.snapshots import SnapshotStore
 from yurt.server.testing.simulation.cluster import Cluster
 from yurt.server.testing.simulation.world import Recorder, Server
 from yurt.server.testing.virtual.disk import SimulatedDisk

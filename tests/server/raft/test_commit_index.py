@@ -9,7 +9,7 @@ import pytest
 from tests.server.raft.servers import leader_of, run_for, run_until, write
 from tests.simulation.hunt import sown
 from tests.simulation.plants import PLANTS
-from yurt.server.raft import messages
+from yurt.server.raft.core import messages
 from yurt.server.testing.simulation.cluster import Cluster
 from yurt.server.testing.simulation.world import Server
 

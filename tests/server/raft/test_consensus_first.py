@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from tests.server.raft.test_connection import hello, until
-from yurt.server.http.serve import bind
-from yurt.server.raft import messages
-from yurt.server.raft.callers import RAFT, Caller
-from yurt.server.raft.transport import PeerTransport
+from tests.server.raft.transport.test_connection import hello, until
+from yurt.server.http.asgi.serve import bind
+from yurt.server.raft.core import messages
+from yurt.server.raft.transport.callers import RAFT, Caller
+from yurt.server.raft.transport.transport import PeerTransport
 
 METHODS = {RAFT: frozenset(Caller)}
 HEARTBEATS = 30

@@ -9,10 +9,10 @@ import msgpack
 import pytest
 
 from tests.server.raft.servers import applied, leader_of, quiet_cluster, run_for, run_until, write
-from yurt.server.raft.applying import BATCH, DIGEST, RESTORE, pack_batch
-from yurt.server.raft.configuration import pack_change, pack_first
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.messages import (
+from yurt.server.raft.core.applying import BATCH, DIGEST, RESTORE, pack_batch
+from yurt.server.raft.core.configuration import pack_change, pack_first
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.messages import (
     FAILED,
     Append,
     BadMessage,
@@ -22,7 +22,7 @@ from yurt.server.raft.messages import (
     SnapshotChunk,
     encode,
 )
-from yurt.server.raft.snapshots import Snapshot, SnapshotStore
+from yurt.server.raft.storage.snapshots import Snapshot, SnapshotStore
 from yurt.server.testing.simulation.cluster import Cluster
 from yurt.server.testing.simulation.world import Server
 from yurt.server.testing.virtual.disk import SimulatedDisk

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.server.raft.data_directory import Opened, make, register
-from yurt.server.raft.disk import RealDisk
-from yurt.server.raft.examine import Examination
+from yurt.server.raft.storage.disk import RealDisk
+from yurt.server.raft.storage.inspect import Examination
 
 FORMATS = Path(__file__).parent / "formats"
 

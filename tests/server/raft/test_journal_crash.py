@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.server.raft.journal_script import Log, Step, allowed, crashes, found, opened, run, start
-from yurt.server.raft.journal import Journal
+from yurt.server.raft.storage.journal import Journal
 from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 
 

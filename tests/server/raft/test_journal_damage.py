@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.server.raft.journal_script import DIRECTORY, Log, Step, allowed, found, opened, payload, run, start
 from yurt.server.raft.errors import Corrupt, DiskFailed
-from yurt.server.raft.journal import Journal
-from yurt.server.raft.records import RECORD_HEADER_BYTES
+from yurt.server.raft.storage.journal import Journal
+from yurt.server.raft.storage.records import RECORD_HEADER_BYTES
 from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 
 SCRIPT = [[Step("append", n=n, size=60)] for n in (1, 2, 1, 3, 2, 1)]

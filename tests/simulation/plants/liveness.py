@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tests.simulation.plants.plant import ROUGH, SILENT, Patch, Plant
-from yurt.server.raft import election
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.messages import AppendAnswer, HeartbeatAnswer, VoteAnswer, VoteRequest
+from yurt.server.raft.core import election
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.messages import AppendAnswer, HeartbeatAnswer, VoteAnswer, VoteRequest
+from yurt.server.raft.core.state import Progress
 from yurt.server.raft.peer import Peer
-from yurt.server.raft.state import Progress
 
 ON_APPEND, ON_APPEND_ANSWER, ON_HEARTBEAT = Engine.on_append, Engine.on_append_answer, Engine.on_heartbeat
 SEND_ENTRIES, RESEND = Engine.send_entries, Engine.resend

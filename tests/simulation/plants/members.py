@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.plants.plant import Patch, Plant
-from yurt.server.raft.engine import Engine
+from yurt.server.raft.core.engine import Engine
 from yurt.server.testing.simulation import machines
 from yurt.server.testing.simulation.cluster import Cluster
 from yurt.server.testing.simulation.world import Server

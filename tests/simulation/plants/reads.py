@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.simulation.plants.plant import CHAIRS, Patch, Plant
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.state import Progress
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.state import Progress
 
 RECEIVE = Engine.receive
 CLOCK: list[Callable[[], float]] = [lambda: 0.0]  # of the server that handles a message

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from tests.simulation.plants.plant import ROUGH, Patch, Plant
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.messages import Append, AppendAnswer
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.messages import Append, AppendAnswer
 from yurt.server.raft.peer import Peer
 
 ON_APPEND, ON_APPEND_ANSWER, ANSWER_APPEND = Engine.on_append, Engine.on_append_answer, Engine._answer_append

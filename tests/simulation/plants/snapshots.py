@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tests.simulation.plants.plant import Patch, Plant
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.messages import INSTALLED
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.messages import INSTALLED
 from yurt.server.raft.peer import Peer
-from yurt.server.raft.snapshots import SnapshotStore
+from yurt.server.raft.storage.snapshots import SnapshotStore
 
 PEER_CONNECTED, TAKE_SNAPSHOT = Engine.peer_connected, Engine.take_snapshot
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tests.simulation.plants.plant import ROUGH, Patch, Plant, rewritten
-from yurt.server.raft import records, segments
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.messages import Append, AppendAnswer, VoteRequest
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.messages import Append, AppendAnswer, VoteRequest
+from yurt.server.raft.core.state import EngineState
 from yurt.server.raft.peer import Peer
-from yurt.server.raft.state import EngineState
+from yurt.server.raft.storage import records, segments
 
 ON_VOTE_REQUEST = Engine.on_vote_request
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tests.simulation.plants.plant import CHAIRS, Patch, Plant
-from yurt.server.raft.admission import LEADERS_KINDS, Admission
-from yurt.server.raft.engine import Engine
-from yurt.server.raft.hardstate import HardState, HardStateFile
-from yurt.server.raft.messages import Message, VoteAnswer, VoteRequest
+from yurt.server.raft.core.admission import LEADERS_KINDS, Admission
+from yurt.server.raft.core.engine import Engine
+from yurt.server.raft.core.messages import Message, VoteAnswer, VoteRequest
+from yurt.server.raft.core.state import CANDIDATE
 from yurt.server.raft.peer import Peer
-from yurt.server.raft.state import CANDIDATE
+from yurt.server.raft.storage.hard_state import HardState, HardStateFile
 
 LOAD, REFUSES = HardStateFile.load, Admission.reason_to_refuse
 

@@ -1,0 +1,1 @@
+"""Servers among each other: who joins, what they may ask, which engine replicates."""

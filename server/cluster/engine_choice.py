@@ -1,0 +1,79 @@
+"""Which engine a server's state is replicated by: the core, or a library as it ships."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from yurt.fsm.machine import Machine
+from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.platform.address import join_address
+from yurt.server.platform.atomic_file import write_whole
+from yurt.server.raft.consensus import Consensus
+from yurt.server.raft.core.configuration import cluster_id
+from yurt.server.raft.errors import DirectoryRefused
+from yurt.server.raft.peer import Peer, Servers
+from yurt.server.raft.transport.transport import PeerTransport
+
+LIBRARY = "pysyncobj"
+ASK_SECONDS = 2.0
+
+
+def check_directory(raft_path: str, engine: str) -> None:
+    """Raise `DirectoryRefused` for a data directory that another engine has written."""
+    log, library = Path(raft_path) / "log", Path(raft_path) / LIBRARY
+    other = ("core" if log.is_dir() and any(log.iterdir()) else "") if engine == LIBRARY else ""
+    if engine != LIBRARY and library.exists():
+        other = LIBRARY
+    if other:
+        raise DirectoryRefused(
+            f"the data directory was written by the engine {other}, and this server is to run on {engine}: set "
+            f'server {{ raft_engine = "{other}" }}, or give it an empty directory. Nothing was changed'
+        )
+
+
+def library_engine(
+    own: Peer,
+    config: AgentConfig,
+    configuration: Servers,
+    transport: PeerTransport,
+    raft_path: str,
+    fatal: Callable[[BaseException], None],
+) -> Consensus:
+    """Return pysyncobj as this server's engine; it asks the others over `transport` where theirs listens."""
+    from yurt.server.raft.engines.pysyncobj.engine import METHOD, PySyncObj
+    from yurt.server.raft.engines.pysyncobj.replica import Settings
+
+    directory = Path(raft_path) / LIBRARY
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    given = config.server.pysyncobj
+    listen = given.address or _kept_address(directory / "address", config.bind("rpc")[0])
+    settings = Settings(
+        directory=directory,
+        listen=listen,
+        address=given.advertise or listen,
+        password=given.password,
+        multiplier=config.server.raft_multiplier,
+        dump_entries=config.server.raft_snapshot_threshold,
+        dump_seconds=nanoseconds(config.server.raft_snapshot_interval) / 1e9,
+    )
+
+    async def ask(server_id: str) -> bytes:
+        return await transport.call(server_id, METHOD, b"", timeout=ASK_SECONDS)
+
+    engine = PySyncObj(
+        own, settings=settings, cluster=cluster_id(configuration), machine=Machine(), ask=ask, fatal=fatal
+    )
+    transport.serve(METHOD, engine.known)
+    transport.members_of = lambda: [server[0] for server in engine.configuration]
+    return engine
+
+
+def _kept_address(file: Path, host: str) -> str:
+    """A free port at the first start, and the same from then on: the others remember it."""
+    if not file.exists():
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.bind((host, 0))
+            write_whole(file, join_address(host, probe.getsockname()[1]).encode())
+    return file.read_text()

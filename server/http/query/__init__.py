@@ -1,0 +1,1 @@
+"""Reads: parameters, pages, passes over a view, waiting."""

@@ -1,0 +1,1 @@
+"""Root keys: made, wrapped, kept, exchanged, asked for."""

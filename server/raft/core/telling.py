@@ -1,0 +1,186 @@
+"""What an engine says of itself: who leads, what its numbers are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from yurt.server.raft.consensus import Callback, ServerRow, Status
+from yurt.server.raft.core.agreement import Agreement
+from yurt.server.raft.core.state import CANDIDATE, FOLLOWER, LEADER
+from yurt.server.raft.peer import Peer, Servers
+
+_ROLES = {FOLLOWER: "Follower", CANDIDATE: "Candidate", LEADER: "Leader"}
+
+
+class Telling(Agreement):
+    """Tells those who asked to know, and answers questions about the engine."""
+
+    name = "core"
+    _told: tuple[bool, str | None] | None = None
+
+    def __init__(self, own: Peer, **parts: Any) -> None:
+        super().__init__(own, **parts)
+        self._leadership_callbacks: list[Callable[[bool], None]] = []
+        self._configuration_callbacks: list[Callable[[Servers], None]] = []
+        self._led_waiters: list[Callback] = []
+        self._change_waiters: list[Callback] = []
+        self._last_leader: str | None = None
+
+    def observe(self, applied: Callable[[float], None], snapshot: Callable[[], None]) -> None:
+        """Tell how many seconds each command took, and when a snapshot was written."""
+        self.observe_apply, self.on_snapshot = applied, snapshot
+
+    # --- members
+
+    def on_configuration(self, callback: Callable[[Servers], None]) -> None:
+        """Call back with each new configuration."""
+        self._configuration_callbacks.append(callback)
+
+    def membership_changed(self) -> None:
+        """Tell who dials and undials."""
+        for callback in self._configuration_callbacks:
+            callback(self.configuration)
+
+    def vote_if(self, may_vote: Callable[[str], bool]) -> None:
+        """A learner that has caught up votes only if this says so of its ID."""
+        self.may_vote = may_vote
+
+    def stabilize(self, seconds: float) -> None:
+        """A learner listens for so long before it votes."""
+        self.stabilization = seconds
+
+    def heard_timings(self, seconds: Mapping[str, float]) -> None:
+        """Remember how long others wait at least: a lease counts on it."""
+        self.timings = dict(seconds)
+
+    @property
+    def began_empty(self) -> bool:
+        """Whether this server has neither a log nor a snapshot."""
+        return self.is_empty
+
+    # --- leadership and reads
+
+    def when_led(self, callback: Callback) -> None:
+        """`callback(None, None)` as soon as there is a leader to ask: another server, or this one when it is ready."""
+        if self.leader is not None and (self.is_ready or not self.is_leader_role):
+            callback(None, None)
+        else:
+            self._led_waiters.append(callback)
+
+    def when_leader_changes(self, callback: Callback) -> None:
+        """`callback(None, None)` as soon as another server than the one known last leads."""
+        self._change_waiters.append(callback)
+
+    def on_leadership(self, callback: Callable[[bool], None]) -> None:
+        """Call back with True when this server leads and has applied its first entry, with False when no more."""
+        self._leadership_callbacks.append(callback)
+
+    def leadership_changed(self) -> None:
+        """Tell it, once a change."""
+        if self.leader is not None and (self.is_ready or not self.is_leader_role):
+            waiting, self._led_waiters = self._led_waiters, []
+            for waiter in waiting:
+                waiter(None, None)
+        leader = self.leader.id if self.leader is not None else None
+        if leader is not None and leader != self._last_leader:
+            self._last_leader = leader
+            waiting, self._change_waiters = self._change_waiters, []
+            for waiter in waiting:
+                waiter(None, None)
+        now = (self.is_ready, self.leader_address)
+        if self._told is not None and self._told == now:
+            return
+        ready_before = self._told is not None and self._told[0]
+        self._told = now
+        if ready_before != self.is_ready:
+            for callback in self._leadership_callbacks:
+                callback(self.is_ready)
+
+    def state_replaced(self) -> None:
+        """The leader's duties begin anew from another state."""
+        if self.is_ready:
+            for callback in self._leadership_callbacks:
+                callback(False)
+                callback(True)
+
+    @property
+    def leader_address(self) -> str | None:
+        """The leader's peer address, None if no leader is known."""
+        if self.leader is None:
+            return None
+        return str(self.own.address if self.is_leader_role else self.peer_of(self.leader.id).address) or None
+
+    # --- looking at it
+
+    def servers(self) -> list[ServerRow]:
+        """Of each server: id, address, name, leader, voter, contact (seconds ago) and match (log index).
+
+        On another server than the leader contact and match of others are None: unknown.
+        """
+        now = self.runtime.now()
+        found: list[ServerRow] = []
+        for server, address, name, *role in self.configuration:
+            progress = self.progress.get(server)
+            contact = 0.0 if server == self.own.id else (now - progress.contact if progress else None)
+            is_leader = self.leader is not None and self.leader.id == server
+            found.append(
+                {
+                    "id": server, "address": address, "name": name,
+                    "leader": is_leader, "contact": contact, "voter": not role,
+                    "match": self.own_match if server == self.own.id else (progress.match if progress else None),
+                }
+            )  # fmt: skip
+        return found
+
+    def stats(self) -> dict[str, str]:
+        """Counters as texts, under the names that operators know."""
+        return {
+            "state": _ROLES[self.role],
+            "term": str(self.term),
+            "commit_index": str(self.commit_index),
+            "applied_index": str(self.last_applied),
+            "last_log_index": str(self.log.last_index),
+            "last_log_term": str(self.last_term()),
+            "fsm_pending": str(self.commit_index - self.last_applied),
+            **self.snapshot_stats(),
+            "num_peers": str(len(self.configuration) - 1),
+            "last_contact": f"{self.last_contact_seconds() * 1000:.3f}ms",
+        }
+
+    def status(self) -> Status:
+        """Its numbers."""
+        return Status(
+            term=self.term,
+            last_index=self.log.last_index,
+            commit_index=self.commit_index,
+            applied_index=self.last_applied,
+            configuration_index=self.configurations.latest.index,
+            snapshot_index=self.snapshot.index,
+            snapshot_seconds=self._snapshot_seconds(),
+            is_writable=self.storage.journal.writable,
+        )
+
+    def _snapshot_seconds(self) -> float:
+        newest = self.storage.snapshots.newest()
+        if newest is None:
+            return 0.0
+        try:
+            return max(0.0, time.time() - os.stat(self.storage.snapshots.path(newest)).st_mtime)
+        except OSError:  # a newer one took its place just now
+            return 0.0
+
+    @property
+    def spool(self) -> str:
+        """Where snapshots are: there is room for another one."""
+        return self.storage.snapshots.directory
+
+    async def close(self, *, clean: bool) -> None:
+        """End threads and files after `stop`; `clean`: leave a mark that all was written."""
+        if clean:
+            self.runtime.run_disk(self.storage.journal.finish, lambda _result, _error: None)
+        await asyncio.get_running_loop().run_in_executor(None, self.runtime.close)
+        self.storage.journal.close()

@@ -1,0 +1,1 @@
+"""The log, the term and vote, snapshots: on disk, inspected, recovered."""

@@ -1,0 +1,1 @@
+"""Connections between servers: who speaks, what they may ask, how a cluster forms."""

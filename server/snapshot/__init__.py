@@ -1,0 +1,1 @@
+"""The state as an archive: saved, and restored."""

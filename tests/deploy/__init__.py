@@ -1,1 +1,0 @@
-"""Tests of what deploys Yurt and experiments with it."""
