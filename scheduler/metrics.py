@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -11,16 +11,32 @@ from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import AllocMetric, ScoreMeta
 from yurt.fsm.structs.group import TaskGroup
 from yurt.fsm.structs.job import Job
+from yurt.fsm.structs.node import Node
 from yurt.fsm.structs.resources import Resources
-from yurt.scheduler.cluster import Cluster, Floats
+from yurt.scheduler.cluster import Bools, Cluster, Floats, Ints
 from yurt.scheduler.feasible.classes import Feasibility, Filtered, GroupVerdicts
 from yurt.scheduler.sizes import DIMENSIONS
 
-if TYPE_CHECKING:
-    from yurt.scheduler.rank.stack import Stack
-
 SCORES_KEPT = 5
 _NOTHING = Resources(cpu=0, memory_mb=0)
+
+
+class Scored(Protocol):
+    """Candidates with their scores (`rank/stack.py`): arrays have a place for each."""
+
+    rows: Ints
+    exhausted: Ints
+    hosts_taken: Bools
+    parts: dict[str, Floats]
+
+    def node(self, place: int) -> Node:
+        """The node at a place."""
+
+    def best(self, finals: Floats, count: int) -> list[int]:
+        """The places with the best scores, the best first."""
+
+    def boosts(self) -> Floats | None:
+        """What spreads add to the scores; None without spreads."""
 
 
 class Metrics:
@@ -34,7 +50,7 @@ class Metrics:
         self._available = feasibility.available if len(cluster) else None  # without nodes it is null
         self._classed = any(cluster.node_classes.texts)
 
-    def placed(self, stack: Stack, finals: Floats, penalties: frozenset[int]) -> AllocMetric:
+    def placed(self, stack: Scored, finals: Floats, penalties: frozenset[int]) -> AllocMetric:
         """Of an allocation that found a place: the best nodes with their scores."""
         dimensions: Counter[str] = Counter()
         numbers = np.bincount(stack.exhausted, minlength=len(DIMENSIONS) + 1)
@@ -54,14 +70,14 @@ class Metrics:
             _scores(stack, finals, penalties),
         )
 
-    def preempted(self, stack: Stack, place: int, score: float, preemption: float) -> AllocMetric:
+    def preempted(self, stack: Scored, place: int, score: float, preemption: float) -> AllocMetric:
         """Of an allocation that others make room for."""
         scores = {name: float(values[place]) for name, values in stack.parts.items()}
         scores["binpack"], scores["preemption"] = 2 * score - preemption, preemption
         meta = ScoreMeta(node_id=stack.node(place).id, norm_score=score, scores=scores)
         return self._metric(self._verdicts.filtered(), Counter(), Counter(), (meta,))
 
-    def single(self, stack: Stack, place: int, reason: str = "") -> AllocMetric:
+    def single(self, stack: Scored, place: int, reason: str = "") -> AllocMetric:
         """Of one node alone: why it was taken, or what is exhausted there."""
         name = stack.node(place).node_class
         dimensions = Counter({reason: 1}) if reason else Counter[str]()
@@ -73,7 +89,7 @@ class Metrics:
         alone: AllocMetric = replace(metric, nodes_evaluated=1)
         return alone
 
-    def failed(self, stack: Stack, reasons: list[tuple[int, str, bool]]) -> AllocMetric:
+    def failed(self, stack: Scored, reasons: list[tuple[int, str, bool]]) -> AllocMetric:
         """Of an allocation that found none."""
         filtered = self._verdicts.filtered()
         texts, classes, count = Counter(filtered.texts), Counter(filtered.classes), filtered.count
@@ -90,7 +106,7 @@ class Metrics:
                 classes[name] += 1
         return self._metric(Filtered(count, texts, classes), dimensions, self._classes(stack, exhausted), None)
 
-    def _classes(self, stack: Stack, places: list[int]) -> Counter[str]:
+    def _classes(self, stack: Scored, places: list[int]) -> Counter[str]:
         names = (stack.node(place).node_class for place in places)
         return Counter(name for name in names if name)
 
@@ -129,7 +145,7 @@ def exhausted_resources(group: TaskGroup, dimensions: dict[str, int], times: int
     return found
 
 
-def _scores(stack: Stack, finals: Floats, penalties: frozenset[int]) -> tuple[ScoreMeta, ...]:
+def _scores(stack: Scored, finals: Floats, penalties: frozenset[int]) -> tuple[ScoreMeta, ...]:
     boosts = stack.boosts()
     found = []
     for place in stack.best(finals, SCORES_KEPT):

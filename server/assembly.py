@@ -155,6 +155,7 @@ def assemble_server(
     server.keyring, server.locks = _keyring(server, ground), VariableLocks(server)
     server.authority.keystore = server.keyring.keystore
     server.most_are_full = lambda: server.keyring.survey.most_are_full
+    server.heartbeats.start()
     leader = Leader(server, ground.own_chance(), stopwatch=ground.stopwatch)
     dispatcher = _dispatcher(server, ground)
     return Parts(server, leader, PeriodicLaunches(server), dispatcher)

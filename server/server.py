@@ -11,7 +11,7 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from yurt.fsm import commands
 from yurt.fsm.errors import Refusal, YurtError
@@ -25,6 +25,7 @@ from yurt.server.cluster.alloc_updates import Reports
 from yurt.server.config.agent import AgentConfig, size_bytes
 from yurt.server.events.event_file import EventFile
 from yurt.server.events.event_history import EventHistory
+from yurt.server.keyring.survey import KeySurvey
 from yurt.server.leader.autopilot import Autopilot
 from yurt.server.leader.heartbeats import HeartbeatTimers
 from yurt.server.platform.supervision import Supervised, Supervisor, supervisor_of
@@ -41,7 +42,6 @@ from yurt.server.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from yurt.server.client.agent import NodeAgent
-    from yurt.server.http.asgi.context import Context
     from yurt.server.keyring.keyring import Keyring
     from yurt.server.leader.lock_expirer import VariableLocks
 
@@ -59,6 +59,16 @@ def _nothing() -> None:
 
 async def _collects_nothing() -> None:
     """Until the leader's duties take over."""
+
+
+class Asking(Protocol):
+    """A request, as far as rights go."""
+
+    def authorize(self, view: View) -> None:
+        """Find out who asks and whether they may; raises Refusal(403)."""
+
+    def allow(self, namespace: str, capability: str) -> None:
+        """Go on if who asks has a capability; raises Refusal(403)."""
 
 
 class Server:
@@ -170,6 +180,11 @@ class Server:
         self._passes.add(work)
         work.task.add_done_callback(lambda _task: self._passes.discard(work))
 
+    @property
+    def key_survey(self) -> KeySurvey:
+        """Which server lacks which root keys, or room for its log."""
+        return self.keyring.survey
+
     def save_events(self) -> None:
         """Write the newest events beside the newest snapshot."""
         if self.event_file is not None:
@@ -219,11 +234,11 @@ class Server:
                 raise InternalError(f"internal error at index {outcome.index}; nothing was changed: {outcome.trace}")
         raise AssertionError("the machine has three outcomes")
 
-    async def authorize(self, context: Context) -> None:
+    async def authorize(self, context: Asking) -> None:
         """Find out who asks, and whether they may, as of now; raises Refusal(403)."""
         context.authorize(self.view())
 
-    async def permit(self, context: Context, namespace: str, capability: str) -> None:
+    async def permit(self, context: Asking, namespace: str, capability: str) -> None:
         """Go on if who asks has a capability; raises Refusal(403)."""
         context.allow(namespace, capability)
 

@@ -38,6 +38,7 @@ ONLY_IN = {  # a package → the places that may import it
 }
 EXPERIMENTS = "server/experiments/"
 RUN_EXPERIMENTS = (EXPERIMENTS, "server/cli/experiment.py", "server/testing/simulation/experiment.py")
+STILL_IN_A_CIRCLE = "yurt.server.testing.simulation."  # servers, their network and their clients know each other
 BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 BANNED_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml"}
 LISTS_OF_OBJECTS = {"get_objects", "get_referrers", "get_freeze_count"}
@@ -137,6 +138,31 @@ def test_imports_follow_the_arrows(path: Path) -> None:
             assert name.startswith(RUN_EXPERIMENTS), f"{name} imports what is made to break it"
         if top in ONLY_IN:
             assert name.startswith(ONLY_IN[top]), f"{name} may not import {top}"
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    """Those under TYPE_CHECKING count: a part that knows its owner's type is no part."""
+    modules = {
+        "yurt." + relative(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__"): path
+        for path in files(*ROOMS)
+    }
+    wanted = {name: _imported(tree_of(path), set(modules)) - {name} for name, path in modules.items()}
+    left = {name: found for name, found in wanted.items() if not name.startswith(STILL_IN_A_CIRCLE)}
+    while free := [name for name, found in left.items() if not found & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, f"these import each other: {', '.join(sorted(left))}"
+
+
+def _imported(tree: ast.Module, modules: set[str]) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= whole & modules or {node.module}
+    return found & modules
 
 
 @over("fsm", "scheduler")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from yurt.fsm.commands_nodes import AllocUpdate, UpdateAllocations
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
+from yurt.server.host import Host
 
 UPDATES_PER_COMMAND_MAX = 500
 
@@ -16,7 +13,7 @@ UPDATES_PER_COMMAND_MAX = 500
 class Reports:
     """Reports of all nodes that this server took in."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._waiting: list[tuple[list[AllocUpdate], asyncio.Future[int]]] = []
         self._task: asyncio.Task[None] | None = None

@@ -8,13 +8,13 @@ import logging
 import msgspec
 
 from yurt.fsm.errors import YurtError
+from yurt.server.host import Host
 from yurt.server.platform.address import split_address
 from yurt.server.platform.supervision import Supervised
 from yurt.server.raft.errors import NotSent
 from yurt.server.raft.peer import Servers
 from yurt.server.raft.transport.callers import Asker, Caller
 from yurt.server.raft.transport.handshake import Hello
-from yurt.server.server import Server
 
 log = logging.getLogger("raft.joining")
 
@@ -26,7 +26,7 @@ ANSWER_SECONDS = 5.0
 class Joining:
     """Keeps this server's links in step with the configuration, and asks to be in it."""
 
-    def __init__(self, server: Server, own: Hello, always_dialled: list[str]) -> None:
+    def __init__(self, server: Host, own: Hello, always_dialled: list[str]) -> None:
         self._server, self._own, self._kept = server, own, set(always_dialled)
         self._task: Supervised | None = None
         self._began_empty = False

@@ -9,11 +9,11 @@ from pathlib import Path
 from yurt.fsm.errors import YurtError
 from yurt.server.config.agent import AgentConfig
 from yurt.server.config.secrets import BadSecret, cluster_secrets, new_secret
+from yurt.server.host import Host
 from yurt.server.platform.atomic_file import write_whole
 from yurt.server.platform.supervision import Supervised
 from yurt.server.raft.transport.handshake import key_of
 from yurt.server.raft.transport.trust import Trust
-from yurt.server.server import Server
 
 log = logging.getLogger("agent")
 
@@ -67,7 +67,7 @@ def reloaded_keys(config: AgentConfig, directory: Path, trust: Trust) -> list[by
 class SecretDemand:
     """Watches until every member has proved the cluster secret, then requires it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._task: Supervised | None = None
 

@@ -15,17 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from yurt.fsm.errors import YurtError
 from yurt.server.events.event_file import BYTES_MAX, pack, unpack
+from yurt.server.host import Host
 from yurt.server.platform.supervision import Supervised
 from yurt.server.raft.errors import NotSent
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 log = logging.getLogger("events")
 
@@ -42,7 +39,7 @@ _question: msgspec.msgpack.Decoder[tuple[int, int]] = msgspec.msgpack.Decoder(tu
 class EventHistory:
     """Fills the ring of one server from the rings of others, and lets others fill theirs from this one."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._task: Supervised | None = None
         self._room = 0  # bytes that may still be taken

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from functools import partial
 
 from yurt.fsm.errors import Refusal
 from yurt.fsm.store.schema import ROOT_KEYS, WRAPPED_KEYS
 from yurt.fsm.structs.variable import ACTIVE
 from yurt.server.cluster.members import ask_member, other_members
+from yurt.server.host import Host
 from yurt.server.keyring.encryption import KEY_BYTES, FileKeeper, id_of
 from yurt.server.keyring.survey import KeySurvey
 from yurt.server.raft.errors import NotSent
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 log = logging.getLogger("keyring")
 
@@ -26,7 +24,8 @@ ANSWER_SECONDS = 5.0
 class KekExchange:
     """Fetches key-encryption keys that a server lacks, and spreads the one that root keys are wrapped with."""
 
-    def __init__(self, server: Server, keeper: FileKeeper, survey: KeySurvey) -> None:
+    def __init__(self, server: Host, keeper: FileKeeper, survey: KeySurvey) -> None:
+        self._ask = partial(ask_member, server.transport, seconds=ANSWER_SECONDS)
         self._server, self._keeper, self._survey = server, keeper, survey
         server.transport.serve(GET, self._give)
         server.transport.serve(PUT, self._take)
@@ -50,8 +49,8 @@ class KekExchange:
         await asyncio.to_thread(self._keeper.look)
         if kek_id in self._keeper.accepted:
             return True
-        for server_id in other_members(self._server):
-            material = await ask_member(self._server, server_id, GET, kek_id.encode(), seconds=ANSWER_SECONDS)
+        for server_id in other_members(self._server.engine):
+            material = await self._ask(server_id, GET, kek_id.encode())
             if len(material) == KEY_BYTES and id_of(material) == kek_id:
                 await asyncio.to_thread(self._keeper.keep, material)
                 log.info("key-encryption key fetched", extra={"key": kek_id, "from": server_id})
@@ -68,12 +67,10 @@ class KekExchange:
         await self._survey.ask()
         kek_id = self._keeper.preferred or self._in_use() or next(iter(self._keeper.generated), "")
         kek_id = kek_id or await self._adopted() or await self._made()
-        material, others = self._keeper.generated_key(kek_id), other_members(self._server)
+        material, others = self._keeper.generated_key(kek_id), other_members(self._server.engine)
         lacking = [one for one in others if kek_id not in self._survey.of(one).accepted]
         if material:
-            answers = await asyncio.gather(
-                *(ask_member(self._server, server_id, PUT, material, seconds=ANSWER_SECONDS) for server_id in lacking)
-            )
+            answers = await asyncio.gather(*(self._ask(server_id, PUT, material) for server_id in lacking))
             lacking = [server_id for server_id, answer in zip(lacking, answers, strict=True) if not answer]
         holders, servers = 1 + len(others) - len(lacking), 1 + len(others)
         connected = [server_id for server_id in lacking if self._server.transport.is_connected(server_id)]
@@ -95,7 +92,7 @@ class KekExchange:
 
     async def _adopted(self) -> str:
         """A key that another member has already, perhaps of a leader before this one."""
-        for server_id in other_members(self._server):
+        for server_id in other_members(self._server.engine):
             for kek_id in self._survey.of(server_id).accepted:
                 if await self.fetch(kek_id):
                     return kek_id

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -20,13 +22,13 @@ from yurt.fsm.store.view import View
 from yurt.fsm.structs.variable import ACTIVE, PREPUBLISHED, RootKey, WrappedKey
 from yurt.server.cluster.members import ask_member, other_members
 from yurt.server.config.agent import AgentConfig
+from yurt.server.host import Host
 from yurt.server.keyring.encryption import FileKeeper
 from yurt.server.keyring.exchange import KekExchange
 from yurt.server.keyring.keystore import Kept, Keystore, NoKey, make_key
 from yurt.server.keyring.survey import KeyStatus, KeySurvey
 from yurt.server.platform.supervision import Supervised
 from yurt.server.raft.errors import NotSent
-from yurt.server.server import Server
 
 log = logging.getLogger("keyring")
 
@@ -42,7 +44,16 @@ def active_key(view: View) -> RootKey | None:
     return next((one for one in view.scan(ROOT_KEYS) if one.state == ACTIVE), None)
 
 
-async def usable_key(server: Server) -> RootKey:
+class KeyHolder(Protocol):
+    """A server with its keyring."""
+
+    keyring: Keyring
+
+    def view(self) -> View:
+        """The newest state."""
+
+
+async def usable_key(server: KeyHolder) -> RootKey:
     """Return the active key once this server can use it; wait a moment for the first key of a new cluster.
 
     Raises Refusal(500) if there is none within `KEY_SECONDS`.
@@ -64,14 +75,15 @@ class Keyring:
     """Keeps this server's keystore in step with the state, and makes new keys while it leads."""
 
     def __init__(
-        self, server: Server, keystore: Keystore, keeper: FileKeeper, make: Callable[[str], Kept] = make_key
+        self, server: Host, keystore: Keystore, keeper: FileKeeper, make: Callable[[str], Kept] = make_key
     ) -> None:
+        self._ask = partial(ask_member, server.transport, seconds=ANSWER_SECONDS)
         self._server, self.keystore, self._keeper, self._make = server, keystore, keeper, make
         self._task: Supervised | None = None
         self._news = asyncio.Event()
         self._deleted: dict[str, None] = {}  # keys of the state that may still be on disk
         self._told_missing: tuple[str, ...] = ()  # in the log
-        self.survey = KeySurvey(server, self.status)
+        self.survey = KeySurvey(server.engine, server.transport, self.status)
         self._exchange = KekExchange(server, keeper, self.survey)
         server.transport.serve(GET, self._give)
         server.transport.serve(PUT, self._take)
@@ -174,8 +186,8 @@ class Keyring:
         """Make a key in an open file on most servers, as versions before know it; raises Refusal(500), OSError."""
         made = await asyncio.to_thread(self._make, key_id)
         await asyncio.to_thread(self.keystore.put, made)
-        others, payload = other_members(self._server), msgspec.msgpack.encode(made)
-        asked = (ask_member(self._server, server_id, PUT, payload, seconds=ANSWER_SECONDS) for server_id in others)
+        others, payload = other_members(self._server.engine), msgspec.msgpack.encode(made)
+        asked = (self._ask(server_id, PUT, payload) for server_id in others)
         kept = 1 + sum(map(bool, await asyncio.gather(*asked)))
         if kept * 2 <= len(others) + 1:
             raise Refusal(500, f"the new root key is on {kept} of {len(others) + 1} servers only; nothing was changed")
@@ -299,8 +311,8 @@ class Keyring:
         """See to it that this server has a key that is not wrapped yet."""
         if self.keystore.has(key_id):
             return True
-        for server_id in other_members(self._server):
-            if found := await ask_member(self._server, server_id, GET, key_id.encode(), seconds=ANSWER_SECONDS):
+        for server_id in other_members(self._server.engine):
+            if found := await self._ask(server_id, GET, key_id.encode()):
                 await asyncio.to_thread(self.keystore.put, msgspec.msgpack.decode(found, type=Kept))
                 log.info("root key fetched", extra={"key": key_id, "from": server_id})
                 return True

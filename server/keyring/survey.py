@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from yurt.fsm.errors import YurtError
 from yurt.server.cluster.members import other_members
+from yurt.server.raft.consensus import Consensus
 from yurt.server.raft.errors import NotSent
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
+from yurt.server.raft.transport.transport import PeerTransport
 
 log = logging.getLogger("keyring")
 
@@ -39,17 +37,17 @@ NOT_ASKED = KeyStatus(reason="the server has not told yet which root keys it has
 class KeySurvey:
     """The newest status of every server of the configuration."""
 
-    def __init__(self, server: Server, own_status: Callable[[], KeyStatus]) -> None:
-        self._server, self._own_status = server, own_status
+    def __init__(self, engine: Consensus, transport: PeerTransport, own_status: Callable[[], KeyStatus]) -> None:
+        self._engine, self._transport, self._own_status = engine, transport, own_status
         self._told: dict[str, KeyStatus] = {}  # by server ID; a server of a version before counts as whole
-        server.transport.serve(STATUS, self._answer)
+        transport.serve(STATUS, self._answer)
 
     async def _answer(self, _payload: bytes) -> bytes:
         return msgspec.msgpack.encode(self._own_status())
 
     def of(self, server_id: str) -> KeyStatus:
         """Return the newest known status of a server."""
-        if server_id == self._server.engine.own.id:
+        if server_id == self._engine.own.id:
             return self._own_status()
         return self._told.get(server_id, NOT_ASKED)
 
@@ -63,7 +61,7 @@ class KeySurvey:
         """Whether the voters that have room for the log are no majority, as far as they have told."""
         if not any(status.is_full for status in self._told.values()):
             return False
-        voters = [row["id"] for row in self._server.engine.servers() if row["voter"]]
+        voters = [row["id"] for row in self._engine.servers() if row["voter"]]
         full = sum(self.of(server_id).is_full for server_id in voters)
         return 2 * (len(voters) - full) <= len(voters)
 
@@ -74,13 +72,13 @@ class KeySurvey:
 
     async def ask(self) -> None:
         """Ask every other server of the configuration; a server that does not answer keeps its last status."""
-        others = other_members(self._server)
+        others = other_members(self._engine)
         self._told = {server_id: status for server_id, status in self._told.items() if server_id in others}
         await asyncio.gather(*map(self._ask, others))
 
     async def _ask(self, server_id: str) -> None:
         try:
-            payload = await self._server.transport.call(server_id, STATUS, b"", timeout=ANSWER_SECONDS)
+            payload = await self._transport.call(server_id, STATUS, b"", timeout=ANSWER_SECONDS)
             self._told[server_id] = msgspec.msgpack.decode(payload, type=KeyStatus)
         except NotSent as error:
             if str(error) == _UNKNOWN_METHOD:

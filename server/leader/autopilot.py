@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.schema import AUTOPILOT_CONFIG
 from yurt.fsm.structs.operator import AutopilotConfiguration
 from yurt.fsm.structs.times import ZERO_TIME, to_rfc3339
 from yurt.server.config.agent import AgentConfig, nanoseconds
+from yurt.server.host import Host
 from yurt.server.platform.supervision import Supervised
 from yurt.server.raft.consensus import ServerRow
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 log = logging.getLogger("autopilot")
 
@@ -58,7 +55,7 @@ def configured(config: AgentConfig) -> AutopilotConfiguration:
 class Autopilot:
     """Runs on every server, acts on the leader."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._configured = configured(server.config)
         self._task: Supervised | None = None
@@ -67,7 +64,7 @@ class Autopilot:
 
     def start(self) -> None:
         """Look regularly."""
-        self._server.engine.vote_if(self._server.keyring.survey.may_vote)
+        self._server.engine.vote_if(self._server.key_survey.may_vote)
         self._task = self._server.supervisor.start("autopilot", self._run)
 
     def stop(self) -> None:
@@ -89,7 +86,7 @@ class Autopilot:
             contact = float("inf") if one["contact"] is None else one["contact"]
             lag = last_index - (one["match"] or 0)
             fresh = contact * 1e9 <= configuration.last_contact_threshold
-            keys = self._server.keyring.survey
+            keys = self._server.key_survey
             able = keys.is_whole(one["id"]) and not keys.of(one["id"]).is_full
             healthy = fresh and lag <= configuration.max_trailing_logs and able
             if healthy:
@@ -107,7 +104,7 @@ class Autopilot:
             self._tell_room()
             if self._server.is_ready:
                 self._server.engine.stabilize(self.configuration.server_stabilization_time / 1e9)
-                await self._server.keyring.survey.ask()
+                await self._server.key_survey.ask()
                 health = self.health()
                 await self._clean(health)
                 await self._yield_without_keys(health)
@@ -125,7 +122,7 @@ class Autopilot:
 
     async def _yield_without_keys(self, health: list[Health]) -> None:
         """A leader that cannot use a root key lets a healthy voter lead, which can."""
-        if self._server.keyring.survey.is_whole(self._server.engine.own.id):
+        if self._server.key_survey.is_whole(self._server.engine.own.id):
             return
         successor = next((row.server for row in health if row.healthy and row.server["voter"]), None)
         if successor is None:

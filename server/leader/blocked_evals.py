@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import ALLOCATIONS, EVALUATIONS, NODES
@@ -15,11 +14,9 @@ from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import BLOCKED, CANCELED, COMPLETE, PENDING, Evaluation
 from yurt.fsm.structs.node import Node
 from yurt.scheduler.duties.blocked import Blocked
+from yurt.server.host import Host
 from yurt.server.leader.eval_reaper import open_evaluations
 from yurt.server.platform.turns import Steps
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 RETRY_SECONDS, PRUNE_SECONDS = 60.0, 300.0
 Wake = Callable[[Evaluation], None]
@@ -29,7 +26,7 @@ Cancel = Callable[[list[Evaluation]], None]
 class Waiting:
     """The tracker while the broker works; `wake` hands an evaluation to the broker, `cancel` ends needless ones."""
 
-    def __init__(self, server: Server, wake: Wake, cancel: Cancel) -> None:
+    def __init__(self, server: Host, wake: Wake, cancel: Cancel) -> None:
         self._server, self._wake, self._cancel = server, wake, cancel
         self._blocked: Blocked | None = None
         self._unblocked: Blocked | None = None  # by a pass that goes on

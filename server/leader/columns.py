@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from yurt.fsm.store.changes import Change
 from yurt.fsm.structs.allocation import Allocation
 from yurt.scheduler.cluster import Cluster
+from yurt.server.host import Host
 from yurt.server.platform.turns import Steps
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 
 class Columns:
     """The nodes of the newest state with what is reserved for plans on their way; `made` is told of new columns."""
 
-    def __init__(self, server: Server, made: Callable[[], None]) -> None:
+    def __init__(self, server: Host, made: Callable[[], None]) -> None:
         self._server, self._made = server, made
         self._cluster: Cluster | None = None
         self._is_doubtful = False

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from yurt.fsm.commands import Command, UpdateEvaluations
 from yurt.fsm.commands_nodes import FailDeployment, PromoteDeployment, TransitionAllocations
@@ -17,10 +16,8 @@ from yurt.fsm.structs.allocation import DesiredTransition
 from yurt.fsm.structs.deployment import Deployment
 from yurt.fsm.structs.evaluation import Evaluation, pending_evaluation
 from yurt.scheduler.duties.deployments import Verdict, assess
+from yurt.server.host import Host
 from yurt.server.leader.proposals import Proposals
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 BATCH_SECONDS = 0.2
 SLEEP_SECONDS_MAX = 3600.0
@@ -30,7 +27,7 @@ LOOKED_AT_ONCE = 32  # deployments; the others when the loop has served what wai
 class Rollouts:
     """All active deployments while this server leads."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._proposals = Proposals(server)
         self._leads, self._terms = False, 0

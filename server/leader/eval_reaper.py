@@ -6,16 +6,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from yurt.fsm.commands import UpdateEvaluations
 from yurt.fsm.errors import YurtError
 from yurt.fsm.store.schema import EVALUATIONS
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import FAILED, PENDING, Evaluation
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
+from yurt.server.host import Host
 
 log = logging.getLogger("leader")
 
@@ -26,7 +23,7 @@ FOLLOW_UP_NS, FOLLOW_UP_SPREAD_NS = 60_000_000_000, 300_000_000_000
 class EvaluationEnds:
     """Canceled and failed evaluations are in no queue: a command that is lost would leave them pending for ever."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
 
     async def store(self, evaluations: Sequence[Evaluation], is_current: Callable[[], bool]) -> None:
@@ -49,7 +46,7 @@ class EvaluationEnds:
         return evaluation.status == PENDING if stored is None else not stored.is_terminal
 
 
-def open_evaluations(server: Server, status: str) -> Iterator[Evaluation | None]:
+def open_evaluations(server: Host, status: str) -> Iterator[Evaluation | None]:
     """The evaluations of a status as they are when their turn comes; None now and then, to give way."""
     for evaluation in server.view().each(EVALUATIONS, "status", status):
         newest = None if evaluation is None else server.view().get(EVALUATIONS, evaluation.id)

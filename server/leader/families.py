@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yurt.fsm.commands import DeregisterFamily, DeregisterJob, JobWritten
 from yurt.fsm.store.schema import JOBS
 from yurt.fsm.structs.job import DEAD
+from yurt.server.host import Host
 from yurt.server.platform.turns import Steps
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 AT_ONCE_MAX = 32  # children that one command ends
 INFLIGHT_MAX = 16
 
 
-async def end_family(server: Server, command: DeregisterFamily) -> JobWritten:
+async def end_family(server: Host, command: DeregisterFamily) -> JobWritten:
     """Propose `command`; for a large family its members one by one, parents stopped first and purged after theirs.
 
     Whoever repeats a request that was broken off ends what is left. Raises what a write raises.
@@ -45,12 +43,12 @@ async def end_family(server: Server, command: DeregisterFamily) -> JobWritten:
     return await _proposed(server, command) if command.purge else result
 
 
-async def _proposed(server: Server, command: DeregisterJob) -> JobWritten:
+async def _proposed(server: Host, command: DeregisterJob) -> JobWritten:
     result: JobWritten = await server.propose(command)
     return result
 
 
-def _members(server: Server, command: DeregisterFamily) -> Steps[dict[str, bool]]:
+def _members(server: Host, command: DeregisterFamily) -> Steps[dict[str, bool]]:
     """The IDs of all that came of the job, parents before their children; True for parents."""
     view = server.view()
     found: dict[str, bool] = {}
@@ -65,7 +63,7 @@ def _members(server: Server, command: DeregisterFamily) -> Steps[dict[str, bool]
     return found
 
 
-def _is_to_end(server: Server, command: DeregisterFamily, job_id: str) -> bool:
+def _is_to_end(server: Host, command: DeregisterFamily, job_id: str) -> bool:
     job = server.view().get(JOBS, (command.namespace, job_id))
     return job is not None and (command.purge or not (job.stop or job.status == DEAD))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
-from typing import TYPE_CHECKING
 
 from yurt.fsm.commands import KEEPS_TAGGED_SINCE, CollectGarbage, Command
 from yurt.fsm.errors import YurtError
@@ -17,11 +16,9 @@ from yurt.fsm.structs.base import replace
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collecting
 from yurt.scheduler.duties.token_gc import collecting_tokens
 from yurt.server.config.agent import nanoseconds
+from yurt.server.host import Host
 from yurt.server.platform.turns import Steps
 from yurt.server.raft.errors import NotLeader
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 log = logging.getLogger("leader")
 
@@ -29,7 +26,7 @@ log = logging.getLogger("leader")
 class Garbage:
     """The collector of a server while it leads."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._timer: asyncio.TimerHandle | None = None
         self._collection: asyncio.Task[None] | None = None

@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from yurt.fsm.commands_nodes import NodeStatus, UpdateNodeStatuses
 from yurt.fsm.store.changes import Change
@@ -15,10 +14,8 @@ from yurt.fsm.structs.allocation import RUN, Allocation
 from yurt.fsm.structs.node import DISCONNECTED, DOWN
 from yurt.scheduler.duties.heartbeats import Heartbeats
 from yurt.server.config.agent import nanoseconds
+from yurt.server.host import Host
 from yurt.server.leader.proposals import Proposals
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 MISSED = "Node heartbeat missed"
 NODES_PER_COMMAND_MAX = 500
@@ -27,7 +24,7 @@ NODES_PER_COMMAND_MAX = 500
 class HeartbeatTimers:
     """The timers of all nodes while this server leads."""
 
-    def __init__(self, server: Server, chance: random.Random) -> None:
+    def __init__(self, server: Host, chance: random.Random) -> None:
         self._server, self._chance = server, chance
         self._proposals = Proposals(server)
         self._timers = self._fresh()

@@ -23,6 +23,7 @@ from yurt.scheduler.duties.broker import Broker
 from yurt.scheduler.duties.planner import checked, timed, unfinished
 from yurt.scheduler.evaluate import evaluate
 from yurt.scheduler.outcome import Outcome
+from yurt.server.host import Host
 from yurt.server.leader.blocked_evals import Waiting
 from yurt.server.leader.columns import Columns
 from yurt.server.leader.deployment_watcher import Rollouts
@@ -37,7 +38,6 @@ from yurt.server.leader.heavy_evals import (
     reserving,
 )
 from yurt.server.leader.node_drainer import DrainWatcher
-from yurt.server.server import Server
 
 log = logging.getLogger("leader")
 
@@ -51,7 +51,7 @@ class Leader:
     """Runs as long as this server leads; holds nothing that is not in the state."""
 
     def __init__(
-        self, server: Server, chance: random.Random, *, stopwatch: Callable[[], int] = time.perf_counter_ns
+        self, server: Host, chance: random.Random, *, stopwatch: Callable[[], int] = time.perf_counter_ns
     ) -> None:
         self._server, self._chance, self._stopwatch = server, chance, stopwatch
         self._broker: Broker | None = None
@@ -62,7 +62,6 @@ class Leader:
         self._heavy = HeavyEvaluations()
         self._has_child = False  # which decides, or whose plans are not all proposed yet
         self._ends = EvaluationEnds(server)
-        server.heartbeats.start()
         self._tries: dict[str, int] = {}  # evaluations whose plans were rejected
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False

@@ -15,7 +15,7 @@ from yurt.fsm.errors import YurtError
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import VARIABLES
 from yurt.fsm.structs.variable import Variable
-from yurt.server.server import Server
+from yurt.server.host import Host
 
 log = logging.getLogger("locks")
 Key = tuple[str, str]
@@ -24,7 +24,7 @@ Key = tuple[str, str]
 class VariableLocks:
     """Timers of all locks while this server leads."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._terms = 0

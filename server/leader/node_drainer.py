@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from yurt.fsm.commands_nodes import CompleteDrains, TransitionAllocations
 from yurt.fsm.store.changes import Change
@@ -13,11 +12,9 @@ from yurt.fsm.store.schema import ALLOCATIONS, JOBS, NODES
 from yurt.fsm.structs.allocation import Allocation
 from yurt.fsm.structs.evaluation import Evaluation, pending_evaluation
 from yurt.scheduler.duties.drainer import Drains, assess
+from yurt.server.host import Host
 from yurt.server.leader.proposals import Proposals
 from yurt.server.platform.turns import Steps
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 BATCH_SECONDS = 0.2
 SLEEP_SECONDS_MAX = 3600.0
@@ -26,7 +23,7 @@ SLEEP_SECONDS_MAX = 3600.0
 class DrainWatcher:
     """All drains while this server leads; one command of it is on its way at a time."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._proposals = Proposals(server)
         self._leads = self._busy = self._is_due = False

@@ -11,9 +11,9 @@ from yurt.fsm.errors import YurtError
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import JOBS
 from yurt.scheduler.duties.periodic import SECOND_NS, Launch, PeriodicDispatcher
+from yurt.server.host import Host
 from yurt.server.platform.tzdb import zone
 from yurt.server.raft.errors import NotLeader, Overloaded, StorageFull
-from yurt.server.server import Server
 
 log = logging.getLogger("periodic")
 
@@ -24,7 +24,7 @@ SLEEP_SECONDS_MAX = 60.0  # then the wall clock is looked at again: it may have 
 class PeriodicLaunches:
     """Wakes the dispatcher and proposes what is due, a bounded number at a time."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._dispatcher: PeriodicDispatcher | None = None
         self._queue: deque[Launch] = deque()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yurt.fsm.commands import Command
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
+from yurt.server.host import Host
 
 log = logging.getLogger("leader")
 
@@ -18,7 +16,7 @@ log = logging.getLogger("leader")
 class Proposals:
     """Proposals of one duty."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from yurt.fsm.apply.summaries import counting
 from yurt.fsm.commands import COUNTED_SINCE, ReconcileSummaries
 from yurt.fsm.store.schema import JOB_SUMMARIES
 from yurt.fsm.structs.job import JobSummary
+from yurt.server.host import Host
 from yurt.server.platform.turns import Steps
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 AT_ONCE_MAX = 64  # of a command
 PASSES_MAX = 3  # over summaries that change while they are counted
 
 
-async def reconcile(server: Server) -> int:
+async def reconcile(server: Host) -> int:
     """Put right every summary that counts wrongly; return the newest command's index. Raises what a write raises."""
     if server.version_known_by_all() < COUNTED_SINCE:
         all_at_once = await server.propose(ReconcileSummaries(now_ns=server.now_ns()))
@@ -35,7 +31,7 @@ async def reconcile(server: Server) -> int:
     return index
 
 
-def _wrong(server: Server) -> Steps[list[JobSummary]]:
+def _wrong(server: Host) -> Steps[list[JobSummary]]:
     """The summaries of one view that differ from what is counted, as counted."""
     view = server.view()
     view.pin()

@@ -15,19 +15,17 @@ import tempfile
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import msgpack
 
 from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.machine import Machine
+from yurt.server.host import Host
 from yurt.server.raft.core.restoring import PIECE_BYTES
 from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown
 from yurt.server.raft.storage.apart import Failed, Forked
 from yurt.server.snapshot.archive import pack, unpack
-
-if TYPE_CHECKING:
-    from yurt.server.server import Server
 
 METHOD = "restore"
 HOLD_SECONDS = 5.0
@@ -43,7 +41,7 @@ COMPRESSION = 1
 class Backup:
     """What one server does for `/v1/operator/snapshot`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._busy = asyncio.Lock()  # a child at a time
         self._handed: tuple[bytes, list[bytes], asyncio.TimerHandle] | None = None

@@ -8,17 +8,14 @@ from __future__ import annotations
 import logging
 import queue
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from yurt.server.config.agent import Audit, AuditSink, nanoseconds
 from yurt.server.platform.supervision import Supervisor
+from yurt.server.telemetry.metrics import Metrics
 from yurt.server.telemetry.rotating_file import RotatingFile
-
-if TYPE_CHECKING:
-    from yurt.server.http.asgi.context import Answer, Context
-    from yurt.server.telemetry.metrics import Metrics
 
 log = logging.getLogger("audit")
 
@@ -57,9 +54,9 @@ class AuditLog:
             self._put(b"")  # is there room again?
         return self._is_failing or self._lines.full()
 
-    def record(self, context: Context, answer: Answer) -> None:
-        """Note a request and its answer."""
-        self._put(orjson.dumps(line_of(context, answer)))
+    def record(self, line: dict[str, Any]) -> None:
+        """Note a request and its answer, with the time of now."""
+        self._put(orjson.dumps({"time": _now(), **line}))
 
     def _put(self, line: bytes | None) -> None:
         try:
@@ -99,27 +96,3 @@ def audit_log(config: Audit, data_dir: str, metrics: Metrics, supervisor: Superv
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def line_of(context: Context, answer: Answer) -> dict[str, Any]:
-    """What is said of a request."""
-    identity = context.identity
-    token = identity.token
-    index = next((value for name, value in answer.headers if name == b"x-nomad-index"), None)
-    return {
-        "time": _now(),
-        "server": context.server.name,
-        "who": {
-            "accessor_id": token.accessor_id if token is not None else "",
-            "name": (token.name if token is not None else "") or identity.name,
-            "address": context.address,
-        },
-        "request": {
-            "method": context.method,
-            "path": context.path,
-            "endpoint": context.route,
-            "namespace": context.namespace,
-            "handed_over": context.forwarded,
-        },
-        "result": {"status": answer.status, "index": int(index) if index is not None else None},
-    }

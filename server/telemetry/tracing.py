@@ -5,7 +5,7 @@ Nothing of it is imported or called otherwise. The exporter is told by the confi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from yurt.fsm.commands import Command
     from yurt.fsm.structs.evaluation import Evaluation
     from yurt.server.config.agent import AgentConfig
-    from yurt.server.http.asgi.context import Context
 
 CARRIED = (b"traceparent", b"tracestate")
 
@@ -33,22 +32,20 @@ class Tracing:
         self._tracer = provider.get_tracer("yurt", __version__)
 
     @contextmanager
-    def request(self, context: Context) -> Iterator[Any]:
+    def request(self, method: str, headers: Mapping[bytes, bytes]) -> Iterator[Any]:
         """A request; give the span to `answered`."""
-        carrier = {
-            name.decode(): context.headers[name].decode("latin-1") for name in CARRIED if name in context.headers
-        }
+        carrier = {name.decode(): headers[name].decode("latin-1") for name in CARRIED if name in headers}
         parent = self._propagator.extract(carrier)
         kind = _kinds().SERVER
-        with self._tracer.start_as_current_span(context.method, context=parent, kind=kind) as span:
-            span.set_attribute("http.request.method", context.method)
+        with self._tracer.start_as_current_span(method, context=parent, kind=kind) as span:
+            span.set_attribute("http.request.method", method)
             yield span
 
     @staticmethod
-    def answered(span: Any, context: Context, status: int) -> None:
+    def answered(span: Any, method: str, route: str, status: int) -> None:
         """The endpoint and the status are known."""
-        span.update_name(f"{context.method} {context.route or 'unknown'}")
-        span.set_attribute("http.route", context.route)
+        span.update_name(f"{method} {route or 'unknown'}")
+        span.set_attribute("http.route", route)
         span.set_attribute("http.response.status_code", status)
 
     @contextmanager

@@ -24,6 +24,7 @@ from yurt.fsm.structs.task import Action
 from yurt.server.acl.need import Need
 from yurt.server.client.execute import Session
 from yurt.server.client.task_runner import NotRunning
+from yurt.server.http.asgi.audited import line_of
 from yurt.server.http.asgi.context import Answer, Context
 from yurt.server.http.asgi.guard import sites
 from yurt.server.http.routes.client import node_of
@@ -105,14 +106,14 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
         if audit is not None:
             if audit.refuses:
                 raise Refusal(500, REFUSAL)
-            audit.record(context, Answer(101))
+            audit.record(line_of(context, Answer(101)))
             is_noted = True
         await handler(context, socket)  # its end is the connection's, without a close frame
     except Gone:
         pass
     except Refusal as refusal:
         if audit is not None and not is_noted:
-            audit.record(context, Answer(refusal.status))
+            audit.record(line_of(context, Answer(refusal.status)))
         await socket.close(OF_CLIENT if refusal.status < 500 else OF_SERVER, refusal.text)
     except YurtError as error:
         await socket.close(OF_SERVER, str(error))

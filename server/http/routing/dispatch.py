@@ -12,6 +12,7 @@ from yurt.fsm.errors import Refusal, YurtError
 from yurt.fsm.job.admit import NO_REGION
 from yurt.fsm.job.decode import TOO_DEEP
 from yurt.server.http.asgi.admission import check_sender
+from yurt.server.http.asgi.audited import line_of
 from yurt.server.http.asgi.context import Answer, Context, read_options, text
 from yurt.server.http.asgi.depth import is_deeper
 from yurt.server.http.asgi.rates import EXEMPT, Rates, TooOften
@@ -90,7 +91,7 @@ class Dispatcher:
         refused = context.method not in ("GET", "HEAD") and audit.refuses
         answer = text(500, REFUSAL) if refused else await self._answer(context)
         if not context.handed_over:  # who answers knows who asks
-            audit.record(context, answer)
+            audit.record(line_of(context, answer))
         return answer
 
     async def admit(self, context: Context) -> Answer | None:
@@ -108,7 +109,7 @@ class Dispatcher:
                 "nomad.http.request", labels=_labels(context.route or "unknown", context.method, answer.status)
             )
             if self.server.audit is not None:
-                self.server.audit.record(context, answer)
+                self.server.audit.record(line_of(context, answer))
             return answer
         return None
 
@@ -117,9 +118,9 @@ class Dispatcher:
         return self._measured(context) if tracing is None else self._traced(context, tracing)
 
     async def _traced(self, context: Context, tracing: Tracing) -> Answer:
-        with tracing.request(context) as span:
+        with tracing.request(context.method, context.headers) as span:
             answer = await self._measured(context)
-            tracing.answered(span, context, answer.status)
+            tracing.answered(span, context.method, context.route, answer.status)
             return answer
 
     async def _measured(self, context: Context) -> Answer:

@@ -118,6 +118,7 @@ class DutyCluster(Cluster):
 
         def begin() -> None:
             process = Process(server, engine, machine, chance, self.jumps.setdefault(server.name, [0.0]))
+            process.heartbeats.start()
             Leader(process, random.Random(chance.random()), stopwatch=lambda: 0)
             PeriodicLaunches(process)
             dispatcher = Dispatcher(process, Reads(waiters_max=100, jitter=lambda: 0.5))
