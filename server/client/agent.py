@@ -286,7 +286,7 @@ class NodeAgent:
             self._unsaved.add(alloc_id)
 
     async def _save_again(self) -> None:
-        """What a full disk refused is written as soon as there is room."""
+        """Write the states that a full disk refused, as soon as there is room."""
         while True:
             await asyncio.sleep(SAVE_AGAIN_SECONDS)
             for alloc_id in list(self._unsaved):

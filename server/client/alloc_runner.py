@@ -129,7 +129,7 @@ class AllocRunner:
         self._go_on()
 
     def saved(self) -> SavedAlloc:
-        """What the next agent needs to know."""
+        """Return the state that the next agent needs."""
         tasks = {name: SavedTask(one.state, one.saved()) for name, one in self.runners.items()}
         return SavedAlloc(self.allocation, tasks, self._health, self.allocation.alloc_modify_index)
 
@@ -157,7 +157,7 @@ class AllocRunner:
 
     @property
     def mhz(self) -> float:
-        """What one processor of the node counts for."""
+        """The frequency that one processor of the node counts for."""
         resources = self.surroundings.node.node_resources
         return resources.cpu.cpu_shares / (resources.cpu.total_cpu_cores or 1) if resources is not None else 0.0
 
@@ -263,7 +263,7 @@ class AllocRunner:
             self._offers.stop(name)
 
     def _environment(self, task: str) -> Environment:
-        """Of a task; of the group, which is that of any task without what is the task's own."""
+        """Return the environment of `task`; if it is empty, that of any task, as the base of the group's."""
         name = task or next(iter(self._preparations))
         return self._preparations[name].environment()
 
@@ -338,7 +338,7 @@ class AllocRunner:
     # --- what is reported
 
     def current(self) -> AllocUpdate:
-        """What the servers should know of it."""
+        """Return the update that the servers should have of this allocation."""
         states = self._states()
         status, description = client_status(states)
         if self._exceeded and self.ended.is_set():
@@ -360,7 +360,7 @@ class AllocRunner:
 
 
 def ended_elsewhere(allocation: Allocation, now_ns: int) -> AllocUpdate:
-    """What is said of an allocation that is to end and that this agent does not run (any more)."""
+    """Return the update for an allocation that is to end and that this agent does not run (any more)."""
     now = to_rfc3339(now_ns)
     states = {
         name: replace(state, state=DEAD, finished_at=state.finished_at or now)

@@ -194,7 +194,7 @@ class Inside:
 
     @property
     def status(self) -> os.stat_result:
-        """What it is."""
+        """The status of the opened file or directory."""
         return os.fstat(self._fds[-1])
 
     @property

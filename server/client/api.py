@@ -1,4 +1,4 @@
-"""What a node agent answers about its allocations, here or handed over by a server (spec node-agent §15, §16).
+"""The node agent's requests about its allocations, here or handed over by a server (spec node-agent §15, §16).
 
 Every handler takes the agent and the request. Which agent it is, is the server's business (`http/routes/client.py`).
 """

@@ -184,7 +184,7 @@ class Checks:
             self.stop(owner)
 
     def all(self) -> list[Watched]:
-        """Those that run, with their newest results."""
+        """Return the running checks, with their newest results."""
         return [one for checks, _ in self._running.values() for one in checks]
 
     async def _watch(self, one: Watched) -> None:

@@ -20,7 +20,7 @@ class Limits:
 
 
 class Ended(Protocol):
-    """What is looked at of an allocation's runner."""
+    """The part of an allocation's runner that collection looks at."""
 
     ended_at: float
 
@@ -38,7 +38,7 @@ def usage_of(directory: Path) -> tuple[float, float]:
 
 
 def to_collect(limits: Limits, known: int, ended: list[E], usage: tuple[float, float]) -> list[E]:
-    """Those to remove now, the oldest first: as many as are too many, or some while the volume is too full."""
+    """Return the allocations to remove now, oldest first: the surplus, or a few while the volume is too full."""
     oldest = sorted(ended, key=lambda one: one.ended_at)
     full = usage[0] > limits.disk_percent or usage[1] > limits.inode_percent
     return oldest[: max(known - limits.allocations, limits.parallel if full else 0, 0)]

@@ -1,4 +1,4 @@
-"""What a task finds in its environment, and the names that its specification may use (spec node-agent §10). Pure."""
+"""The environment of a task, and the names that its specification may use (spec node-agent §10). Pure."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def environment(
 
 
 def node_names(node: Node, region: str) -> dict[str, str]:
-    """What specifications may say of the node."""
+    """Return the node's names and values that specifications may use."""
     return {
         "node.unique.id": node.id,
         "node.unique.name": node.name,

@@ -55,7 +55,7 @@ def mode_text(mode: int) -> str:
 
 
 def content_type(head: bytes) -> str:
-    """What the first bytes of a file look like."""
+    """Guess the content type of a file from its first bytes."""
     for start, kind in _SIGNATURES:
         if head.startswith(start):
             return kind
@@ -75,7 +75,7 @@ def _described(name: str, found: os.stat_result, kind: str | msgspec.UnsetType =
 
 @contextlib.contextmanager
 def _errors(path: str, verb: str) -> Iterator[None]:
-    """What goes wrong with a path, in the words that clients look for."""
+    """Turn errors about a path into refusals, in the words that clients look for."""
     try:
         yield
     except Escapes as error:

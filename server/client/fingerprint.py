@@ -1,4 +1,4 @@
-"""What this machine is: attributes, resources, drivers (spec node-agent §2)."""
+"""The fingerprint of this machine: attributes, resources, drivers (spec node-agent §2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask this node for something: the servers know, and say so when they are asked or by a signed statement.
+"""The authorization of requests to this node: by asking the servers, or by a statement that they signed.
 
 Spec acl §1, node-agent §16."""
 
@@ -25,7 +25,7 @@ Ask = Callable[[Asked], Awaitable[bool]]
 class SigningKeys:
     """The servers' public keys: fetched when one is not known, at most once a second, and again after some minutes.
 
-    Whoever needs a fetch shares the next one that begins; whoever asks for a key that is known waits for nobody.
+    Callers that need a fetch share the next one that begins; a known key is returned without waiting.
     """
 
     def __init__(

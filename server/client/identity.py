@@ -1,4 +1,4 @@
-"""Who this node is: an ID and a secret, made once and kept in the state directory (spec node-agent §1)."""
+"""The node's identity: an ID and a secret, made once and kept in the state directory (spec node-agent §1)."""
 
 from __future__ import annotations
 

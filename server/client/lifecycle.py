@@ -23,7 +23,7 @@ _OPEN: dict[str, frozenset[str]] = {
 
 
 class Seen(Protocol):
-    """What is looked at of a task's state."""
+    """The part of a task's state that the lifecycle looks at."""
 
     @property
     def state(self) -> str:

@@ -1,4 +1,4 @@
-"""What an agent that is only a node answers: about its allocations itself, everything else through the servers."""
+"""The HTTP server of an agent that is only a node: its allocations here, everything else through the servers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class NodeServer:
         self._keys = SigningKeys(agent.operations.signing_keys)
 
     def view(self) -> NodeView:
-        """What the node knows."""
+        """Return the node's own state."""
         return NodeView(self.node_agent)
 
     async def authorize(self, context: Context) -> None:
@@ -92,7 +92,7 @@ class NodeServer:
             raise denied()
 
     async def _stated(self, context: Context, digest: str | None) -> Identity:
-        """Who a server says asks; raises Refusal(403) for a statement that does not hold.
+        """Return the caller's identity by a server's statement; raise Refusal(403) for a statement that does not hold.
 
         `digest` is what the statement calls the request by, None as long as its body is not there.
         """

@@ -16,7 +16,7 @@ FILE = "metadata.json"
 
 
 class MetadataShown(Record, frozen=True):
-    """What was changed, what counts, and what the configuration says; null takes a key away."""
+    """The changed, the merged and the configured meta; null takes a key away."""
 
     dynamic: dict[str, str | None] | None
     meta: dict[str, str]
@@ -39,7 +39,7 @@ class Metadata:
 
     @property
     def merged(self) -> dict[str, str]:
-        """What counts."""
+        """The meta in effect: the changes over the configuration, without the keys taken away."""
         whole = {**self.static, **self.dynamic}
         return {key: value for key, value in whole.items() if value is not None}
 

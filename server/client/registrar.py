@@ -16,7 +16,7 @@ PER_REQUEST_MAX = 500
 
 
 class Servers(Protocol):
-    """What is asked of the servers (`servers.Operations`)."""
+    """The operations of the servers that registration needs (`servers.Operations`)."""
 
     async def upsert_services(self, services: list[ServiceRegistration]) -> None:
         """ServiceRegistration.Upsert."""

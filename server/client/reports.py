@@ -1,4 +1,4 @@
-"""What the node tells the servers of its allocations: the latest of each, urgent news at once (spec node-agent §4)."""
+"""Reports of the allocations to the servers: the latest of each, urgent news at once (spec node-agent §4)."""
 
 from __future__ import annotations
 

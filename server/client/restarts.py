@@ -15,7 +15,7 @@ JITTER = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do: start again after `delay_ns`, end as failed with a reason, or end quietly."""
+    """The decision after a task's end: start again after `delay_ns`, end as failed with a reason, or end quietly."""
 
     action: str
     reason: str = ""
@@ -30,7 +30,7 @@ class Restarts:
         self._count = self._since = 0
 
     def decide(self, ended: ExitResult | DriverError, now_ns: int, chance: float) -> Decision:
-        """What follows from an exit or from a start that failed."""
+        """Decide what follows from an exit, or from a start that failed."""
         policy = self._policy
         done = isinstance(ended, ExitResult) and ended.is_success and not self._on_success
         if policy.attempts == 0:

@@ -1,4 +1,4 @@
-"""What the agent knows of its allocations, on disk: a new agent finds their tasks again (spec node-agent §12)."""
+"""The agent's allocations on disk, by which a new agent finds their tasks again (spec node-agent §12)."""
 
 from __future__ import annotations
 

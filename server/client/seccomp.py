@@ -1,7 +1,7 @@
 """The system calls that an isolated task may use: a filter of the kernel (seccomp), as container engines set one.
 
-What is not listed is refused with EPERM: mounts, namespaces, modules, keys, BPF, tracing, clocks, swap, reboot and what
-later kernels bring (those with ENOSYS, so that programs fall back). 32-bit programs, whose calls have other numbers,
+All other calls are refused with EPERM: mounts, namespaces, modules, keys, BPF, tracing, clocks, swap, reboot and the
+calls of later kernels (those with ENOSYS, so that programs fall back). 32-bit programs, whose calls have other numbers,
 are ended by SIGSYS at their first call. Needs nothing but the standard library; the filter is assembled here for x86-64
 and 64-bit ARM.
 """

@@ -75,7 +75,7 @@ class RemoteServers:
         return list(dict.fromkeys((*self._addresses, *self._configured)))
 
     def learn(self, addresses: list[str]) -> None:
-        """What a server told replaces what was known; a list of nothing is not believed."""
+        """Replace the server list; ignore an empty one."""
         if addresses and set(addresses) != set(self._addresses):
             self._addresses = list(addresses)
             self._chance.shuffle(self._addresses)
@@ -91,7 +91,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody wants of this node: the token, and one of some capabilities of a kind (`server.acl.need`)."""
+    """The access that a caller wants: its token, and one of some capabilities of a kind (`server.acl.need`)."""
 
     secret: str
     kind: str

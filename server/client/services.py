@@ -1,4 +1,4 @@
-"""What an allocation's services are registered as (spec node-agent §13). Pure."""
+"""The registrations of an allocation's services (spec node-agent §13). Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def address_of(allocation: Allocation, label: str, custom: str = "") -> tuple[st
 
 
 def own_services(services: tuple[Service, ...] | None) -> list[Service]:
-    """Those that our servers keep."""
+    """Return the services that Yurt's own servers keep."""
     return [one for one in services or () if one.provider == PROVIDER]
 
 

@@ -172,7 +172,7 @@ async def run_alone(config: AgentConfig, data_dir: str, reread: Reread) -> int:
 
 
 def _listen(config: AgentConfig, agent: NodeAgent, servers: RemoteServers, tls: TlsFiles) -> HttpServer:
-    """What answers for the node's allocations, and hands everything else to the servers. Raises `PortInUse`."""
+    """Return the server that handles the node's allocations and proxies all else to the servers; raise `PortInUse`."""
 
     def targets() -> list[Target]:
         secure, roles = tls.to_servers(), server_roles(config)

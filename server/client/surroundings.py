@@ -1,4 +1,4 @@
-"""What a node agent's parts share."""
+"""The environment that a node agent's parts share."""
 
 from __future__ import annotations
 

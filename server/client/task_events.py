@@ -1,4 +1,4 @@
-"""What happened to a task, in the words that users read (spec node-agent §5)."""
+"""The events of a task, in the words that users read (spec node-agent §5)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ KILL_TRIES = 5
 
 
 class Preparing(Protocol):
-    """What happens before a start (`preparing.Preparation`)."""
+    """The preparation before a start (`preparing.Preparation`)."""
 
     async def prepare(self, emit: Emit) -> TaskStart:
         """Do it; raises `HookError`."""
@@ -39,7 +39,7 @@ class Preparing(Protocol):
 
 
 class NotRunning(DriverError):
-    """What was asked for needs a running task."""
+    """The request needs a running task."""
 
     def __init__(self) -> None:
         super().__init__("Task not running")
@@ -121,7 +121,7 @@ class TaskRunner:
         self._handle.signal(name or "SIGINT")
 
     def usage(self) -> Usage | None:
-        """What the running task uses."""
+        """Return the usage of the running task; None if it does not run."""
         return self._handle.usage() if self._handle is not None and self.state.state == RUNNING else None
 
     def description(self) -> TaskStart:
@@ -164,7 +164,7 @@ class TaskRunner:
     # --- over a restart of the agent
 
     def saved(self) -> dict[str, Any] | None:
-        """What is needed to find the process again."""
+        """Return the data by which the process is found again; None if there is none."""
         return self._handle.saved() if self._handle is not None and self.state.state == RUNNING else None
 
     async def restore(self, state: TaskState, handle: dict[str, Any] | None, contact: asyncio.Event) -> None:

@@ -66,7 +66,7 @@ class _Removal:
     def _directory_left(self) -> str | None:
         """Remove files and empty directories until there is a directory with something in it; return its name.
 
-        What is removed while a directory is listed may hide other entries, so it is listed until nothing is left.
+        Removals while a directory is listed may hide other entries, so it is listed until nothing is left.
         """
         stuck = self._stuck[-1]
         try:

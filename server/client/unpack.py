@@ -212,7 +212,7 @@ class Writer:
     def _directory(self, name: str, parts: list[str], *, make: bool = True, counted: int = PARTS_MAX) -> Iterator[int]:
         """A directory below the root, made where it is missing; no part of its path may be a link.
 
-        Of the first `counted` parts those that are made count as entries.
+        Parts that are made count as entries if they are among the first `counted`.
         """
         fd = os.dup(self._root)
         try:

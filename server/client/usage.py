@@ -1,4 +1,4 @@
-"""What tasks and the machine use, in the form of the API (spec node-agent §16)."""
+"""The usage of tasks and of the machine, in the form of the API (spec node-agent §16)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class MemoryStats(Record, frozen=True, kw_only=True):
 
 
 class ResourceUsage(Record, frozen=True, kw_only=True):
-    """What processes use."""
+    """The resources that processes use."""
 
     cpu_stats: CpuStats = msgspec.field(name="CpuStats")
     device_stats: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class ResourceUsage(Record, frozen=True, kw_only=True):
 
 
 class TaskUsage(Record, frozen=True, kw_only=True):
-    """What a task uses; `timestamp` in nanoseconds since 1970."""
+    """The usage of a task; `timestamp` in nanoseconds since 1970."""
 
     pids: None = None
     resource_usage: ResourceUsage
@@ -61,7 +61,7 @@ class TaskUsage(Record, frozen=True, kw_only=True):
 
 
 class AllocationUsage(Record, frozen=True):
-    """What an allocation uses, and each of its running tasks."""
+    """The usage of an allocation, and of each of its running tasks."""
 
     resource_usage: ResourceUsage
     tasks: dict[str, TaskUsage]
@@ -102,7 +102,7 @@ class MemoryUsage(Record, frozen=True):
 
 
 class HostUsage(Record, frozen=True, kw_only=True):
-    """What is used of the machine; `uptime` in seconds."""
+    """The usage of the machine; `uptime` in seconds."""
 
     alloc_dir_stats: DiskUsage
     cpu: tuple[ProcessorUsage, ...]
@@ -136,7 +136,7 @@ def _resources(user: float, system: float, resident: int, mhz: float) -> Resourc
 
 
 def allocation_usage(runner: AllocRunner, task: str = "") -> AllocationUsage:
-    """Of the allocation and of its running tasks; `task` names one of them."""
+    """Return the usage of the allocation and of its running tasks; of one task alone if `task` names it."""
     tasks: dict[str, TaskUsage] = {}
     now, sums = time.time_ns(), [0.0, 0.0, 0]
     for name, one in runner.runners.items():

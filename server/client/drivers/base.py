@@ -1,4 +1,4 @@
-"""What the task runner asks of a driver (spec node-agent §11). A driver of one's own implements `Driver`."""
+"""The interface of task drivers (spec node-agent §11). A custom driver implements `Driver`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TaskStart:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a running task uses: processor seconds in all, bytes now, its processes."""
+    """The usage of a running task: processor seconds in all, bytes now, its processes."""
 
     user_seconds: float
     system_seconds: float
@@ -92,10 +92,10 @@ class Handle(Protocol):
         """Send a signal; raises DriverError."""
 
     def usage(self) -> Usage | None:
-        """What it uses; None if that is not known."""
+        """Return the task's usage; None if it is not known."""
 
     def saved(self) -> dict[str, Any] | None:
-        """What `Driver.recover` needs to find the task again; None if it ends with the agent."""
+        """Return the data by which `Driver.recover` finds the task again; None if the task ends with the agent."""
 
 
 class Driver(Protocol):
@@ -108,7 +108,7 @@ class Driver(Protocol):
     name: str
 
     def fingerprint(self) -> DriverInfo:
-        """What the node says of the driver."""
+        """Return the node's attributes and health of this driver."""
 
     async def start(self, task: TaskStart) -> Handle:
         """Start a task; raises `DriverError`."""

@@ -133,7 +133,7 @@ class RawHandle:
         _signal(self._saved["supervisor"], self._saved["supervisor_start"], number)
 
     def usage(self) -> Usage | None:
-        """Of the task and all its descendants."""
+        """Return the usage of the task and all its descendants."""
         if self._result.done():
             return None
         return usage_of(supervisor.descendants(self._saved["supervisor"]))
