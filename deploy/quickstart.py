@@ -79,7 +79,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
 
 
 def first_lines(address: str) -> str:
-    """What the process of the job has written, as soon as there is something."""
+    """Return the first output of the job's process, waiting until there is some."""
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline:
         log = yurt("alloc", "logs", "-job", "hello", address=address).stdout.decode()

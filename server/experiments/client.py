@@ -31,7 +31,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request: `status` 0 if there was no answer, then `error` says why."""
+    """The outcome of a request: `status` 0 if there was no answer, then `error` says why."""
 
     server: str
     began: float
@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def result(self) -> str:
-        """Of a write: done, refused by check-and-set, surely not done, or unknown."""
+        """The result of a write: done, refused by check-and-set, surely not done, or unknown."""
         if self.status == 200:
             return OK
         if CONFLICTS.search(str(self.body)):

@@ -1,4 +1,4 @@
-"""What a history measures, gathered while it streams by: counts, latencies over time, gaps in what was acknowledged."""
+"""The measures of a history, gathered as it streams by: counts, latencies over time, gaps in acknowledged writes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Measures:
         return max(self.answered, default=0) * SLOT_SECONDS
 
     def quantile(self, kind: str, share: float) -> float:
-        """Of the latencies of an operation, seconds; 0 if there are none."""
+        """Return a quantile of an operation's latencies, in seconds; 0 if there are none."""
         return quantile_of(self.bins[kind], share)
 
     def over_time(self, *shares: float) -> tuple[list[float], list[list[float]]]:

@@ -47,7 +47,7 @@ class ProcessHands:
 
     @property
     def servers(self) -> list[Server]:
-        """What clients are to know."""
+        """The servers, as clients know them."""
         return [Server(one.name, one.address) for one in self.cluster.servers]
 
     def open(self) -> None:

@@ -64,7 +64,7 @@ class FaultLog:
 
 @dataclass
 class Faults:
-    """What a fault log says."""
+    """The contents of a fault log."""
 
     windows: list[Window] = field(default_factory=list)
     leaders: list[tuple[float, str]] = field(default_factory=list)

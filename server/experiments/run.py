@@ -37,7 +37,7 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What is wanted; zeros and empty texts are the scenario's own."""
+    """The options of a run; zero or an empty text means the scenario's own."""
 
     scenario: Scenario
     out: Path
@@ -60,7 +60,7 @@ class Options:
         return self.seconds or (self.scenario.short_seconds if self.short else self.scenario.seconds)
 
     def described(self, **more: Any) -> dict[str, Any]:
-        """What `experiment.json` holds: enough to do it again."""
+        """Return the contents of `experiment.json`: enough to repeat the run."""
         return {
             "scenario": self.scenario.name, "text": self.scenario.text,
             "workload": self.workload or self.scenario.workload, "servers": self.servers or self.scenario.servers,

@@ -1,4 +1,4 @@
-"""What a scenario is, and the hands that do what it says: to real processes, by an operator's hooks, or simulated.
+"""Scenarios, and the hands that carry them out: on real processes, by an operator's hooks, or simulated.
 
 A scenario's `steps` is a generator: it does something through the hands and yields how many seconds pass then, so that
 the same lines break real servers and simulated ones. It is repeated until the time is over.
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from yurt.server.experiments import scenarios, workloads
 
-# What hands can do; a scenario is left out where it needs more.
+# The abilities of hands; a scenario is left out where it needs more.
 KILL, PAUSE, STOP, LINKS, DISK, CLOCK, UPGRADE, NODES, DICE, JOIN = (
     "kill", "pause", "stop", "links", "disk", "clock", "upgrade", "nodes", "dice", "join",
 )  # fmt: skip
@@ -25,7 +25,7 @@ Steps = Iterator[float]
 
 
 class Hands(Protocol):
-    """Whatever can be done to a cluster. Servers and nodes are named; a call returns when it is done."""
+    """The actions on a cluster. Servers and nodes are named; a call returns when it is done."""
 
     can: frozenset[str]
     names: tuple[str, ...]  # servers

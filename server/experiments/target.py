@@ -90,7 +90,7 @@ class TargetHands:
                 self.log.remark(str(error))
 
     def down(self) -> list[str]:
-        """What is not started again."""
+        """Return the servers that have not been started again."""
         return list(self._broken)
 
     def _run(self, hook: str, name: str, undo: str = "", seconds: float = 0.0) -> None:

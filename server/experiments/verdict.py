@@ -1,4 +1,4 @@
-"""What an experiment's files mean: held against what is promised, and measured."""
+"""The verdict on an experiment's files: promises checked, measures taken."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _ended(faults: Faults) -> list[Violation]:
 
 
 def _broken(experiment: dict[str, Any], measures: Measures) -> list[Violation]:
-    """What a simulation saw from within; it ended there."""
+    """Return the invariants that a simulation saw broken from within; it ended there."""
     return [Violation("invariant", "", text, measures.end) for text in experiment.get("broken", ())]
 
 

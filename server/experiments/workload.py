@@ -1,4 +1,4 @@
-"""What a workload is: clients in threads call `step` at a given rate; `prepare` comes before, `finish` after them."""
+"""Workloads: clients in threads call `step` at a given rate; `prepare` comes before, `finish` after them."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def job_of(job_id: str, value: str | None, padding: int = 0, **fields: Any) -> d
 
 
 def value_of(job: Any) -> str | None:
-    """What a job holds."""
+    """Return the value that a job holds."""
     found = (job.get("Meta") or {}).get("value")
     return None if found is None else str(found)

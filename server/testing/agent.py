@@ -1,4 +1,4 @@
-"""What a test can do with one agent, whether it is a process or lives on virtual time."""
+"""The operations of a test on one agent, be it a process or on virtual time."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Agent(Protocol):
         """
 
     def log(self, characters: int = 0) -> str:
-        """What it wrote; the last `characters` of it, all with 0."""
+        """Return the last `characters` of the agent's log; all of it with 0."""
 
     def request(
         self,
@@ -102,7 +102,7 @@ class Agent(Protocol):
 
 
 def wait_for(predicate: Callable[[], Any], seconds: float, what: str, clock: Clock = REAL) -> Any:
-    """What `predicate` answers once it is true; raises `ClusterError` with `what` after `seconds`."""
+    """Return the result of `predicate` once it is true; raise `ClusterError` with `what` after `seconds`."""
     deadline = clock.now() + seconds
     while not (found := predicate()):
         if clock.now() >= deadline:

@@ -269,7 +269,7 @@ class Cluster:
             agent.resume()
 
     def report(self) -> str:
-        """What was done to the cluster and the end of each server's log: a failing test shows it."""
+        """Return the faults so far and the end of each agent's log, for a failing test to show."""
         lines = ["faults:", *(f"  {at:8.3f} s  {text}" for at, text in self.timeline)]
         for agent in (*self.servers, *self.nodes):
             lines += [f"--- {agent!r}", agent.log(LOG_CHARACTERS)]

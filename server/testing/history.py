@@ -1,4 +1,4 @@
-"""What clients saw, as lines of JSON: written while it happens, read again in order without being held in memory.
+"""The history that clients saw, as JSON lines: written while it happens, read in order without being held in memory.
 
 A line has `op`, `job`, `start`, `end` (seconds of one clock), `result`, `server`, and where they say something `value`,
 `expected`, `index`, `mode`, `client`, `error`. The simulation writes the same.

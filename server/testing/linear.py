@@ -79,7 +79,7 @@ class Search:
         return bool(kept)
 
     def _after(self, key: Key, used: int) -> Iterator[tuple[Key, int]]:
-        """What may be when one more pending operation that changes something has taken effect."""
+        """Yield the states after one more pending operation that changes something has taken effect."""
         value, taken = key
         for slot, event in self._pending.items():
             if taken >> slot & 1 or _changes_nothing(event) or not self._is_next(event, taken):
@@ -134,7 +134,7 @@ def _changes_nothing(event: Event) -> bool:
 
 
 def _left_behind(event: Event) -> Value:
-    """What an operation that changes something leaves behind."""
+    """Return the value that a changing operation leaves behind."""
     return None if event.kind == DELETE else event.value
 
 

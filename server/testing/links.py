@@ -151,7 +151,7 @@ class Links:
         raise ConnectionResetError
 
     async def _passable(self, pair: tuple[str, str]) -> None:
-        """What is under way stands still while the pair is cut, as on a network without answers."""
+        """Hold bytes under way while the pair is cut, as on a network without answers."""
         while pair in self._cut:  # noqa: ASYNC110 (a thread of a test's own: polling is enough)
             await asyncio.sleep(0.02)
 

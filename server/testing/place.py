@@ -10,7 +10,7 @@ from yurt.server.testing.agent import Agent, Clock
 
 
 class Between(Protocol):
-    """What is between the servers, by their names."""
+    """The links between the servers, by the servers' names."""
 
     delays: dict[str, float]  # by server: seconds that everything to and from it takes longer
 
@@ -33,7 +33,7 @@ class Place(Protocol):
 
     @property
     def links(self) -> Between:
-        """What is between the servers; raises `ClusterError` if it cannot be broken."""
+        """The links between the servers; raises `ClusterError` if they cannot be broken."""
 
     def make(
         self, directory: Path, servers: Sequence[str], nodes: Sequence[str], config: dict[str, Any]

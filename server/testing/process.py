@@ -67,7 +67,7 @@ class AgentProcess:
 
     @property
     def program(self) -> tuple[str, ...]:
-        """What is run, before `agent`."""
+        """The command that is run, before `agent`."""
         return (sys.executable, "-P", "-m", "yurt.server.cli")
 
     @property
@@ -144,7 +144,7 @@ class AgentProcess:
             self.kill()
 
     def log(self, characters: int = 0) -> str:
-        """What it wrote; the last `characters` of it, all with 0."""
+        """Return the last `characters` of the agent's log; all of it with 0."""
         file = self.directory / "agent.log"
         text = file.read_text(errors="replace") if file.exists() else ""
         return text[-characters:] if characters else text

@@ -89,7 +89,7 @@ class Processes:
             self._links.heal()
 
     def close(self) -> None:
-        """What is left of tasks ends, and the links."""
+        """End the tasks that are left, and the links."""
         if self._tasks_below is not None:
             end_tasks(self._tasks_below)
         if self._links is not None:

@@ -1,4 +1,4 @@
-"""What can be said against a history in one sentence, one class a promise, fed in the order of time.
+"""The rules that a history must keep, each said in one sentence: one class a promise, fed in the order of time.
 
 Each is given an operation when it begins and, unless its outcome is unknown, when it ends; what it found is told at the
 end. They keep what was written, not the operations.
@@ -33,7 +33,7 @@ WATCHED_WRITES = 4096  # newest ones of a job that watches are held against
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What cannot be, in a word for programs and a sentence for people; `at` is when it showed."""
+    """The breach of a rule, in a word for programs and a sentence for people; `at` is when it showed."""
 
     kind: str  # see docs/experiments.md
     job: str
@@ -66,7 +66,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Phantoms(Rule):
-    """What is read was written by then."""
+    """A value that is read was written by then."""
 
     begun: set[Value] = field(default_factory=lambda: {None})
 
@@ -217,7 +217,7 @@ class Watches(Rule):
 
 @dataclass(slots=True)
 class Placements(Rule):
-    """What runs has a name of its own; a job comes to what it wants when the faults have ended."""
+    """Each running allocation has a name of its own; a job reaches its wanted state when the faults have ended."""
 
     def end(self, event: Event) -> None:
         if event.kind == ALLOCATIONS and event.result == OK and isinstance(event.value, tuple):

@@ -47,7 +47,7 @@ class Dispatch(Workload):
         return True
 
     def finish(self, client: Client) -> None:
-        """What there is in the end."""
+        """List the children that there are in the end."""
         until(FINISH_SECONDS, lambda: self.children(client))
 
 

@@ -16,7 +16,7 @@ class Jobs(Workload):
     text = "registrations, reads, purges, lists, versions, plans"
 
     def step(self, client: Client) -> None:
-        """Whatever chance says."""
+        """Do one operation drawn at random."""
         job = f"mixed-{client.chance.randrange(self.jobs)}"
         kind = client.chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         if kind == "write":

@@ -70,7 +70,7 @@ class Cluster:
         """An incarnation has its engine, which has not started yet: the rest of its process may be put beside it."""
 
     def new_machine(self) -> Recorder:
-        """What the log is applied to, as it is before the first entry."""
+        """Return the machine that the log is applied to, as it is before the first entry."""
         if self.keeps_jobs:
             return JobStore()
         return Recorder() if self.plain else Historian()
@@ -102,7 +102,7 @@ class Cluster:
 
     @property
     def running(self) -> list[Server]:
-        """Those whose process is there."""
+        """The servers whose process is there."""
         return [server for server in self.servers.values() if server.engine is not None]
 
     @property

@@ -190,7 +190,7 @@ class DutyLife:
             self.gone = self.nodes[-1]
         for node in self.nodes:
             node.silent_until, node.fails = 0.0 if node is not self.gone else math.inf, False
-        # What waits for a time of day waits longer if clocks were set back.
+        # Waits for a time of day take longer if clocks were set back.
         end = self.world.time + PEACE_SECONDS + 2 * max(abs(jump) for (jump,) in self.cluster.jumps.values())
         while self.world.time < end and (self.world.time % 1.0 > 0.02 or self._why_not() != ""):
             self._step()

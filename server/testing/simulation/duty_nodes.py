@@ -126,7 +126,7 @@ class SimulatedNode:
             self._ask(host, "PUT", "Node.UpdateAlloc", body_sent, lambda _status, _body: None)
 
     def _work(self, one: Allocation) -> dict[str, Any] | None:
-        """What becomes of an allocation, as an update; None if there is nothing new."""
+        """Advance an allocation and return the update; None if there is nothing new."""
         now = BIRTH_NS + int((1000 + self._world.time) * 1e9)
         own = self._states.get(one.id, "pending")
         if one.is_server_terminal and own not in ("complete", "failed"):

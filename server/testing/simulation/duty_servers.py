@@ -128,7 +128,7 @@ class DutyCluster(Cluster):
         server.do(begin)
 
     def _check(self, machine: Machine, index: int, changes: list[Change]) -> None:
-        """What must hold after every command."""
+        """Check what must hold after every command: no node over-committed, no allocation there twice."""
         self.commits += 1
         touched = {one.new.node_id for one in changes if one.table is ALLOCATIONS and one.new is not None}
         jobs = {

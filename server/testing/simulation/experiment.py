@@ -36,7 +36,7 @@ class SimulatedHands:
         return self._log.fault(name, *servers)
 
     def leader(self) -> str:
-        """Who leads; nobody can be waited for, so at worst any server."""
+        """Return the leader's name; nobody can be waited for, so without a leader any server's."""
         leader = self._cluster.leader
         return leader.name if leader is not None else self._cluster.world.chance.choice(self.names)
 

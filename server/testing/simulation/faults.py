@@ -1,4 +1,4 @@
-"""What goes wrong: one function a kind, in a table from which every seed draws its own set (a swarm)."""
+"""The faults: one function a kind, in a table from which every seed draws its own set (a swarm)."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _alone(cluster: Cluster, server: Server, *, outgoing_only: bool = False) -> 
 
 
 def musical_chairs(cluster: Cluster, _server: Server, rounds: int = 3) -> None:
-    """Whoever leads is cut off, while clients go on asking it; when it comes back, so is the next one."""
+    """Cut the leader off while clients go on asking it; when it comes back, cut off the next one."""
     chance, leader = cluster.world.chance, cluster.leader
     if not rounds or leader is None:
         cluster.network.cut = set()

@@ -1,4 +1,4 @@
-"""What must hold whatever happens: checked after every step, the costly parts now and then."""
+"""The invariants of every run: checked after every step, the costly parts now and then."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Invariants:
             self._cluster.network.oracle.counted(leader, engine)
 
     def _compare(self, server: Server) -> None:
-        """What was applied here is the beginning of the one history."""
+        """Assert that the entries applied here are the beginning of the one history."""
         applied = server.machine.applied
         identity, done = self._applied.get(server.name, (0, 0))
         if identity != id(applied) or done > len(applied):

@@ -1,4 +1,4 @@
-"""What happens to whole machines: they stand still for minutes, or lose their disk and come back as another server."""
+"""The faults of whole machines: they stand still for minutes, or lose their disk and come back as another server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators do while all goes on: members come and go, leadership is handed over, states are restored."""
+"""The operators' actions while all goes on: members come and go, leadership is handed over, states are restored."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class Life:
         assert answered and not silent, f"without writes {sorted(silent)} answer no default read"
 
     def _members(self) -> set[str]:
-        """Who is in the leader's configuration and runs."""
+        """Return the names of the running members of the leader's configuration."""
         leader = self.cluster.leader
         if leader is None or leader.engine is None:
             return {server.name for server in self.cluster.running}

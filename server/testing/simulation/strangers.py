@@ -68,5 +68,5 @@ def forged(cluster: Cluster, engine: Engine, name: str) -> messages.Message:
 
 
 def standing_of(engine: Engine) -> tuple[Any, ...]:
-    """What nobody but a member may change."""
+    """Return the state of an engine that only a member may change."""
     return (engine.term, engine.voted_for, engine.role, engine.leader, engine.commit_index, engine.log.last_index)

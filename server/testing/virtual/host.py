@@ -101,7 +101,7 @@ class Host:
 
 
 class HostRuntime:
-    """What the engine asks of its surroundings (`server.raft.runtime.Runtime`), of one incarnation of a machine."""
+    """The engine's runtime (`server.raft.runtime.Runtime`) in one incarnation of a machine."""
 
     def __init__(self, host: Host) -> None:
         self._host, self._world = host, host.world

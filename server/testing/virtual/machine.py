@@ -142,6 +142,6 @@ class Machine(Host):
         self._say(f"{record.levelname} {record.name}: {record.getMessage()}")
 
     def log(self, characters: int = 0) -> str:
-        """What it logged, from warnings on; the last `characters` of it, all with 0."""
+        """Return the last `characters` of the machine's log, from warnings on; all of it with 0."""
         text = "\n".join(self.lines)
         return text[-characters:] if characters else text

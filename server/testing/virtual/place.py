@@ -48,13 +48,13 @@ class Virtual:
         self.links.heal()
 
     def close(self) -> None:
-        """What processes that have ended left behind goes."""
+        """Remove what ended processes left behind."""
         logging.getLogger().removeHandler(self._log)
         forget_frozen_tasks(self.clock.world)
 
 
 class _Log(logging.Handler):
-    """What the product logs goes to the machine that runs now, if it is of this world."""
+    """The handler that passes the product's log to the machine that runs now, if it is of this world."""
 
     def __init__(self, world: World) -> None:
         super().__init__(logging.WARNING)

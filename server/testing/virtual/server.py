@@ -66,12 +66,12 @@ class Pending:
 
     @property
     def data(self) -> bytes:
-        """What came so far."""
+        """The bytes that came so far."""
         return b"".join(self._pieces)
 
     @property
     def body(self) -> Any:
-        """What came so far, decoded; text if it is no JSON, None if it is empty."""
+        """The body that came so far, decoded; text if it is no JSON, None if it is empty."""
         data = self.data
         try:
             return orjson.loads(data) if data else None
@@ -237,7 +237,7 @@ def _scope(method: str, target: str, headers: dict[str, str]) -> dict[str, Any]:
 
 
 def _receiver(sent: bytes) -> Callable[[], Any]:
-    """What the application reads: the body, then nothing any more."""
+    """Return the `receive` of an application: the body, then nothing any more."""
     messages = iter([{"type": "http.request", "body": sent, "more_body": False}])
 
     async def receive() -> Any:
