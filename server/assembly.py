@@ -1,4 +1,4 @@
-"""What a server consists of, put together: its engine, its state, its leader's duties, and what answers requests.
+"""Assembly of a server: its engine, its state, its leader's duties, and its request handling.
 
 Clock, chance, disk, threads and network are given, so that the same server runs as a process and on virtual time.
 """
@@ -56,7 +56,7 @@ HAND_OVER_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a server stands on. `directory` is where what is no part of the log is kept, on the machine's own disk."""
+    """The environment a server runs in. `directory` holds all files outside the Raft log, on the machine's own disk."""
 
     disk: Disk
     directory: str

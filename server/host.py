@@ -1,4 +1,4 @@
-"""What the parts of a server ask of the server that they are parts of (`server/server.py`)."""
+"""The interface of the server that its parts use (`server/server.py`)."""
 
 from __future__ import annotations
 

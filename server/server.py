@@ -72,7 +72,7 @@ class Asking(Protocol):
 
 
 class Server:
-    """What handlers and duties need of the server they are part of."""
+    """The server, as handlers and duties know it."""
 
     most_are_full: Callable[[], bool] = staticmethod(lambda: False)  # whether most voters have no room for the log
 
@@ -159,7 +159,7 @@ class Server:
             self.tracing.stop()
 
     def _state_replaced(self, index: int, restored: bool) -> None:
-        """What led to the new state may be found on the own disk or on others; what led to a restored one did not."""
+        """Reset the event ring; refill it from the own disk or from peers unless an operator restored the state."""
         self.events.begin_at(index)
         if restored:
             self.event_history.leave()
@@ -287,7 +287,7 @@ class Server:
 
     @staticmethod
     async def _engine(ask: Callable[[Callback], None]) -> Any:
-        """What the engine calls back with, awaited."""
+        """Return the result that the engine passes to its callback."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         done = partial(_finish, future)
         try:

@@ -52,7 +52,7 @@ class End:
         return {"origin": "start", "offset": "0"}
 
     def cut(self, pieces: Iterator[bytes], *, follow: bool) -> Iterator[bytes]:
-        """Of what came so far only the wanted lines; then all that comes. Followed: of the first piece."""
+        """Yield the wanted last lines of the output so far (if followed: of the first piece), then all that follows."""
         if self.lines is None or self.count is not None:
             yield from pieces
             return

@@ -139,7 +139,7 @@ def _conclude(one: dict[str, Any], shown: str, verbose: bool) -> int:
 
 
 def failures(one: dict[str, Any]) -> list[str]:
-    """What found no place and why, a line each."""
+    """Return the lines that say which groups found no place, and why."""
     lines = []
     for group, metric in sorted((one.get("FailedTGAllocs") or {}).items()):
         count = metric["CoalescedFailures"] + 1

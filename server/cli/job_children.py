@@ -33,7 +33,7 @@ def next_launch(job: dict[str, Any], now: float) -> str:
 
 
 def parent_status(client: Client, job: dict[str, Any], summary: dict[str, Any]) -> str:
-    """What there is to say of a parent: its rules, its next launch, its children."""
+    """Return the status of a parent job: its rules, its next launch, its children."""
     sections = []
     if job["Periodic"]:
         specs = job["Periodic"]["Specs"] or [job["Periodic"]["Spec"]]

@@ -120,7 +120,7 @@ def _resources(one: dict[str, Any], allocations: list[dict[str, Any]]) -> str:
 
 
 def _usage(client: Client, node_id: str) -> str:
-    """What the machine uses at the moment: the second look tells, the first one counts from its start."""
+    """Return the machine's present usage, from a second sample: the first one covers the time since boot."""
     client.get("/v1/client/stats", node_id=node_id)
     time.sleep(POLL_SECONDS)  # shares are of the time between two looks
     found = client.get("/v1/client/stats", node_id=node_id)

@@ -1,4 +1,4 @@
-"""What is wrong with a source, and where: `file:2,3-9: Summary; Detail` (spec jobspec-hcl §16)."""
+"""Diagnostics: errors in a source and their places, `file:2,3-9: Summary; Detail` (spec jobspec-hcl §16)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def _members(body: Body) -> dict[str, Any]:
 
 
 def _texts(parts: Iterable[Node]) -> list[str]:
-    """Those parts of a template that are plain text."""
+    """Return the parts of a template that are plain text."""
     return [one.value for one in parts if isinstance(one, Literal) and isinstance(one.value, str)]
 
 

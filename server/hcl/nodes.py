@@ -1,4 +1,4 @@
-"""What a source says, as a tree: bodies, blocks, attributes, expressions (spec jobspec-hcl §3, §4).
+"""The syntax tree of a source: bodies, blocks, attributes, expressions (spec jobspec-hcl §3, §4).
 
 Every node has `range`, its whole text, and `start`, the stretch that diagnostics about its value point at (§16).
 """

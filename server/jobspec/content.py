@@ -14,7 +14,7 @@ from yurt.server.jobspec.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a body may hold: arguments (required or not), and blocks with the names of their labels.
+    """The shape of a body: its arguments (required or not), and its blocks with the names of their labels.
 
     `is_dynamic`: `dynamic` blocks may stand for them.
     """

@@ -82,7 +82,7 @@ def _refuse(name: str) -> Any:
     raise json.JSONDecodeError("constant", name, 0)
 
 
-# What the standard library says, and how the wire protocol's library goes on.
+# The standard library's message, and how the message of the wire protocol's library ends.
 _AFTER = {
     "Expecting value": "looking for beginning of value",
     "Expecting ',' delimiter": "after array element",
@@ -93,7 +93,7 @@ _AFTER = {
 
 
 def _go_text(text: str, error: json.JSONDecodeError) -> str:
-    """What users of the wire protocol know a broken text by."""
+    """Return the error text that users of the wire protocol know for a broken text."""
     at = error.pos
     while at < len(text) and text[at] in " \t\r\n":
         at += 1

@@ -1,4 +1,4 @@
-"""What every job is given after decoding, canonical or not (spec jobspec-hcl §13)."""
+"""The normalisation of every job after decoding, canonical or not (spec jobspec-hcl §13)."""
 
 from __future__ import annotations
 

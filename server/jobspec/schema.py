@@ -168,7 +168,7 @@ class Child:
 
 @dataclass(slots=True)
 class BlockType:
-    """What a block may hold. `label` is the field of its label, None if it has none; `label_name` names it."""
+    """The schema of a block. `label` is the field of its label, None if it has none; `label_name` names it."""
 
     label: str | None = None
     label_name: str = "name"

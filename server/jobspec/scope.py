@@ -1,4 +1,4 @@
-"""What an expression sees: names, functions, limits; and where its diagnostics go."""
+"""The scope of an expression: names, functions, limits, and a place for its diagnostics."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Budget:
 
 @dataclass(slots=True)
 class Shared:
-    """What all scopes of one file share."""
+    """The state that all scopes of one file share."""
 
     budget: Budget = field(default_factory=Budget)
     # Whether functions may read files (the command line) or not (a server).

@@ -125,7 +125,7 @@ def _fill(found: dict[str, Any], defaults: dict[str, Any]) -> None:
 
 
 def vault_defaults(found: dict[str, Any]) -> None:
-    """What a vault block means where it says nothing."""
+    """Fill in the defaults of a vault block."""
     _fill(found, {"Env": True, "DisableFile": False, "ChangeMode": "restart"})
 
 

@@ -130,7 +130,7 @@ def map_of(element: Type, members: Mapping[str, Value]) -> Value:
 
 
 def identity(value: Value) -> Any:
-    """What two equal values of equal types share, and can be a key."""
+    """Return a hashable key that equal values of equal types share."""
     raw = value.raw
     if isinstance(raw, list):
         return (value.kind, tuple(identity(one) for one in raw))

@@ -90,7 +90,7 @@ class _Reader:
         return tuple_of(items)
 
     def _inline(self, rest: str, indent: int, inner: int) -> Value:
-        """What follows a dash: a node on the same line, which may be a block that goes on below."""
+        """Return the node after a dash: on the same line, or a block that goes on below."""
         said = rest.lstrip(" ")
         if not said or said.startswith("#"):
             self._at += 1

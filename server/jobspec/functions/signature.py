@@ -1,4 +1,4 @@
-"""What a function takes, and how it says that it cannot."""
+"""The signatures of functions, and the errors of their calls."""
 
 from __future__ import annotations
 
