@@ -1,6 +1,6 @@
 """The process that fetches or unpacks one artifact: `python -I -S getter.py download|unpack` (spec node-agent §13).
 
-What to do comes as JSON on stdin, with open descriptors beside it; the last line of stdout says how it went. Needs
+The task comes as JSON on stdin, with open descriptors beside it; the last line of stdout says how it went. Needs
 nothing but the standard library. Before it looks at a byte of others it gives up what it does not need: root, memory,
 processor time, other processes, and, for unpacking, the sight of all files but those that it writes.
 """

@@ -49,7 +49,7 @@ class Scanner:
     def __init__(self, source: Source) -> None:
         self._source, self._text, self._at = source, source.text, 0
         self._tokens: list[Token] = []
-        # The constructs that the scanner is inside of: `"`, a newline with a heredoc's marker, `{` or `${`; and open brackets.
+        # Constructs around the scanner: `"`, a newline with a heredoc's marker, `{` or `${`; and open brackets.
         self._inside: list[str] = []
         self._brackets = 0
         if len(source.text) > SOURCE_BYTES_MAX or len(source.text.encode("utf-8", "replace")) > SOURCE_BYTES_MAX:
