@@ -1,1 +1,1 @@
-"""What a submitted job goes through before it becomes a command."""
+"""The processing of a submitted job before it becomes a command."""

@@ -21,7 +21,7 @@ NO_REGION = "No path to region"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the configuration bounds (spec cluster §16), and the time zones there are."""
+    """The configured limits of jobs (spec cluster §16), and the known time zones."""
 
     priority_default: int = 50
     priority_max: int = 100

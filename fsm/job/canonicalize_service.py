@@ -48,7 +48,7 @@ def _service(service: dict[str, Any], job: dict[str, Any], group_name: str, task
 
 
 def _sidecar_task(task: dict[str, Any]) -> None:
-    """What a user says of the sidecar's task is a task's block: its defaults win over the sidecar's own."""
+    """Fill in a task block's defaults in the user's sidecar task; they win over the sidecar's own."""
     for block in ("Resources", "LogConfig"):
         task.setdefault(block, {})
     task.setdefault("KillTimeout", 5_000_000_000)

@@ -1,4 +1,4 @@
-"""What is filled in where a submitted job says nothing (spec job-model §5), under wire names."""
+"""The defaults of a submitted job's fields (spec job-model §5), under wire names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What services in the mesh imply: the proxy's task, its port, the paths it lets through (spec job-model §5.5.3).
+"""The parts of a job that mesh services imply: proxy tasks, their ports and exposed paths (spec job-model §5.5.3).
 
 All of it is part of the stored job, so a job registered as it was read stays as it is.
 """
@@ -113,7 +113,7 @@ def _proxy_task(service: Service, kind: str, name: str, restart: RestartPolicy |
 
 
 def _overlay(own: SidecarTask, task: Task) -> dict[str, Any]:
-    """What the user says of the proxy's task; maps add to what is there unless the driver is another."""
+    """Return the user's changes to the proxy's task; maps are merged, but another driver replaces `config`."""
     changes: dict[str, Any] = {}
     for name in ("name", "user", "kill_signal", "resources", "kill_timeout", "shutdown_delay", "log_config"):
         value = getattr(own, name)

@@ -1,4 +1,4 @@
-"""What a job implies and did not say: proxies of the mesh, constraints and identities (spec job-model §4.1).
+"""The implied parts of a job: proxies of the mesh, constraints and identities (spec job-model §4.1).
 
 Constraints are appended after the user's. They are part of the stored job, so a job registered as it was read stays as
 it is.
@@ -69,7 +69,7 @@ def _group(given: TaskGroup, providers: list[str]) -> TaskGroup:
 
 
 def _implied(group: TaskGroup, providers: list[str]) -> Iterator[tuple[Constraint, bool]]:
-    """What the group implies, in order, and whether only an identical constraint stands for it."""
+    """Yield each constraint the group implies, in order, and whether only an identical one makes it redundant."""
     tasks = group.tasks or ()
     services = [*(group.services or ()), *(service for task in tasks for service in task.services or ())]
     if any(task.vault is not None and task.vault.cluster == "default" for task in tasks):

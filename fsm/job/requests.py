@@ -97,7 +97,7 @@ class EvaluateRequest(Record, frozen=True):
 
 
 class ScaleTarget(Record, frozen=True):
-    """What a request scales."""
+    """The target of a scaling request."""
 
     job: str = ""
     group: str = ""

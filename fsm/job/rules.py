@@ -1,4 +1,4 @@
-"""What a write demands of the job that is stored (spec job-model §6.2): checked before proposing and when applied."""
+"""The preconditions of a write on the stored job (spec job-model §6.2): checked before proposing and when applied."""
 
 from __future__ import annotations
 

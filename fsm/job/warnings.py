@@ -1,4 +1,4 @@
-"""What an admitted job should be told (spec job-model §4.4)."""
+"""The warnings about an admitted job (spec job-model §4.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared of a service in the mesh: every block under its own name (spec job-model §7)."""
+"""The diff shape of a service's Connect block: every nested block under its own name (spec job-model §7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared of constraints and affinities: an edited one is one deleted and one added (spec job-model §7)."""
+"""The diff shapes of constraints and affinities: an edited one is one deleted and one added (spec job-model §7)."""
 
 from __future__ import annotations
 

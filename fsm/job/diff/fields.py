@@ -30,7 +30,7 @@ def text_of(value: Any) -> str:
 
 
 def type_of(old: str, new: str) -> DiffType:
-    """What happened to a text."""
+    """Return the diff type of a text that changes from `old` to `new`."""
     if old == new:
         return NONE
     return EDITED if old and new else ADDED if new else DELETED

@@ -1,4 +1,4 @@
-"""What is compared of the files a task begins with: artifacts and templates (spec job-model §7)."""
+"""The diff shapes of a task's initial files: artifacts and templates (spec job-model §7)."""
 
 from __future__ import annotations
 

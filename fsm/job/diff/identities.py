@@ -1,4 +1,4 @@
-"""What is compared of workload identities (spec job-model §7)."""
+"""The diff shapes of workload identities (spec job-model §7)."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ JOB = Shape(
 
 
 def diff_jobs(old: Job | None, new: Job | None) -> JobDiff:
-    """What makes `old` into `new`; None is no job, and one of them is one."""
+    """Return the diff from `old` to `new`; None is no job, and at most one of them is None."""
     fields, objects = JOB.fields(old, new), JOB.objects(old, new)
     pairs = of_one_name((old and old.task_groups) or (), (new and new.task_groups) or ())
     groups = sorted((diff_groups(a, b) for a, b in pairs), key=by_name)

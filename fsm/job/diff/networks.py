@@ -1,4 +1,4 @@
-"""What is compared of networks: an edited one is one deleted and one added (spec job-model §7)."""
+"""The diff shape of networks: an edited one is one deleted and one added (spec job-model §7)."""
 
 from __future__ import annotations
 

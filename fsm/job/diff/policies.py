@@ -1,4 +1,4 @@
-"""What is compared of the policies of a group and of scaling (spec job-model §7)."""
+"""The diff shapes of a group's policies and of scaling policies (spec job-model §7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared of a task's resources (spec job-model §7)."""
+"""The diff shape of a task's resources (spec job-model §7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared of services and their checks (spec job-model §7)."""
+"""The diff shape of services and their checks (spec job-model §7)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Shape:
-    """What is compared of a record.
+    """The members of a record that a diff compares.
 
     `contextual`: fields that are the same are listed too. `primitive`: the type follows from the fields, and an object
     without a changed one is not listed. `null`: how a null number reads; "" leaves it out while it is null.

@@ -1,4 +1,4 @@
-"""What is compared of volumes and their mounts (spec job-model §7)."""
+"""The diff shapes of volumes and their mounts (spec job-model §7)."""
 
 from __future__ import annotations
 

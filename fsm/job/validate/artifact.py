@@ -1,4 +1,4 @@
-"""What artifacts must say (spec job-model §5.4)."""
+"""The validation of artifacts (spec job-model §5.4)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 
 
 def artifact_errors(artifact: Artifact) -> Iterator[str]:
-    """What is wrong with one artifact, in order."""
+    """Yield the errors of one artifact, in order."""
     if not artifact.getter_source:
         yield "source must be specified"
     if artifact.getter_mode not in ("any", "file", "dir"):

@@ -1,4 +1,4 @@
-"""What health checks must say: the first thing that is wrong with each (spec job-model §5.5.2)."""
+"""The validation of health checks: the first error of each (spec job-model §5.5.2)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from yurt.fsm.structs.service import Service
 
 
 def cluster_errors(job: Job, reader: Reader) -> Iterator[str]:
-    """What is wrong with the job on this cluster before it is looked at itself, in order."""
+    """Yield the errors of the job on this cluster, in order; they come before those of the job itself."""
     groups = job.task_groups or ()
     for group in groups:
         if group.services:
@@ -41,7 +41,7 @@ def cluster_errors(job: Job, reader: Reader) -> Iterator[str]:
 
 
 def edition_errors(job: Job) -> Iterator[str]:
-    """What is wrong with the job because this edition does not have it; the last errors of all."""
+    """Yield an error for each feature of the job that this edition lacks; they come last of all."""
     tasks = [task for group in job.task_groups or () for task in group.tasks or ()]
     if any(
         task.resources is not None and task.resources.numa is not None and task.resources.numa.affinity != "none"
@@ -117,7 +117,7 @@ def _capability_errors(
 
 
 def _refused(used: Iterable[str], enabled: tuple[str, ...] | None, disabled: tuple[str, ...] | None) -> list[str]:
-    """What is used and not allowed, each once: what is disabled wins; an empty list of enabled ones allows all."""
+    """Return the used names that are not allowed, each once: `disabled` wins, and an empty `enabled` allows all."""
     found = dict.fromkeys(used)
     return [one for one in found if one in (disabled or ()) or (enabled and one not in enabled)]
 

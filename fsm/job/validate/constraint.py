@@ -1,4 +1,4 @@
-"""What constraints, affinities and spreads must say (spec job-model §5.6–5.8)."""
+"""The validation of constraints, affinities and spreads (spec job-model §5.6–5.8)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def spread_list_errors(spreads: tuple[Spread, ...] | None, job_type: str) -> Ite
 
 
 def constraint_errors(constraint: Constraint) -> tuple[str, ...]:
-    """What is wrong with one constraint, in order. The same few come in nearly every job."""
+    """Return the errors of one constraint, in order. Short ones are cached: nearly every job has the same few."""
     if len(constraint.ltarget) + len(constraint.rtarget) > REMEMBERED_CHARACTERS_MAX:
         return tuple(_constraint_errors(constraint))
     return _remembered_errors(constraint)
@@ -87,7 +87,7 @@ def _constraint_errors(constraint: Constraint) -> Iterator[str]:
 
 
 def affinity_errors(affinity: Affinity) -> Iterator[str]:
-    """What is wrong with one affinity, in order."""
+    """Yield the errors of one affinity, in order."""
     operand = affinity.operand
     if not operand:
         yield "Missing affinity operand"
@@ -111,7 +111,7 @@ def affinity_errors(affinity: Affinity) -> Iterator[str]:
 
 
 def spread_errors(spread: Spread) -> Iterator[str]:
-    """What is wrong with one spread, in order."""
+    """Yield the errors of one spread, in order."""
     if not spread.attribute:
         yield "Missing spread attribute"
     if not 0 < spread.weight <= 100:
@@ -157,7 +157,7 @@ def _allowed_count_error(rtarget: str) -> str:
 
 
 def _target_error(target: str) -> str:
-    """What is wrong with the attribute that is looked at; a text without `$` stands for itself."""
+    """Return the error of a target, empty if it is valid; a text without a leading `$` stands for itself."""
     if not target:
         return "no attribute provided but is required by operator"
     if target[0] != "$":

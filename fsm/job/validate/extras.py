@@ -1,4 +1,4 @@
-"""What actions, secrets, Vault and CSI blocks of a task must say (spec job-model §5.4)."""
+"""The validation of a task's actions, secrets, Vault and CSI blocks (spec job-model §5.4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLUGIN_TYPES = ("node", "controller", "monolith")
 
 
 def vault_errors(vault: Vault) -> Iterator[str]:
-    """What is wrong with the access to Vault."""
+    """Yield the errors of a Vault block."""
     if vault.change_mode == "signal":
         if not vault.change_signal:
             yield 'Signal must be specified when using change mode "signal"'
@@ -44,7 +44,7 @@ def _action_errors(action: Action) -> Iterator[str]:
 
 
 def secret_list_errors(task: Task) -> Iterator[str]:
-    """What is wrong with the task's secrets, in their order."""
+    """Yield the errors of the task's secrets, in their order."""
     seen: set[str] = set()
     for secret in task.secrets or ():
         if secret.name in seen:
@@ -73,7 +73,7 @@ def _secret_errors(secret: Secret) -> Iterator[str]:
 
 
 def plugin_errors(plugin: CSIPluginConfig) -> Iterator[str]:
-    """What is wrong with a task that is a CSI plugin."""
+    """Yield the errors of a task's CSI plugin block."""
     if not plugin.id:
         yield "CSIPluginConfig must have a non-empty PluginID"
     if plugin.type not in _PLUGIN_TYPES:

@@ -1,4 +1,4 @@
-"""What every group must say (spec job-model §5.1)."""
+"""The validation of a group (spec job-model §5.1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from yurt.fsm.structs.group import TaskGroup
 
 
 def group_errors(group: TaskGroup, job_type: str) -> Iterator[str]:
-    """What is wrong with the group, in order."""
+    """Yield the errors of the group, in order."""
     yield from _scalars(group, job_type)
     if group.constraints:
         yield from constraint_list_errors(group.constraints)

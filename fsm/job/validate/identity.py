@@ -1,4 +1,4 @@
-"""What workload identities must say (spec job-model §5.13)."""
+"""The validation of workload identities (spec job-model §5.13)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def is_reserved(claim: str) -> bool:
 
 
 def identity_errors(identity: WorkloadIdentity) -> Iterator[str]:
-    """What is wrong with one identity, in order."""
+    """Yield the errors of one identity, in order."""
     if not _NAME.fullmatch(identity.name):
         yield f'invalid name "{identity.name}". Must match regex ^[a-zA-Z0-9-_]{{1,128}}$'
     for number, audience in enumerate(identity.audience or (), start=1):

@@ -1,4 +1,4 @@
-"""What every job must say of itself (spec job-model §4.2, §4.3)."""
+"""The validation of a job (spec job-model §4.2, §4.3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DESCRIPTION_BYTES_MAX = 1000
 
 
 def job_errors(job: Job, *, priority_max: int, count_max: int, zones: Zones = only_utc) -> Iterator[str]:
-    """What is wrong with the job, in order; nothing if it may be stored."""
+    """Yield the errors of the job, in order; none if it may be stored."""
     yield from _scalars(job)
     if not job.task_groups:
         yield "Missing job task groups"
@@ -103,7 +103,7 @@ def _children(job: Job, zones: Zones) -> Iterator[str]:
 
 
 def _parameterized_errors(rules: ParameterizedJob) -> Iterator[str]:
-    """What is wrong with what a dispatch must bring (spec job-model §5.15)."""
+    """Yield the errors of a parameterized block (spec job-model §5.15)."""
     if rules.payload not in ("optional", "required", "forbidden"):
         yield f'Unknown payload requirement: "{rules.payload}"'
     if both := set(rules.meta_required or ()) & set(rules.meta_optional or ()):

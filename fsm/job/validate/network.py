@@ -1,4 +1,4 @@
-"""What networks and ports of a group and its tasks must say (spec job-model §5.10)."""
+"""The validation of the networks and ports of a group and its tasks (spec job-model §5.10)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GROUP = "taskgroup network"
 
 
 def network_errors(group: TaskGroup) -> Iterator[str]:
-    """What is wrong with the networks of the group and of its tasks, which share labels and static ports."""
+    """Yield the errors of the networks of the group and of its tasks, which share labels and static ports."""
     labels: dict[str, str] = {}
     taken: dict[tuple[str, int], str] = {}
     for network in group.networks or ():

@@ -1,4 +1,4 @@
-"""What a periodic block must say (spec job-model §5.14)."""
+"""The validation and the launch times of a periodic block (spec job-model §5.14)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def specs_of(periodic: Periodic) -> tuple[str, ...]:
 
 
 def periodic_errors(periodic: Periodic, zones: Zones) -> Iterator[str]:
-    """What is wrong with an enabled block, in order."""
+    """Yield the errors of an enabled block, in order."""
     if periodic.spec and periodic.specs:
         yield "Only cron or crons may be used"
     if not specs_of(periodic):

@@ -1,4 +1,4 @@
-"""What a group's policies must say: updates, restarts, migration, disk, disconnects (spec job-model §5.2, §5.3)."""
+"""The validation of a group's policies: updates, restarts, migration, disk, disconnects (spec job-model §5.2, §5.3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECONCILES = ("best_score", "longest_running", "keep_original", "keep_replacemen
 
 
 def update_errors(update: UpdateStrategy) -> Iterator[str]:
-    """What is wrong with how changes are rolled out, in order."""
+    """Yield the errors of an update block, in order."""
     if update.health_check not in ("checks", "task_states", "manual"):
         yield f'Invalid health check given: "{update.health_check}"'
     if update.max_parallel < 0:
@@ -40,7 +40,7 @@ def update_errors(update: UpdateStrategy) -> Iterator[str]:
 
 
 def restart_errors(policy: RestartPolicy) -> Iterator[str]:
-    """What is wrong with restarts on the node, in order."""
+    """Yield the errors of a restart policy, in order."""
     if policy.mode not in ("fail", "delay"):
         yield f'Unsupported restart mode: "{policy.mode}"'
     if policy.attempts == 0 and policy.mode != "fail":
@@ -55,7 +55,7 @@ def restart_errors(policy: RestartPolicy) -> Iterator[str]:
 
 
 def migrate_errors(migrate: MigrateStrategy) -> Iterator[str]:
-    """What is wrong with how a node is drained, in order."""
+    """Yield the errors of a migrate block, in order."""
     if migrate.max_parallel < 0:
         yield f"MaxParallel must be >= 0 but found {migrate.max_parallel}"
     if not migrate.health_check:
@@ -72,13 +72,13 @@ def migrate_errors(migrate: MigrateStrategy) -> Iterator[str]:
 
 
 def disk_errors(disk: EphemeralDisk) -> Iterator[str]:
-    """What is wrong with the disk that the tasks share."""
+    """Yield the errors of the disk that the tasks share."""
     if disk.size_mb < DISK_MB_MIN:
         yield f"minimum DiskMB value is {DISK_MB_MIN}; got {disk.size_mb}"
 
 
 def disconnect_errors(disconnect: Disconnect, job_type: str) -> Iterator[str]:
-    """What is wrong with what happens while a node cannot be reached, in order."""
+    """Yield the errors of a disconnect block, in order."""
     stop_after = disconnect.stop_on_client_after
     if stop_after is not None:
         if stop_after < 0:

@@ -15,7 +15,7 @@ FUNCTIONS = ("constant", "exponential", "fibonacci")
 
 
 def reschedule_errors(policy: ReschedulePolicy) -> Iterator[str]:
-    """What is wrong, in order; a policy that never reschedules is not looked at."""
+    """Yield the errors of a reschedule policy, in order; none for one that never reschedules."""
     if policy.attempts == 0 and not policy.unlimited:
         return
     if policy.attempts > 0:

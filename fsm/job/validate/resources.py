@@ -1,4 +1,4 @@
-"""What resources, devices and logs must say (spec job-model §5.4, §5.9)."""
+"""The validation of resources, devices and logs (spec job-model §5.4, §5.9)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NUMA_AFFINITIES = ("none", "prefer", "require")
 
 
 def resources_errors(resources: Resources) -> Iterator[str]:
-    """What is wrong with what a task asks for, in order."""
+    """Yield the errors of a task's resources, in order."""
     if resources.cores > 0 and resources.cpu > 0:
         yield "Task can only ask for 'cpu' or 'cores' resource, not both."
     if resources.cores < 0:
@@ -60,7 +60,7 @@ def _device_errors(device: Device) -> Iterator[str]:
 
 
 def log_errors(logs: LogConfig, disk_mb: int) -> Iterator[str]:
-    """What is wrong with how much output is kept, on a disk of `disk_mb`."""
+    """Yield the errors of a task's log limits on a disk of `disk_mb`."""
     if logs.max_files < 1:
         yield f"minimum number of files is 1; got {logs.max_files}"
     if logs.max_file_size_mb < 1:

@@ -1,4 +1,4 @@
-"""What a group's scaling policy must say (spec job-model §5.12)."""
+"""The validation of a group's scaling policy (spec job-model §5.12)."""
 
 from __future__ import annotations
 

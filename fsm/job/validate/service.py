@@ -1,4 +1,4 @@
-"""What services of groups and tasks must say (spec job-model §5.5.1)."""
+"""The validation of the services of groups and tasks (spec job-model §5.5.1)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 def service_errors(service: Service) -> Iterator[str]:
-    """What is wrong with one service wherever it stands, in order."""
+    """Yield the errors of one service of a group or a task, in order."""
     if not _NAME.fullmatch(_VARIABLE.sub("ENV-VAR", service.name)):
         yield (
             "Service name must be valid per RFC 1123 and can contain only alphanumeric characters or dashes "
@@ -51,7 +51,7 @@ def service_errors(service: Service) -> Iterator[str]:
 
 
 def group_service_errors(group: TaskGroup) -> Iterator[str]:
-    """What is wrong with the group's services, and with those of its tasks seen together."""
+    """Yield the errors of the group's services, and of those of its tasks seen together."""
     tasks = group.tasks or ()
     for task in tasks:
         yield from _mismatches(task)
@@ -107,7 +107,7 @@ def group_check_errors(group: TaskGroup) -> Iterator[str]:
 
 
 def task_service_errors(task: Task, group: TaskGroup) -> Iterator[str]:
-    """What is wrong with a task's services, in their order, then port labels that nobody offers."""
+    """Yield the errors of a task's services, in their order, then those of port labels that no network has."""
     seen: set[tuple[str, str]] = set()
     used: dict[str, set[str]] = {}
     for number, service in enumerate(task.services or ()):

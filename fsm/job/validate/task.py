@@ -1,4 +1,4 @@
-"""What every task must say (spec job-model §5.4)."""
+"""The validation of a task (spec job-model §5.4)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOOKS = ("prestart", "poststart", "poststop")
 
 
 def task_errors(task: Task, group: TaskGroup, job_type: str) -> Iterator[str]:
-    """What is wrong with the task, in order."""
+    """Yield the errors of the task, in order."""
     yield from _scalars(task, group, job_type)
     if task.resources is not None and (errors := list(resources_errors(task.resources))):
         yield multierror(errors)

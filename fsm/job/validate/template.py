@@ -1,4 +1,4 @@
-"""What templates must say (spec job-model §5.4)."""
+"""The validation of templates (spec job-model §5.4)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def template_list_errors(templates: tuple[Template, ...] | None) -> Iterator[str
 
 
 def template_errors(template: Template) -> Iterator[str]:
-    """What is wrong with one template, in order."""
+    """Yield the errors of one template, in order."""
     if not template.source_path and not template.embedded_tmpl:
         yield "Must specify a source path or have an embedded template"
     if not template.dest_path:

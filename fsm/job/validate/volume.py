@@ -1,4 +1,4 @@
-"""What volumes of a group and their mounts must say (spec job-model §5.11)."""
+"""The validation of a group's volumes and their mounts (spec job-model §5.11)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _USERS = {
 
 
 def volume_errors(volume: VolumeRequest, group: TaskGroup, job_type: str) -> Iterator[str]:
-    """What is wrong with one volume of the group, in order."""
+    """Yield the errors of one volume of the group, in order."""
     if not volume.source:
         yield "volume has an empty source"
     if volume.per_alloc:
@@ -58,7 +58,7 @@ def _csi_errors(volume: VolumeRequest, count: int) -> Iterator[str]:
 
 
 def mount_errors(mount: VolumeMount) -> Iterator[str]:
-    """What is wrong with one mount of a task, in order."""
+    """Yield the errors of one mount of a task, in order."""
     if not mount.volume:
         yield "volume mount references an empty volume"
     if mount.propagation_mode not in ("private", "host-to-task", "bidirectional"):
