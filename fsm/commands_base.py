@@ -1,4 +1,4 @@
-"""What all commands share."""
+"""The base class of all commands, and their simplest result."""
 
 from __future__ import annotations
 

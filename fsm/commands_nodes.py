@@ -86,7 +86,7 @@ class PurgeNode(_Command, frozen=True, kw_only=True):
 
 
 class AllocUpdate(Record, frozen=True):
-    """What a node says of one of its allocations (spec node-agent §4)."""
+    """A node's report on one of its allocations (spec node-agent §4)."""
 
     id: str = ""
     node_id: str = ""

@@ -77,7 +77,7 @@ class DeleteRootKey(_Command, frozen=True, kw_only=True):
 
 
 class VariableWritten(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a write: the `variable` as it is stored now; or `refused`, and nothing was written.
+    """The result of a write: the `variable` as it is stored now; or `refused`, and nothing was written.
 
     `conflict`: the stored variable whose index the writer did not expect; None if a lock was in the way.
     """

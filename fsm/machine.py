@@ -153,7 +153,7 @@ class Machine:
         return digest.digest(self.store.view(), place)
 
     def capture(self) -> View:
-        """What `write` will write, perhaps in another thread; costs nothing."""
+        """Return the view that `write` will write, perhaps in another thread; costs nothing."""
         return self.store.view().detached()
 
     def write(self, capture: View) -> Iterator[bytes]:

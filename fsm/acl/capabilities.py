@@ -54,7 +54,7 @@ VARIABLE_CAPABILITIES = frozenset((LIST, READ, WRITE, "destroy", DENY))
 def expanded(
     given: Iterable[str], policy: str, shorthands: dict[str, tuple[str, ...]], implied: dict[str, tuple[str, ...]]
 ) -> tuple[str, ...] | None:
-    """What is listed, then what the shorthand stands for, then what those imply; None for nothing."""
+    """Return the listed capabilities, then the shorthand's, then those that they imply; None if there are none."""
     found = [*given, *shorthands.get(policy, ())]
     found += [more for one in found for more in implied.get(one, ())]
     return tuple(found) or None

@@ -1,4 +1,4 @@
-"""What a set of policies allows, compiled: a check is a lookup (spec acl §2)."""
+"""The compiled rights of a set of policies: a check is a lookup (spec acl §2)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Labels:
 
 
 class Rights:
-    """What a request may do. `is_management`: everything."""
+    """The rights of a request; `is_management` grants everything."""
 
     __slots__ = (
         "_agent", "_namespaces", "_node", "_operator", "_plugin", "_pools", "_variables", "_volumes", "is_management",

@@ -1,4 +1,4 @@
-"""What nodes report of their allocations, and what should happen to allocations (spec scheduling §2.2, §9.3, §17)."""
+"""The handlers of nodes' allocation updates and of desired transitions (spec scheduling §2.2, §9.3, §17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users and the leader do with deployments (spec scheduling §8.5, §8.6)."""
+"""The handlers of deployment commands from users and the leader (spec scheduling §8.5, §8.6)."""
 
 from __future__ import annotations
 

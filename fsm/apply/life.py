@@ -1,4 +1,4 @@
-"""What follows from every change of a job: status, summary, its parent's counts (spec job-model §6.4, §6.5)."""
+"""The consequences of every change of a job: status, summary, its parent's counts (spec job-model §6.4, §6.5)."""
 
 from __future__ import annotations
 

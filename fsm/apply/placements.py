@@ -1,4 +1,4 @@
-"""What a plan does to allocations: it ends, evicts, changes and places them (spec scheduling §6)."""
+"""The changes that a plan makes to allocations: stops, evictions, updates and placements (spec scheduling §6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan decided is stored at once (spec scheduling §6, §8.3)."""
+"""The handler of `ApplyPlan`, which stores a plan's decisions in one transaction (spec scheduling §6, §8.3)."""
 
 from __future__ import annotations
 

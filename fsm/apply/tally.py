@@ -15,7 +15,7 @@ _LEFT = frozenset({"starting", "running", "lost", "unknown"})  # complete and fa
 
 
 class Tally:
-    """What the changed allocations of a command make of their jobs' summaries."""
+    """The changes to job summaries that follow from a command's allocations."""
 
     __slots__ = ("_moves",)
 

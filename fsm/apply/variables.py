@@ -36,7 +36,7 @@ def upsert(txn: Transaction, command: UpsertVariable) -> VariableWritten:
 
 
 def _refused(txn: Transaction, stored: Variable | None, cas: int | None, lock_id: str) -> VariableWritten | None:
-    """What is answered if somebody else has the lock, or the variable is another than the writer thinks."""
+    """Return the refusal if the variable is locked under another ID or not at index `cas` (0: absent), else None."""
     if stored is not None and stored.lock is not None and stored.lock.id != lock_id:
         return VariableWritten(index=txn.index, refused=True)
     if cas is not None and cas != (stored.modify_index if stored is not None else 0):

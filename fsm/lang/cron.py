@@ -71,7 +71,7 @@ _NTH = re.compile(r"([a-z0-9]+)#([1-5])")
 
 @dataclass(frozen=True, slots=True)
 class _Days:
-    """What a field says: numbers, and what only days have: kinds `last`, `nearest`, `last-nearest`, `nth`."""
+    """A parsed field: its numbers, and its day-only terms of kinds `last`, `nearest`, `last-nearest`, `nth`."""
 
     plain: int  # a mask
     special: tuple[tuple[str, int, int], ...]
@@ -100,7 +100,7 @@ def _numbers(field: _Field, text: str) -> range | None:
 
 
 def _special(field: _Field, text: str) -> tuple[str, int, int] | None:
-    """What only days have: `l`, `lw`, `15w`, `5l`, `mon#2`."""
+    """Return a term that only days have: `l`, `lw`, `15w`, `5l`, `mon#2`; None if it is none of these."""
     if field is _DAY_OF_MONTH:
         if text == "l":
             return ("last", 0, 0)

@@ -71,7 +71,7 @@ def _attribute(value: msgspec.Struct | Partial, wire_name: str) -> str | None:
 
 
 def _select(record: Any, names: Names, selector: tuple[str, ...]) -> Any:
-    """What a selector names; `_MISSING` for a key that a map does not have. Raises `FilterError`."""
+    """Return the value that a selector names; `_MISSING` for a key that a map does not have. Raises `FilterError`."""
     value, start = record, 0
     if selector[0] in names:
         value, start = names[selector[0]], 1

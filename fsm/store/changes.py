@@ -8,7 +8,7 @@ from yurt.fsm.store.schema import Table
 
 
 class Change(NamedTuple):
-    """What one command made of one row: `old` None means that it is new, `new` None that it was deleted.
+    """A command's change to one row: `old` None means that it is new, `new` None that it was deleted.
 
     A command gives one change a row at most, however often it wrote it; changes come in the order of first writes.
     """

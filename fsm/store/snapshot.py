@@ -36,7 +36,7 @@ class BadSnapshot(YurtError):
 
 
 class _Format(msgspec.Struct):
-    """What the header of every format has."""
+    """The part of the header that every format has."""
 
     format: int
 

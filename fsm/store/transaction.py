@@ -76,7 +76,7 @@ class Transaction(Reader):
         return tuple(self._drafts)
 
     def changes(self) -> list[Change]:
-        """What became of each row that was written."""
+        """Return the change of each row that was written, none for a row created and deleted again."""
         found = []
         for table, key, old in self._firsts.values():
             new = self.get(table, key)
@@ -92,7 +92,7 @@ class Transaction(Reader):
 
 
 class _Draft:
-    """What a transaction wrote to a table. The first writes go into the maps one by one, as few commands have more.
+    """A transaction's writes to a table. The first ones go into the maps one by one, as few commands have more.
 
     Later ones are kept aside, and taken into the maps at once when those are read: to change many keys of a persistent
     map at once copies each of its nodes once, not once a key.

@@ -16,7 +16,7 @@ ANONYMOUS = "anonymous"
 
 
 def secret_digest(secret: str) -> bytes:
-    """What a secret is found by: a lookup that takes its time by the digest tells nothing of the secret."""
+    """Return the digest a secret is looked up by: the lookup's timing reveals nothing of the secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -24,7 +24,7 @@ def secret_digest(secret: str) -> bytes:
 
 
 class PathRule(Record, frozen=True):
-    """What may be done with the variables whose path fits a glob."""
+    """A rule for the variables whose paths match a glob."""
 
     path_spec: str = ""
     capabilities: tuple[str, ...] | None = None
@@ -37,7 +37,7 @@ class VariablesRule(Record, frozen=True):
 
 
 class NamespaceRule(Record, frozen=True):
-    """What may be done in the namespaces that fit a glob; shorthands are expanded."""
+    """A rule for the namespaces that match a glob; shorthands are expanded."""
 
     name: str = ""
     policy: str = ""
@@ -46,7 +46,7 @@ class NamespaceRule(Record, frozen=True):
 
 
 class LabelledRule(Record, frozen=True):
-    """What may be done with the node pools or host volumes that fit a glob."""
+    """A rule for the node pools or host volumes that match a glob."""
 
     name: str = ""
     policy: str = ""
@@ -54,13 +54,13 @@ class LabelledRule(Record, frozen=True):
 
 
 class PlainRule(Record, frozen=True):
-    """What may be done with all agents, nodes, quotas or plugins."""
+    """A rule for all agents, nodes, quotas or plugins."""
 
     policy: str = ""
 
 
 class OperatorRule(Record, frozen=True):
-    """What may be done with the cluster itself."""
+    """A rule for the cluster itself."""
 
     policy: str = ""
     capabilities: tuple[str, ...] | None = None

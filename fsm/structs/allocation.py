@@ -18,7 +18,7 @@ CLIENT_TERMINAL = frozenset({COMPLETE, FAILED, LOST})
 
 
 class DesiredTransition(Record, frozen=True):
-    """What should happen to an allocation next."""
+    """The next transition desired of an allocation."""
 
     force_reschedule: bool | None = None
     migrate: bool | None = None
@@ -82,7 +82,7 @@ class TaskEvent(Record, frozen=True):
 
 
 class TaskState(Record, frozen=True):
-    """What a task does; times are RFC 3339."""
+    """The state of a task; times are RFC 3339."""
 
     state: str = ""
     failed: bool = False
@@ -145,7 +145,7 @@ class AllocatedPort(SparseRecord, frozen=True):
 
 
 class AllocatedShared(Record, frozen=True):
-    """What the tasks share."""
+    """The resources that an allocation's tasks share."""
 
     disk_mb: int = 0
     networks: tuple[Network, ...] | None = None
@@ -153,7 +153,7 @@ class AllocatedShared(Record, frozen=True):
 
 
 class AllocatedResources(Record, frozen=True):
-    """What an allocation has on its node."""
+    """The resources of an allocation on its node."""
 
     tasks: dict[str, AllocatedTask] | None = None
     task_lifecycles: dict[str, Lifecycle | None] | None = None

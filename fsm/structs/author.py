@@ -1,4 +1,4 @@
-"""Who did something, where that is kept (docs/extras.md)."""
+"""The author of a change, where it is kept (docs/extras.md)."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ NOBODY = msgspec.UNSET
 
 
 def authored(by: Author | None) -> Authored:
-    """What a record keeps of a command's author."""
+    """Return a command's author as a record keeps it: `NOBODY` for None."""
     return NOBODY if by is None else by

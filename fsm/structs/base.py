@@ -1,4 +1,4 @@
-"""What all records share: frozen structs with Python names inside and wire names outside (spec client-rpc §7)."""
+"""The base of all records: frozen structs with Python names inside and wire names outside (spec client-rpc §7)."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class DesiredUpdates(Record, frozen=True):
 
 
 class PlanAnnotations(Record, frozen=True):
-    """What a plan would do, a group each."""
+    """A plan's desired updates by group, and the allocations that it would preempt."""
 
     desired_tg_updates: dict[str, DesiredUpdates] | None = None
     preempted_allocs: tuple[Any, ...] | None = None

@@ -104,7 +104,7 @@ class MeshGateway(Record, frozen=True):
 
 
 class Gateway(Record, frozen=True):
-    """What kind of gateway the service is."""
+    """A service's gateway: its proxy, and the block of its kind (ingress, terminating or mesh)."""
 
     proxy: GatewayProxy | None = None
     ingress: IngressGateway | None = None

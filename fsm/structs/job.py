@@ -48,7 +48,7 @@ class Periodic(Record, frozen=True):
 
 
 class ParameterizedJob(Record, frozen=True):
-    """What a dispatch may and must bring (spec job-model §5.15)."""
+    """The payload and metadata that a dispatch may and must bring (spec job-model §5.15)."""
 
     payload: str = "optional"
     meta_required: tuple[str, ...] | None = None
@@ -63,7 +63,7 @@ class Link(Record, frozen=True):
 
 
 class UI(Record, frozen=True):
-    """What user interfaces show of the job."""
+    """The description and links that user interfaces show of the job."""
 
     description: str = ""
     links: tuple[Link, ...] | None = None
@@ -152,7 +152,7 @@ class JobSubmission(Record, frozen=True):
 
     @property
     def size_bytes(self) -> int:
-        """What counts against job_max_source_size."""
+        """The size that counts against job_max_source_size."""
         flags = sum(len(k.encode()) + len(v.encode()) for k, v in (self.variable_flags or {}).items())
         return len(self.source.encode()) + len(self.variables.encode()) + flags
 

@@ -85,7 +85,7 @@ class NodeDevice(Record, frozen=True):
 
 
 class NodeResources(Record, frozen=True):
-    """What a node has in all."""
+    """The total resources of a node."""
 
     cpu: NodeCpu = msgspec.field(default=NodeCpu(), name="Cpu")
     memory: NodeMemory = NodeMemory()
@@ -112,7 +112,7 @@ class ReservedNetworks(Record, frozen=True):
 
 
 class ReservedResources(Record, frozen=True):
-    """What a node keeps for itself."""
+    """The resources that a node keeps for itself."""
 
     cpu: ReservedCpu = msgspec.field(default=ReservedCpu(), name="Cpu")
     memory: NodeMemory = NodeMemory()

@@ -1,4 +1,4 @@
-"""What operators set for the whole cluster (spec cluster §11)."""
+"""The operators' settings for the whole cluster (spec cluster §11)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a plan does to allocations, as differences from what is stored (spec scheduling §6).
+"""The changes that a plan makes to allocations, as differences from the stored state (spec scheduling §6).
 
-Whatever the state holds already is left out: jobs travel as a version number, changed allocations as what changed.
+Stored data is left out: a job travels as its version number, a changed allocation as its changed fields.
 """
 
 from __future__ import annotations

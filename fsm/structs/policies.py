@@ -60,7 +60,7 @@ class EphemeralDisk(Record, frozen=True):
 
 
 class Disconnect(Record, frozen=True):
-    """What happens when the node of an allocation cannot be reached."""
+    """The policy for allocations whose node cannot be reached."""
 
     lost_after: int = 0
     replace: bool = True
@@ -69,7 +69,7 @@ class Disconnect(Record, frozen=True):
 
 
 class ScalingTarget(Record, frozen=True):
-    """What a policy scales (on the wire a plain map of three texts)."""
+    """The target of a scaling policy (on the wire a plain map of three texts)."""
 
     namespace: str = ""
     job: str = ""

@@ -1,4 +1,4 @@
-"""What a task asks of its node, and how much of its output is kept (spec job-model §5.4, §5.9)."""
+"""The resources that a task asks of its node, and the limits of its logs (spec job-model §5.4, §5.9)."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class SidecarService(Record, frozen=True):
 
 
 class SidecarTask(Record, frozen=True):
-    """What a user changes of the sidecar's task."""
+    """The user's changes to the sidecar's task."""
 
     name: str = ""
     driver: str = ""

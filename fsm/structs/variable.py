@@ -33,7 +33,7 @@ class WrappedKey(Record, frozen=True):
 
 
 class VariableLock(Record, frozen=True):
-    """Who may write alone; durations in nanoseconds."""
+    """A lock whose holder alone may write; durations in nanoseconds."""
 
     id: str = ""
     ttl: int = 15 * SECOND
