@@ -1,4 +1,4 @@
-"""What an allocation gets on its node: shares, cores, devices, ports (spec scheduling §11.6, §11.7)."""
+"""The resources an allocation gets on its node: shares, cores, devices, ports (spec scheduling §11.6, §11.7)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from yurt.scheduler.working import Holdings
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a group asks for; `plain` if every node gives the same (no ports, cores or devices)."""
+    """A group's resource request; `plain` if every node gives the same (no ports, cores or devices)."""
 
     group: TaskGroup
     oversubscription: bool
@@ -49,7 +49,7 @@ class Request:
 
 
 def allocate(request: Request, node: Node | None, held: Holdings | None, luck: int) -> AllocatedResources | str:
-    """What the group gets on a node, or the dimension that is exhausted. A plain request needs no node."""
+    """Return the group's resources on a node, or the exhausted dimension. A plain request needs no node."""
     tasks: dict[str, AllocatedTask] = {}
     cores_used = set(held.cores) if held else set()
     devices_used = set(held.devices) if held else set()

@@ -30,7 +30,7 @@ _IN_PLACE = frozenset({"Service", "Constraint", "Affinity", "Spread"})
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What the plan endpoint shows."""
+    """The result of a dry run, as the plan endpoint shows it."""
 
     annotations: PlanAnnotations
     failed: dict[str, AllocMetric] | None
@@ -78,7 +78,7 @@ def plan_job(reader: Reader, job: Job, *, eval_id: str, now_ns: int) -> Planned:
 
 
 def diff_plan(stored: Job | None, job: Job, annotations: PlanAnnotations) -> JobDiff:
-    """What registering the job would change, with what that would do to allocations (spec job-model §7)."""
+    """Return the diff of registering the job, annotated with its effect on allocations (spec job-model §7)."""
     diff = diff_jobs(stored, job if stored is None else keep_policies(job, stored))
     desired = annotations.desired_tg_updates or {}
     groups = tuple(_annotate_group(group, desired.get(group.name)) for group in diff.task_groups or ())

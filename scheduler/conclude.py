@@ -32,7 +32,7 @@ ATTEMPTS = {"service": 5, "batch": 2, "system": 5, "sysbatch": 2}
 
 
 def plan_annotations(updates: dict[str, DesiredUpdates], victims: list[Allocation]) -> PlanAnnotations:
-    """What a plan does, a group each, and whom it evicts."""
+    """Return a plan's annotations: its updates by group, and the allocations that it evicts."""
     return PlanAnnotations(desired_tg_updates=updates, preempted_allocs=tuple(one.stub() for one in victims) or None)
 
 
@@ -121,7 +121,7 @@ def _blocked(
 def blocked_on_node(
     reader: Reader, job: Job, evaluation: Evaluation, node_id: str, failed: dict[str, AllocMetric]
 ) -> Evaluation:
-    """What a system job waits with for room on one node."""
+    """Return the blocked evaluation in which a system job waits for room on one node."""
     identifier = derived_id(evaluation.id, reader.index, f"blocked/{node_id}")
     return replace_evaluation(_blocked(reader, job, evaluation, failed, {}), id=identifier, node_id=node_id)
 

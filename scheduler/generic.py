@@ -65,7 +65,7 @@ class GenericRun(Run):
         self.outcome.created += preemption_evaluations(placed_all.victims, self.new_id)
 
     def _rescheduled(self, wanted: Wanted, previous: Allocation, *, found: bool) -> None:
-        """What the failed allocation remembers."""
+        """Record on the failed allocation whether its replacement was placed."""
         if found and wanted.replaces is not None:
             self.outcome.stopped.append(AllocationStop(id=previous.id, last_reschedule=RESCHEDULED))
         elif not found and not last_failed(previous):

@@ -1,4 +1,4 @@
-"""What an allocation or an evaluation says about its placement (spec scheduling §15)."""
+"""The placement metrics of an allocation or an evaluation (spec scheduling §15)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Scored(Protocol):
         """The places with the best scores, the best first."""
 
     def boosts(self) -> Floats | None:
-        """What spreads add to the scores; None without spreads."""
+        """Return the boosts that spreads add to the scores; None without spreads."""
 
 
 class Metrics:
@@ -51,7 +51,7 @@ class Metrics:
         self._classed = any(cluster.node_classes.texts)
 
     def placed(self, stack: Scored, finals: Floats, penalties: frozenset[int]) -> AllocMetric:
-        """Of an allocation that found a place: the best nodes with their scores."""
+        """Return the metrics of an allocation that found a place: the best nodes with their scores."""
         dimensions: Counter[str] = Counter()
         numbers = np.bincount(stack.exhausted, minlength=len(DIMENSIONS) + 1)
         for name, number in zip(DIMENSIONS, numbers[1:].tolist(), strict=True):
@@ -71,14 +71,14 @@ class Metrics:
         )
 
     def preempted(self, stack: Scored, place: int, score: float, preemption: float) -> AllocMetric:
-        """Of an allocation that others make room for."""
+        """Return the metrics of an allocation placed by preemption."""
         scores = {name: float(values[place]) for name, values in stack.parts.items()}
         scores["binpack"], scores["preemption"] = 2 * score - preemption, preemption
         meta = ScoreMeta(node_id=stack.node(place).id, norm_score=score, scores=scores)
         return self._metric(self._verdicts.filtered(), Counter(), Counter(), (meta,))
 
     def single(self, stack: Scored, place: int, reason: str = "") -> AllocMetric:
-        """Of one node alone: why it was taken, or what is exhausted there."""
+        """Return the metrics of one node alone: its scores, or `reason`, the dimension exhausted there."""
         name = stack.node(place).node_class
         dimensions = Counter({reason: 1}) if reason else Counter[str]()
         scores = {key: float(values[place]) for key, values in stack.parts.items()}
@@ -90,7 +90,7 @@ class Metrics:
         return alone
 
     def failed(self, stack: Scored, reasons: list[tuple[int, str, bool]]) -> AllocMetric:
-        """Of an allocation that found none."""
+        """Return the metrics of an allocation that found no place."""
         filtered = self._verdicts.filtered()
         texts, classes, count = Counter(filtered.texts), Counter(filtered.classes), filtered.count
         dimensions: Counter[str] = Counter()
@@ -134,7 +134,7 @@ class Metrics:
 
 
 def exhausted_resources(group: TaskGroup, dimensions: dict[str, int], times: int) -> dict[str, Resources]:
-    """What each task asked for in the dimensions that were exhausted, once per failed allocation."""
+    """Return each task's request in the exhausted dimensions, once per failed allocation."""
     found = {}
     for task in group.tasks or ():
         asked = task.resources or _NOTHING

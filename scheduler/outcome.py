@@ -1,4 +1,4 @@
-"""What an evaluation decides: the plan and the evaluations that follow from it (spec scheduling §6)."""
+"""The outcome of an evaluation: the plan and the evaluations that follow from it (spec scheduling §6)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Outcome:
 
 
 class _Room:
-    """What still fits into a command."""
+    """The room that is left in a command."""
 
     def __init__(self, size: int) -> None:
         self._size = size

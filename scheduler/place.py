@@ -32,7 +32,7 @@ from yurt.scheduler.working import Working
 
 @dataclass(slots=True)
 class Placed:
-    """What was placed, evicted for it, and what found no place: metrics of the first failure of each group."""
+    """The placements, the evictions for them, and the metrics of the first failed placement of each group."""
 
     placements: list[Placement] = field(default_factory=list)
     evicted: list[AllocationEviction] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Placer:
 
     @cached_property
     def working(self) -> Working:
-        """What the plan so far makes of the cluster; nothing is copied for an evaluation that places nothing."""
+        """The cluster as the plan so far leaves it; copied only when it is first used."""
         return Working(self.cluster, self._reader, self._own)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What the evaluations of all kinds of jobs share: what they look at, and the part of a plan that needs no place."""
+"""The common part of all evaluations: their inputs, and the plan entries that need no placement."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Run:
         )
 
     def context(self) -> Context:
-        """What the reconcilers know beside the allocations."""
+        """Return the reconcilers' inputs beside the allocations."""
         job, placer = self.job, self.placer
         updates = Updates(job, lambda: placer.feasibility(job), lambda: placer.working) if job is not None else None
         return Context(
@@ -83,7 +83,7 @@ class Run:
         self.placer.deployed = dict.fromkeys(deployment.task_groups or {}, job.version)
 
     def apply(self, groups: Mapping[str, GroupResult]) -> None:
-        """What needs no place: stops, changes, updates in place."""
+        """Add the plan entries that need no placement: stops, changes, updates in place."""
         for name, group in groups.items():
             self.outcome.stopped += group.stops.values()
             for one in group.stopped:

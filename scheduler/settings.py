@@ -1,4 +1,4 @@
-"""What operators set for the scheduler, as one evaluation sees it (spec scheduling §14)."""
+"""The operators' scheduler settings, as one evaluation sees them (spec scheduling §14)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ DIMENSIONS = ("cpu", "memory", "disk")
 
 
 def size_of(resources: AllocatedResources | None) -> Size:
-    """What an allocation that is on a node takes of it."""
+    """Return the size of an allocation that is on a node."""
     if resources is None:
         return (0, 0, 0)
     tasks, lifecycles = resources.tasks or {}, resources.task_lifecycles or {}
@@ -26,7 +26,7 @@ def size_of(resources: AllocatedResources | None) -> Size:
 
 
 def size_wanted(group: TaskGroup, cpu_per_core: int) -> Size:
-    """What an allocation of a group would take on a node whose cores have that many MHz each."""
+    """Return the size of an allocation of a group on a node with cores of `cpu_per_core` MHz each."""
     parts = [(task.lifecycle, task_cpu(task, cpu_per_core), task_memory(task)) for task in group.tasks or ()]
     return (*_at_once(parts), group.ephemeral_disk.size_mb if group.ephemeral_disk else 0)
 
@@ -55,7 +55,7 @@ def _at_once(parts: Iterable[tuple[Lifecycle | None, int, int]]) -> tuple[int, i
 
 
 def capacity(node: Node) -> Size:
-    """What a node has for allocations."""
+    """Return a node's capacity for allocations."""
     has, kept = node.node_resources, node.reserved_resources
     if has is None:
         return (0, 0, 0)

@@ -1,4 +1,4 @@
-"""What one evaluation sees: the cluster's columns with the changes of its own plan."""
+"""The cluster as one evaluation sees it: its columns with the changes of the evaluation's own plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yurt.scheduler.sizes import Size, size_of
 
 @dataclass(slots=True)
 class Holdings:
-    """What is taken of a node one by one: ports by address, cores, device instances."""
+    """The discrete resources in use on a node: ports by address, cores, device instances."""
 
     ports: UsedPorts
     cores: set[int] = field(default_factory=set)
@@ -83,7 +83,7 @@ class Working:
         self.touched.append(row)
 
     def release(self, allocation: Allocation, *, own: bool = True) -> None:
-        """What the plan stops or evicts is free; `own` is whether it is the job's."""
+        """Free the resources of an allocation that the plan stops or evicts; `own` is whether it is the job's."""
         self._move(allocation, own, -1)
         self._gone[allocation.id] = None
 
@@ -117,7 +117,7 @@ class Working:
         return list(found.values())
 
     def holdings(self, row: int) -> Holdings:
-        """What is taken of a row's node."""
+        """Return the discrete resources in use on a row's node."""
         found = self._holdings.get(row)
         if found is None:
             node = self.node(row)

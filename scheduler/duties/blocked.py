@@ -113,7 +113,7 @@ class Blocked:
         return evaluation
 
     def unblock_tried(self) -> list[Evaluation]:
-        """Those whose plans failed too often: they try again from time to time."""
+        """Unblock the evaluations whose plans failed too often; they are retried from time to time."""
         woken = [(key, one) for key, one in self._waiting.items() if one.triggered_by == TOO_MANY_TRIES]
         for key, _ in woken:
             self._remove(key)

@@ -79,7 +79,7 @@ class Broker:
         self._aside.append(evaluation)
 
     def offer_aside(self) -> None:
-        """What was set aside is ready again, in its old place."""
+        """Make the evaluations that were set aside ready again, in their old order: priority, then CreateIndex."""
         aside, self._aside = self._aside, []
         for evaluation in aside:
             self._push_ready(evaluation)

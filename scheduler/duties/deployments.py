@@ -18,7 +18,7 @@ LATE = "Failed due to progress deadline"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do with a deployment; `deadline_ns` is when it must be looked at again, 0 for no time.
+    """The decision on a deployment; `deadline_ns` is when it must be looked at again, 0 for no time.
 
     `failure` is why it fails, `revert` whether its job goes back; `reschedule` are allocations to be replaced.
     """

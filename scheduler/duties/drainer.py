@@ -18,7 +18,7 @@ GroupKey = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Drains:
-    """What all draining nodes need: marks by allocation, nodes that are done, when to look again (0: no time)."""
+    """The decisions on all draining nodes: marks by allocation, drained nodes, when to look again (0: no time)."""
 
     marks: dict[str, DesiredTransition] = field(default_factory=dict)
     jobs: dict[tuple[str, str], Allocation] = field(default_factory=dict)

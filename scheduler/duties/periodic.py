@@ -92,7 +92,7 @@ class PeriodicDispatcher:
             heapq.heappush(self._heap, (due, key))
 
     def take(self, reader: Reader, now_ns: int) -> list[Launch]:
-        """What is due; of a job that is late for several launches only the first. Skipped ones are not made up.
+        """Take the due launches; of a job that is late for several only the first. Skipped ones are not made up.
 
         One call does a bounded piece of work; if there is more, the next deadline is past.
         """

@@ -45,7 +45,7 @@ class GroupVerdicts:
     tries: int = 0
 
     def filtered(self) -> Filtered:
-        """What a placement attempt says of the nodes that were filtered."""
+        """Count a placement attempt, and return the filtered nodes that it reports."""
         self.tries += 1
         return self.first if self.tries == 1 else self.later
 
@@ -88,7 +88,7 @@ class Feasibility:
     # --- one node
 
     def refusal(self, group: TaskGroup, row: int) -> str:
-        """What stops a group on a row's node, ready or not; "" if nothing does."""
+        """Return the reason why a row's node, ready or not, is infeasible for a group; "" if it is feasible."""
         node = self._cluster.nodes[row]
         assert node is not None
         number = int(self._cluster.computed_class[row])

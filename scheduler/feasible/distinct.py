@@ -42,7 +42,7 @@ class PropertyLimit:
         return allowed
 
     def text_at(self, place: int) -> str:
-        """What the node of a place is filtered with."""
+        """Return the text that the node of a place is filtered with."""
         code = int(self._values.codes[place])
         if code == len(self._values.texts):
             return f'missing property "{self.attribute}"'

@@ -1,4 +1,4 @@
-"""What constraints and affinities compare: targets of a node and operands (spec scheduling §11.1, §11.2)."""
+"""The operands of constraints and affinities, and the node targets they compare (spec scheduling §11.1, §11.2)."""
 
 from __future__ import annotations
 

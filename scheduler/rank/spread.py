@@ -50,7 +50,7 @@ class SpreadScore:
             self._boosts = None
 
     def boosts(self) -> Floats:
-        """What each node gets."""
+        """Return the boost that the spread gives each node."""
         if self._boosts is None:
             values = self._values.texts
             by_value = self._towards_targets(values) if self._desired else self._evenly(values)

@@ -79,7 +79,7 @@ class Stack:
     # --- scores
 
     def _asked(self) -> list[Size]:
-        """What the group takes of each place; one size for all unless cores count."""
+        """Return the group's sizes by place; one size for all unless cores count."""
         if not self.request.has_cores:
             return [size_wanted(self.group, 0)]
         return [size_wanted(self.group, cpu_per_core(self.node(place))) for place in range(len(self.rows))]
@@ -89,7 +89,7 @@ class Stack:
         return self.working.node(int(self.rows[place]))
 
     def size_at(self, place: int) -> Size:
-        """What the group takes of a place."""
+        """Return the group's size at a place."""
         return self._sizes[place if len(self._sizes) > 1 else 0]
 
     def _score_all(self) -> None:
@@ -287,7 +287,7 @@ class Stack:
         return finals
 
     def boosts(self) -> Floats | None:
-        """What spreads add to each place."""
+        """Return the boosts that all spreads together give each place; None without spreads."""
         if not self.spreads:
             return None
         extra: Floats = sum((one.boosts() for one in self.spreads[1:]), self.spreads[0].boosts())

@@ -1,1 +1,1 @@
-"""What a job's allocations should be, compared with what they are."""
+"""The reconcilers, which compare a job's desired allocations with the actual ones."""

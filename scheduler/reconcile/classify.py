@@ -1,4 +1,4 @@
-"""What has become of each allocation of a group, by its own state and its node's (spec scheduling §7.3)."""
+"""The classification of a group's allocations, by their own state and their nodes' (spec scheduling §7.3)."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Rollout:
 
 
 def running_text(states: dict[str, DeploymentState]) -> str:
-    """What a running deployment waits for."""
+    """Return the status description of a running deployment: the promotion that it waits for, if any."""
     waiting = [one for one in states.values() if one.desired_canaries > 0 and not one.promoted]
     if not waiting:
         return RUNNING_TEXT

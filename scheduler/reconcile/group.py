@@ -178,7 +178,7 @@ class _Group:
             result.changes[one.id] = AllocationChange(id=one.id, alloc_state=state)
 
     def _disconnect(self, classes: Classes, later: list[tuple[int, Allocation]], kept: list[Allocation]) -> None:
-        """What ran on an unreachable node is unknown from now on, and perhaps replaced."""
+        """Mark allocations on unreachable nodes as unknown; replace them, now or later, if their policies allow it."""
         context, result, now_ns = self._context, self._result, self._context.now_ns
         timeouts = [(now_ns + after, one) for one in classes.disconnecting if (after := lost_after(self._own(one)))]
         if context.evaluation.triggered_by == DISCONNECT_TRIGGER:

@@ -15,7 +15,7 @@ from yurt.scheduler.reconcile.result import LOST_TEXT, Context, GroupResult
 
 @dataclass(slots=True)
 class JobResult:
-    """What is decided about a job, a group each."""
+    """The decisions about a job, by group."""
 
     rollout: Rollout
     groups: dict[str, GroupResult] = field(default_factory=dict)
@@ -44,7 +44,7 @@ def reconcile_job(context: Context, latest: Deployment | None, allocations: Iter
 
 
 def _stop_again(context: Context, result: GroupResult, allocations: list[Allocation]) -> None:
-    """What was to end on a node that is gone by now has ended: it is lost (spec §7.1)."""
+    """Mark as lost the allocations that were to stop on a node that is gone by now (spec §7.1)."""
     for one in allocations:
         if one.is_server_terminal and one.client_status in (RUNNING, PENDING) and one.id not in result.stops:
             node = context.find_node(one.node_id)

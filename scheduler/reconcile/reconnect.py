@@ -18,7 +18,7 @@ def outdated(original: Allocation, job: Job) -> bool:
 
 
 def replacements(original: Allocation, by_id: dict[str, Allocation]) -> list[Allocation]:
-    """Those that came after it and are not stopped."""
+    """Return the replacements of an allocation that are not stopped, in their order."""
     found: dict[str, Allocation] = {}
     following = by_id.get(original.next_allocation)
     while following is not None and following.id not in found:

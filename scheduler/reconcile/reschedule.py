@@ -89,7 +89,7 @@ def eligible_at(allocation: Allocation, group: TaskGroup | None, *, batch: bool)
 
 
 def tracker_after(previous: Allocation, group: TaskGroup | None, now_ns: int) -> RescheduleTracker:
-    """What the replacement of a failed allocation remembers."""
+    """Return the reschedule tracker of a failed allocation's replacement."""
     policy = policy_of(previous, group)
     events = events_of(previous)
     wait = 0

@@ -1,4 +1,4 @@
-"""What the reconcilers decide about one group."""
+"""The context and the result of reconciling one group."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RECONNECTED_TEXT = "alloc not needed due to disconnected client reconnect"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a reconciler knows beside the allocations.
+    """A reconciler's inputs beside the allocations.
 
     `kind` says what happens to an allocation of an older version, `is_pending` whether an evaluation still waits,
     `new_id` makes an ID that follows from the evaluation and what it is for.

@@ -88,7 +88,7 @@ class _Roll:
     # --- stops
 
     def _stop_succeeded(self) -> None:
-        """What failed and has a promoted canary in its place already is not replaced once more."""
+        """Stop failed allocations whose names promoted canaries have already taken; they are not replaced once more."""
         standing = self._standing
         names = self._promoted_names()
         succeeded = [one for one in standing.at_once if one.name in names and one.id not in self._canary_ids]
@@ -143,7 +143,7 @@ class _Roll:
         ]
 
     def _drop_failed_surplus(self) -> None:
-        """What failed is not replaced if there are as many as wanted without it, and another has its name."""
+        """Stop surplus failed allocations whose names other allocations hold; they are not replaced."""
         standing = self._standing
         counted = [one for one in (*standing.untainted, *standing.at_once) if not self._is_canary(one)]
         surplus = len(counted) + len(standing.held) + len(standing.migrate) - self._group.count

@@ -1,4 +1,4 @@
-"""What a system or sysbatch job wants on each node (spec scheduling §10)."""
+"""The reconciler of system and sysbatch jobs, node by node (spec scheduling §10)."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Slot = tuple[str, str]  # node ID and name
 
 @dataclass(slots=True)
 class SystemResult:
-    """What is decided, a group each; `updates` are allocations to be replaced on their nodes."""
+    """The decisions by group; `updates` are allocations to be replaced on their nodes."""
 
     groups: dict[str, GroupResult] = field(default_factory=dict)
     updates: dict[str, list[Wanted]] = field(default_factory=dict)
 
     def group(self, name: str) -> GroupResult:
-        """What is decided about a group."""
+        """Return the result of a group, which is added if it is new."""
         return self.groups.setdefault(name, GroupResult())
 
 
@@ -97,7 +97,7 @@ def _stop_again(context: Context, result: GroupResult, one: Allocation) -> None:
 
 
 def _look(context: Context, result: SystemResult, one: Allocation, group: TaskGroup | None, targeted: set[str]) -> None:
-    """What becomes of a living allocation."""
+    """Decide what becomes of a living allocation."""
     found = result.group(one.task_group)
     node = context.find_node(one.node_id)
     since = unknown_since(one)

@@ -32,7 +32,7 @@ class Updates:
         self._known: dict[tuple[int, int, str], bool] = {}
 
     def kind(self, allocation: Allocation, group: TaskGroup) -> str:
-        """What happens to an allocation of the group."""
+        """Return the kind of update an allocation of the group needs: ignore, in place or destructive."""
         old = allocation.job
         if old is None or old.job_modify_index == self._job.job_modify_index:
             return IGNORE
