@@ -1,4 +1,4 @@
-"""Who sends a large body: looked at before it is read (S8). What the request needs in full is checked afterwards."""
+"""The check of a large body's sender before the body is read (S8). The full permission is checked afterwards."""
 
 from __future__ import annotations
 

@@ -29,5 +29,5 @@ def answered(record: Record, index: int) -> Answer:
 
 
 def encoded(body: bytes) -> Any:
-    """What is JSON already, as a member of a record that will be."""
+    """Return encoded JSON as a member of a record that is not encoded yet."""
     return msgspec.Raw(body)

@@ -74,7 +74,7 @@ def _pages() -> list[Route]:
 
 
 def fallback(server: Server) -> Starlette:
-    """What is served beside the API."""
+    """Return the application that serves all paths beside the API."""
 
     async def keys(_request: Request) -> Response:
         headers = {"Vary": "Accept-Encoding", "Cache-Control": f"max-age={KEYS_SECONDS}"}
@@ -176,7 +176,7 @@ class App:
         self._dispatcher.reads.end_waiting()
 
     def _refusal(self, method: str, path: str, headers: dict[bytes, bytes]) -> Refusal | None:
-        """What a browser's page may not ask for, found before the body is read."""
+        """Return the refusal of a request that a browser's page may not make, before its body is read; else None."""
         if (refusal := self._sites.host_refusal(headers)) is not None:
             return refusal
         return guard.page_refusal(self._sites, method, path, headers) if path.startswith("/v1/") else None

@@ -1,4 +1,4 @@
-"""What the audit log says of a request."""
+"""The audit log's record of a request."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ class Budget:
 
     @property
     def taken(self) -> int:
-        """What all clients together have."""
+        """The amount that all clients together have taken."""
         return self._total - self._free
 
     def taken_by(self, client: str) -> int:
-        """What a client has."""
+        """Return the amount that a client has taken."""
         return self._clients.get(client, 0)
 
     @property

@@ -182,7 +182,7 @@ class Context:
     def identify(self, view: View, digest: str | None) -> Identity:
         """Return who asks, by another server's statement or a token; raises Refusal(403).
 
-        `digest` is what a statement calls this request by, None as long as the body is not there.
+        `digest` is the one by which a statement names this request, None as long as the body is not there.
         """
         server = self.server
         text, agent = self.headers.get(HEADER), server.node_agent
@@ -192,11 +192,11 @@ class Context:
 
     @property
     def digest(self) -> str:
-        """What a statement calls this request by."""
+        """The digest by which a statement names this request."""
         return request_digest(self.method, self.path, self.raw_query, self.body)
 
     def author(self) -> Author | None:
-        """Who asks, for records that say so; None if that is not recorded, or not every server knows how."""
+        """Return the caller as the author of records; None if they are not recorded, or not every server knows how."""
         server = self.server
         if not server.config.server.record_authors or server.version_known_by_all() < AUTHORS_SINCE:
             return None
@@ -218,7 +218,7 @@ class Context:
             raise denied()
 
     def sees(self, namespace: str) -> bool:
-        """Whether what is in a namespace belongs to the answer: it is asked for, and may be seen."""
+        """Whether this request selects `namespace` and may read it."""
         asked = self.namespace
         if asked != "*":
             return asked == namespace

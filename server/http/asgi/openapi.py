@@ -107,7 +107,7 @@ def _operation(route: Route, method: str, handler: Any, schemas: Schemas) -> dic
 
 
 def _handlers(route: Route) -> dict[str, Any]:
-    """Who answers each method."""
+    """Return the handler of each method."""
     reader = route.get or route.getter
     post = reader if route.reads_by_post else None if route.only_put else route.put
     found = {"get": reader, "post": post, "put": route.put, "delete": route.delete}

@@ -102,7 +102,7 @@ def is_asked_for(accept: bytes) -> bool:
 
 
 def problem_of(status: int, text: str) -> Problem:
-    """What an error is, by the status and text that the wire protocol has for it."""
+    """Return the problem of an error, by the status and text that the wire protocol has for it."""
     if status in (405, 410, 412, 429):
         return _BY_STATUS[status]
     if _LIST.search(text):

@@ -35,7 +35,7 @@ TARGET_TOO_LONG = _refusal(b"414 URI Too Long", b"the request's target is too lo
 
 @dataclass
 class Connections:
-    """What connections may do, and how many there are. 0 connections means any number."""
+    """The limits of connections, and their number. A limit of 0 connections means any number."""
 
     request_seconds: float = 10.0
     write_seconds: float = 60.0  # for a client that takes nothing of its answer

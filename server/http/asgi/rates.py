@@ -8,7 +8,7 @@ from collections.abc import Callable
 from yurt.fsm.errors import YurtError
 
 KEYS_MAX = 10_000
-EXEMPT = ("/v1/agent-rpc/", "/v1/agent/health")  # nodes that go on living, and those who look after the server
+EXEMPT = ("/v1/agent-rpc/", "/v1/agent/health")  # the RPCs of nodes (heartbeats) and health checks
 
 
 class TooOften(YurtError):

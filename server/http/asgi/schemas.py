@@ -34,11 +34,11 @@ class Schemas:
         self.components |= {names[name]: _renamed(one, names) for name, one in components.items()}
 
     def request(self, kind: Any) -> Schema:
-        """Of what a request brings."""
+        """Return the schema of a type in requests."""
         return self._requests[kind]
 
     def answer(self, kind: Any) -> Schema:
-        """Of what an answer has."""
+        """Return the schema of a type in answers."""
         return self._answers[kind]
 
 

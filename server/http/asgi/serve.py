@@ -92,7 +92,7 @@ def _connections(limits: Limits) -> Connections:
 
 
 class Application(Protocol):
-    """What is served: an ASGI application that can end its waiting requests."""
+    """The served ASGI application, which can end its waiting requests."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One ASGI connection."""

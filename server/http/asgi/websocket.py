@@ -123,7 +123,7 @@ async def serve(server: Server, scope: MutableMapping[str, Any], receive: Receiv
 
 
 def _route(path: str) -> tuple[Handler, Need, tuple[str, ...]] | None:
-    """What answers at a path, what it needs, and what the path names; None if that is no WebSocket."""
+    """Return a path's handler, its permission and the path's arguments; None if that is no WebSocket."""
     try:
         found = find(path)
     except Refusal:

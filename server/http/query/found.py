@@ -1,4 +1,4 @@
-"""What a query found."""
+"""The result of a query."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LongBody(Protocol):
 
 
 class Found:
-    """What a query found: body, the index for X-Nomad-Index, what to watch, perhaps an error status or a next page.
+    """The result of a query: body, index for X-Nomad-Index, items to watch, perhaps an error status or a next page.
 
     `later` makes a body that takes long, once it is known that this is the answer. `rows` stands in place of a body
     that is too long to be kept whole.

@@ -27,7 +27,7 @@ SteppedForm = Callable[[Any], bytes | Steps[bytes]]  # the same, in steps where 
 
 
 class Listing:
-    """What a list query answers: rows to be looked at, and how each is encoded.
+    """The answer of a list query: rows to be looked at, and the form in which each is encoded.
 
     Nothing is looked at before `steps` runs, a row a step; the pass is given up as soon as the page is full. `place_of`
     is what rows are ordered by, `start` the place of the page's first row (None: from the beginning), `token_of` the
@@ -101,7 +101,7 @@ class Listing:
 
 
 class Frame(NamedTuple):
-    """What stands around and between the rows."""
+    """The bytes around and between the rows."""
 
     first: bytes = b"["
     between: bytes = b","
@@ -133,7 +133,7 @@ class ListBody:
 
     @property
     def kept_bytes(self) -> int:
-        """What the list of rows and the shared chunks take, as they are and indented; the first chunk was made."""
+        """The approximate bytes of the row list and the shared chunks, plain and indented; the first chunk was made."""
         whole = len(self._recent[0]) * len(self._rows) // max(1, self._ends[0])
         return len(self._rows) * POINTER_BYTES + 2 * min(whole, CHUNKS_SHARED * CHUNK_BYTES)
 

@@ -75,7 +75,7 @@ class Pass:
         self.index, self.task, self.users = index, task, 0
 
     async def result(self) -> Found:
-        """What it found; it is given up when nobody waits for it any more."""
+        """Return the pass's result; the pass is cancelled when no request waits for it any more."""
         self.users += 1
         try:
             return await asyncio.shield(self.task)

@@ -75,9 +75,9 @@ class Reads:
     async def _find(
         self, context: Context, query: Query, options: ReadOptions, key: Any, known: int = 0
     ) -> tuple[Found, bool]:
-        """What a query finds in the newest state; without the rows of a list that is not newer than `known`.
+        """Return a query's result in the newest state; without the rows of a list that is not newer than `known`.
 
-        Also whether something that it depends on was written while a pass ran: a watch of now would miss that.
+        Return also whether something that it depends on was written while a pass ran: a watch of now would miss that.
         """
         has_room, client, rooms = False, client_of(context.address), self._passes.rooms
         try:
@@ -109,12 +109,12 @@ class Reads:
                 rooms.give(client)
 
     async def _ended(self, running: Pass, view: View, context: Context, key: Any) -> tuple[Found, bool]:
-        """What a pass over a view found, and whether something that it depends on was written meanwhile."""
+        """Return the result of a pass over a view, and whether a table that it depends on was written meanwhile."""
         found = self._keep(key, view.index, await running.result())
         return found, not view.agrees(context.server.machine.view(), [table for table, _ in found.watch])
 
     def _shared(self, key: Any, index: int) -> Found | None:
-        """What an equal query found in the same state, if it is still there."""
+        """Return the result of an equal query in the same state, if it is still there."""
         if index == self._cached_index and (kept := self._cache.get(key)) is not None:
             return kept
         return self._passes.found(key, index)

@@ -121,7 +121,7 @@ async def write_policy(context: Context) -> Answer:
 
 
 def _wrong_links(link: JobAcl | None) -> list[str]:
-    """What is wrong with the workloads that a policy names: each part needs the one before it."""
+    """Return the errors in the workload that a policy is linked to: each part needs the one before it."""
     if link is None:
         return []
     parts = (("namespace", link.namespace), ("job ID", link.job_id), ("group", link.group), ("task", link.task))

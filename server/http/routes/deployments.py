@@ -38,7 +38,7 @@ class DeploymentRequest(Record, frozen=True):
 
 
 class DeploymentAnswer(Record, frozen=True):
-    """What a write to a deployment did."""
+    """The result of a write to a deployment."""
 
     deployment_modify_index: int
     eval_create_index: int

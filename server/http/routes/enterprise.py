@@ -1,4 +1,4 @@
-"""What only the commercial reference has: answered as its open build answers (spec cluster §12)."""
+"""The endpoints that only the commercial reference has, answered as its open build does (spec cluster §12)."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ async def _lines(context: Context, wanted: Wanted, number: int, after: int | Non
 
 
 def _lines_of(ready: list[tuple[int, Entry]], after: int | None) -> list[tuple[int, list[Entry]]]:
-    """What a line is made of: an entry, or with `after` all entries of one index that is above it."""
+    """Group entries by line: one entry a line, or with `after` all entries of one index that is above it."""
     if after is None:
         return [(following, [entry]) for following, entry in ready]
     lines: list[tuple[int, list[Entry]]] = []

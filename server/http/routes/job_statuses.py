@@ -206,7 +206,7 @@ def _shown(view: View, job: Job) -> Steps[bytes]:
 
 
 def _status(job: Job, latest: Deployment | None, children: tuple[str, ...]) -> JobStatus:
-    """What is shown of a job, without its allocations."""
+    """Return a job's status as shown, without its allocations."""
     counted = 0 if job.type in (SYSTEM, SYSBATCH) else sum(group.count for group in job.task_groups or ())
     return JobStatus(
         allocs=(),

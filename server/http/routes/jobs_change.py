@@ -29,7 +29,7 @@ PLANNED_AT_ONCE = 512  # nodes and allocations that a plan looks at within some 
 
 
 class LaunchAnswer(Record, frozen=True):
-    """What a forced launch of a periodic job did."""
+    """The result of a forced launch of a periodic job."""
 
     eval_create_index: int
     eval_id: str
@@ -59,7 +59,7 @@ class TagAnswer(Record, frozen=True, kw_only=True):
 
 
 class PlanAnswer(Record, frozen=True):
-    """What a registration would do; `next_periodic_launch` is RFC 3339."""
+    """The effects that a registration would have; `next_periodic_launch` is RFC 3339."""
 
     annotations: PlanAnnotations
     created_evals: tuple[Evaluation, ...] | None

@@ -140,7 +140,7 @@ STUB_FIELDS = frozenset(readable_fields(JobStub)) - {"Periodic", "ParameterizedJ
 
 
 def as_listed(context: Context) -> Callable[[Job], Any]:
-    """What a filter sees of a job in a list: all of it for a caller that may read it, else what the list shows."""
+    """Return a function to a filter's view of a listed job: all of it if the caller may read it, else the stub."""
     may = context.identity.rights.in_namespace
     return lambda job: job if may(job.namespace, "read-job") else Partial(job, STUB_FIELDS)
 

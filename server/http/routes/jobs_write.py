@@ -39,7 +39,7 @@ REGISTRATION_DISABLED = "Job registration, dispatch, and scale are disabled by t
 
 
 class JobWriteAnswer(Record, frozen=True):
-    """What a write of a job did."""
+    """The result of a write of a job."""
 
     eval_create_index: int
     eval_id: str
@@ -64,7 +64,7 @@ class JobDeregisterAnswer(JobWriteAnswer, frozen=True):
 
 
 class JobValidateAnswer(Record, frozen=True):
-    """What admission says of a job."""
+    """The result of a job's admission."""
 
     driver_config_validated: bool
     error: str
@@ -73,7 +73,7 @@ class JobValidateAnswer(Record, frozen=True):
 
 
 def written(result: JobWritten, *, warnings: str = "", known_leader: bool = False) -> JobRegisterAnswer:
-    """What most writes of jobs answer."""
+    """Return the answer that most writes of jobs give."""
     return JobRegisterAnswer(
         eval_create_index=result.eval_create_index,
         eval_id=result.eval_id,

@@ -1,4 +1,4 @@
-"""What node agents ask of servers: the six operations of spec client-rpc §4, as HTTP with the same names and members.
+"""The six operations of node agents on servers (spec client-rpc §4), as HTTP with the same names and members.
 
 A node shows its secret as the request's token; only registration brings it in the body.
 """

@@ -88,7 +88,7 @@ class NodeStub(Record, frozen=True):
 
 
 class NodeWriteAnswer(Record, frozen=True):
-    """What a change of a node's drain or eligibility did."""
+    """The result of a change of a node's drain or eligibility."""
 
     eval_create_index: int
     eval_ids: tuple[str, ...] | None
@@ -107,7 +107,7 @@ class KnownServer(Record, frozen=True):
 
 
 class NodeAnswer(Record, frozen=True, kw_only=True):
-    """What a write that concerns a whole node did (spec client-rpc §4)."""
+    """The result of a write that concerns a whole node (spec client-rpc §4)."""
 
     eval_create_index: int
     eval_ids: tuple[str, ...] | None

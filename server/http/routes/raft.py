@@ -52,7 +52,7 @@ class Peer(Record, frozen=True):
 
 
 class TransferAnswer(Record, frozen=True, kw_only=True):
-    """Who led, and who leads from now on; `noop` if that is the same."""
+    """The leader before the transfer, and the transfer's target; `noop` if they are the same."""
 
     err: str | None = None
     from_: Peer = msgspec.field(name="From")

@@ -58,7 +58,7 @@ def _may(context: Context, namespace: str, alone: str) -> bool:
 
 
 def _as_listed(context: Context) -> Callable[[tuple[str, ScalingPolicy]], Any]:
-    """What a filter sees of a policy in the list: all of it for a caller that may read it, else what the list shows."""
+    """Return a function to a filter's view of a listed policy: all of it if the caller may read it, else the stub."""
 
     def seen(row: tuple[str, ScalingPolicy]) -> Any:
         namespace, policy = row

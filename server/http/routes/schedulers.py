@@ -12,7 +12,7 @@ from yurt.server.http.asgi.context import Answer, Context, json_answer
 
 
 class SchedulerStatus(msgspec.Struct, frozen=True):
-    """What a scheduler does; `started` is RFC 3339."""
+    """The status of a scheduler; `started` is RFC 3339."""
 
     enabled_schedulers: tuple[str, ...]
     id: str

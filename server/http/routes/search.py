@@ -75,7 +75,7 @@ class FuzzyMatch(Record, frozen=True):
 
 
 class FuzzyAnswer(Record, frozen=True, kw_only=True):
-    """What was found by its kind, and of which kinds there is more."""
+    """The matches by kind, and of which kinds there are more."""
 
     index: int
     known_leader: bool = True
@@ -86,7 +86,7 @@ class FuzzyAnswer(Record, frozen=True, kw_only=True):
 
 
 def _request(context: Context) -> tuple[SearchRequest, list[str]]:
-    """What is searched, and in which contexts."""
+    """Return the search and its contexts; raise Refusal(500) for an unknown context."""
     given = msgspec.convert(decode_body(context.body, SearchRequest), SearchRequest)
     if given.context == "all":
         return given, list(CONTEXTS)

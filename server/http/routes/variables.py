@@ -147,7 +147,7 @@ def _refused(text: str) -> Answer:
 
 
 def _place_error(namespace: str, path: str) -> str:
-    """What is wrong with where a variable shall be; empty if nothing is."""
+    """Return the error in a variable's namespace and path; empty if there is none."""
     if namespace == "*":
         return 'can not target wildcard ("*")namespace'
     if not _PATH.match(path):

@@ -1,4 +1,4 @@
-"""A request that another agent answers: handed over to where it listens, its answer passed on as it comes."""
+"""A streaming reverse proxy to another agent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PROXIED = b"x-yurt-proxied"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who is asked: what it is called in errors, where it listens, and how it is spoken to."""
+    """An agent to proxy to: display name, address, TLS settings."""
 
     name: str
     address: str

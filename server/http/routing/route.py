@@ -1,4 +1,4 @@
-"""What an endpoint is: its path, who may use it, and what answers."""
+"""The row of an endpoint: its path, the permission it needs, and its handlers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Route:
         return given if isinstance(given, tuple) else (given,)
 
     def need(self, method: str) -> Need:
-        """What a request of a method needs."""
+        """Return the permission that a request of a method needs."""
         given = None
         if not self.any_method and method != "GET":
             given = self.delete_capability if method == "DELETE" else self.put_capability
