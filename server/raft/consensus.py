@@ -16,7 +16,7 @@ Callback = Callable[[Any, Exception | None], None]
 
 
 class StateMachine(Protocol):
-    """What the log is applied to (`yurt.fsm.machine.Machine`)."""
+    """The state machine that the log is applied to (`yurt.fsm.machine.Machine`)."""
 
     def apply(self, payload: bytes) -> Any:
         """Apply one command; deterministic."""
@@ -31,7 +31,7 @@ class StateMachine(Protocol):
         """The bytes of a snapshot."""
 
     def load(self, chunks: Iterator[bytes], *, in_pieces: bool = True) -> Any:
-        """What a snapshot holds; `in_pieces`: in a thread of its own, which lets the others go on."""
+        """Return a snapshot's state for `swap`; `in_pieces`: on a thread of its own, which lets others go on."""
 
     def swap(self, loaded: Any) -> None:
         """Replace the state by what was loaded."""
@@ -71,7 +71,7 @@ class Consensus(Protocol):
 
     @property
     def name(self) -> str:
-        """What the configuration calls this kind of engine."""
+        """The name of this kind of engine in the configuration."""
 
     @property
     def own(self) -> Peer:
@@ -83,7 +83,7 @@ class Consensus(Protocol):
 
     @property
     def machine(self) -> StateMachine:
-        """What the log is applied to."""
+        """The state machine that the log is applied to."""
 
     @property
     def spool(self) -> str:

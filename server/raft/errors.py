@@ -1,4 +1,4 @@
-"""What the engine can answer instead of a result.
+"""The errors that the engine can answer instead of a result.
 
 YurtError
 ├── NotLeader        surely not written: ask the leader

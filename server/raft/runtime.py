@@ -1,4 +1,4 @@
-"""What drives the engine: a clock, timers, one disk thread, threads aside. A simulation brings its own."""
+"""The runtime that drives the engine: a clock, timers, one disk thread, threads aside. A simulation brings its own."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ JUMP = (
 
 
 class Standing(Protocol):
-    """What is asked of the server."""
+    """The state of the server that admission asks for."""
 
     @property
     def term(self) -> int:
@@ -168,7 +168,7 @@ def log_end_in(message: Message) -> tuple[int, int]:
 
 
 def answer_to_refused(message: Message, term: int) -> VoteAnswer | None:
-    """What a refused sender is told: a candidate that this server's term is another one, nobody anything else."""
+    """Return the reply to a refused sender: a denied vote with this server's term for a candidate, else None."""
     if isinstance(message, VoteRequest):
         return VoteAnswer(message.cluster, term, message.sequence, False, message.poll)
     return None

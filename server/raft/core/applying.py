@@ -95,7 +95,7 @@ class Applying(Space):
         """An entry with commands was applied."""
 
     def forget_entry(self) -> None:
-        """What was being applied is part of an installed snapshot."""
+        """Forget the entry being applied: it is part of an installed snapshot."""
         self._position, self._pending, self._payloads, self.apply_waits = 0, [], [], False
 
     def finish_entry(self, index: int, term: int, results: list[Any]) -> None:

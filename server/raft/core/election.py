@@ -22,7 +22,7 @@ PATIENCE_MAX = 2  # elections that fail in a row make everybody wait longer, up 
 
 
 class Elections(EngineState):
-    """Who leads."""
+    """The leader election, with PreVote."""
 
     polling = 0  # the term that would begin, while a poll goes on
     polled: set[str]
@@ -332,7 +332,7 @@ class Elections(EngineState):
         self.leadership_changed()
 
     def end_waiting(self) -> None:
-        """What was appended has an unknown outcome; what was not appended is surely not written."""
+        """Fail all waiters: appended proposals with `OutcomeUnknown`, others with `NotLeader` (surely not written)."""
         self.fail_rounds(NotLeader())
         waiting = [callback for pairs in self.waiting.values() for _, callback in pairs]
         self.waiting.clear()

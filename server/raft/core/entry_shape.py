@@ -1,4 +1,4 @@
-"""What an entry of the log may look like, checked before a follower takes it: a committed one must be applied for ever.
+"""The shapes of log entries, checked before a follower takes them: a committed entry must be applied for ever.
 
 A leader makes no other entries. One that is not of these shapes comes from a member that is broken, newer than this
 server, or in somebody else's hands: its message is refused whole, and nothing of it reaches the log.

@@ -34,7 +34,7 @@ QUEUE_BYTES_MAX = 4 << 20
 
 @dataclass(eq=False)
 class Incoming:
-    """What was announced, by whom and in which term, and how much of it is here."""
+    """The snapshot being received: its sender, its announcement (with the term), and how much of it is here."""
 
     peer: Peer
     begin: SnapshotBegin
@@ -99,7 +99,10 @@ class Installing(Sending):
         return True
 
     def _is_needless(self, peer: Peer, message: SnapshotBegin | SnapshotChunk) -> bool:
-        """What is committed here matches; what is in the log with the same term is committed by the snapshot."""
+        """Whether everything in the snapshot is committed here; if so answer INSTALLED.
+
+        Committed entries match the snapshot; an entry of its index and term in the log is committed by it.
+        """
         if message.index > self.commit_index and self.log.term_at(message.index) == message.snapshot_term:
             self.commit_to(message.index)
         if message.index > self.commit_index:
@@ -157,7 +160,7 @@ class Installing(Sending):
         self._answer_snapshot(have.peer, message, FAILED)
 
     def drop_incoming(self) -> None:
-        """What came so far is not wanted any more."""
+        """Discard the snapshot being received."""
         have, self.incoming = self.incoming, None
         if have is not None:
             have.dropped = True

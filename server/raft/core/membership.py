@@ -21,7 +21,7 @@ LEAVING_SECONDS = 5.0
 
 
 class Membership(Reading):
-    """Who belongs to the cluster."""
+    """The membership of the cluster."""
 
     stabilization = 0.0  # seconds a learner must have been followed before it votes
     may_vote: Callable[[str], bool] = staticmethod(lambda _server: True)  # of a learner that has caught up

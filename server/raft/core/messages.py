@@ -19,7 +19,7 @@ class BadMessage(YurtError):
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
-    """What all messages have."""
+    """The fields that all messages have."""
 
     cluster: bytes
     term: int
@@ -47,7 +47,7 @@ class Heartbeat(Message, frozen=True, array_like=True, tag=3):
 
 
 class HeartbeatAnswer(Message, frozen=True, array_like=True, tag=4):
-    """And heard; sent at once, never behind a sync."""
+    """The reply to a heartbeat; never waits for fsync."""
 
 
 class VoteRequest(Message, frozen=True, array_like=True, tag=5):
@@ -88,7 +88,7 @@ class SnapshotChunk(Message, frozen=True, array_like=True, tag=21):
 
 
 class SnapshotAnswer(Message, frozen=True, array_like=True, tag=22):
-    """How far it is: one of the four below, and the byte that is wanted next."""
+    """The progress of an install: one of the four states below, and the next byte wanted."""
 
     index: int
     snapshot_term: int

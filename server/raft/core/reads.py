@@ -31,7 +31,7 @@ class Round:
 
 @dataclass
 class Questions:
-    """What a follower asks the leader: one question on its way, everybody else collects for the next."""
+    """The ReadIndex requests of a follower: one is in flight, later reads collect for the next."""
 
     request: int = 0
     asking: list[Callback] = field(default_factory=list)

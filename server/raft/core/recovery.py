@@ -1,4 +1,4 @@
-"""What a starting server may keep of its log, given its newest valid snapshot. Pure."""
+"""The part of its log that a starting server may keep, given its newest valid snapshot. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from yurt.server.raft.errors import WAY_OUT, Corrupt
 
 
 class Extent(Protocol):
-    """What recovery asks of a log."""
+    """The extent of a log, as recovery asks for it."""
 
     @property
     def first_index(self) -> int:

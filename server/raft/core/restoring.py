@@ -27,7 +27,7 @@ OUTPUT_BYTES = 1 << 20
 
 
 class Collector:
-    """What came of a restoration so far. It counts in one term only; entries are handed in in their order. Pure."""
+    """The pieces of a restoration so far. They count in one term only; entries are handed in in their order. Pure."""
 
     def __init__(self) -> None:
         self._identity, self._term = b"", 0

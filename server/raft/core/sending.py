@@ -193,7 +193,7 @@ class Sending(Restoring):
             self._end_sending(server_id)
 
     def forget_outgoing(self) -> None:
-        """Those to servers that are followers no more end."""
+        """Cancel the sending of snapshots to servers that are no longer followers."""
         for server_id in [one for one in self.outgoing if one not in self.progress]:
             self._end_sending(server_id)
 

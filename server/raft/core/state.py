@@ -1,4 +1,4 @@
-"""What the engine's parts share: its state, its disk operations, its sending."""
+"""The state, the disk operations and the sending that the engine's parts share."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Flight:
 
 @dataclass
 class Progress:
-    """What the leader knows of one follower."""
+    """The leader's record of one follower."""
 
     peer: Peer
     next: int

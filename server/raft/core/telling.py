@@ -1,4 +1,4 @@
-"""What an engine says of itself: who leads, what its numbers are."""
+"""The reports of an engine about itself: the leader, its numbers."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Telling(Agreement):
     # --- looking at it
 
     def servers(self) -> list[ServerRow]:
-        """Of each server: id, address, name, leader, voter, contact (seconds ago) and match (log index).
+        """Return the id, address, name, leader, voter, contact (seconds ago) and match (log index) of each server.
 
         On another server than the leader contact and match of others are None: unknown.
         """

@@ -84,7 +84,7 @@ class Transfer(Membership):
             hand_over.callback(None if error else hand_over.target, error)
 
     def step_down(self, term: int, leader: Peer | None = None) -> None:
-        """What was to happen has happened."""
+        """Step down; leadership is lost, so the transfer is complete."""
         super().step_down(term, leader)
         self._end_transfer(None)
 

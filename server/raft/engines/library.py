@@ -1,4 +1,4 @@
-"""What engines on a library have in common: whom they tell, and the hints that they do not take."""
+"""The common part of engines on a library: their callbacks, and the hints that they do not take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who waits for a library that may never call back: each waits for so long, then is told that nobody knows."""
+"""The callbacks that wait for a library which may never call back: after a time limit each gets an error."""
 
 from __future__ import annotations
 

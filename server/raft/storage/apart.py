@@ -93,7 +93,7 @@ class Forked:
         return reading
 
     def parts(self, reading: int, *, bytes_max: int) -> Iterator[bytes]:
-        """What the child says, part by part, what it returned last; raises as `Apart.run` does."""
+        """Yield the parts that the child sends, then its return value; raise as `Apart.run` does."""
         kind, payload = b"", b""
         with open(reading, "rb") as stream:
             while len(head := stream.read(_FRAME.size)) == _FRAME.size:

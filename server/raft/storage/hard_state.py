@@ -24,7 +24,7 @@ VOTE_BYTES_MAX = SLOT_BYTES - _HEAD.size - _CRC.size
 
 
 class HardState(NamedTuple):
-    """What a server must never forget: its term and whom it voted for in it."""
+    """The state that a server must never forget: its term and its vote in that term."""
 
     term: int = 0
     voted_for: str | None = None
@@ -57,7 +57,7 @@ class HardStateFile:
         return state
 
     def slots(self) -> dict[str, HardState | None]:
-        """What each slot that is there holds; None if it is damaged. Changes nothing."""
+        """Return the content of each slot that is there, None for a damaged one; change nothing."""
         present = self._disk.list(self._directory)
         records = {name: self._read(name) for name in SLOTS if name in present}
         return {name: None if record is None else record[1] for name, record in records.items()}

@@ -184,5 +184,5 @@ class Examination:
         found.commit_hint = max(found.commit_hint, newest.index if newest else 0)
 
     def as_dict(self) -> dict[str, Any]:
-        """What was found, for JSON."""
+        """Return the findings, for JSON."""
         return asdict(self.found)

@@ -123,7 +123,7 @@ def _record_crc(chain: int, index: int, term: int, payload: bytes) -> int:
 
 
 class Places(NamedTuple):
-    """Of each record: the offset after it, and the chain there."""
+    """The offset after each record, and the chain there."""
 
     ends: list[int]
     chains: list[int]
@@ -155,7 +155,7 @@ class Segment:
 
 
 class Scan(NamedTuple):
-    """What was found in a segment: `mark` is SEAL, CLEAN or 0; `torn` says that something bad follows its end.
+    """The findings in a segment: `mark` is SEAL, CLEAN or 0; `torn` says that something bad follows its end.
 
     `newest` is the offset of its last batch, 0 if it has none.
     """

@@ -38,7 +38,7 @@ from yurt.server.raft.storage.snapshots import Snapshot, SnapshotStore
 
 @dataclass(frozen=True)
 class Plan:
-    """What a recovery starts from, and what it makes of it."""
+    """The plan of a recovery: the files that it starts from, and the configuration, log and term that result."""
 
     examination: Examination
     servers: Servers
@@ -50,12 +50,12 @@ class Plan:
 
     @property
     def found(self) -> Examined:
-        """What is there."""
+        """The findings in the directory."""
         return self.examination.found
 
 
 def plan(disk: Disk, directory: str, servers: Servers, first: Servers | None = None) -> Plan:
-    """What would be done; changes nothing. Raises `Corrupt` if the files would not start a server."""
+    """Return the plan of a recovery and change nothing; raise `Corrupt` if the files would not start a server."""
     examination = Examination(disk, directory, first)
     found = examination.run()
     if found.damage:

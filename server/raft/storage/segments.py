@@ -39,7 +39,7 @@ CREATED = "created"
 
 
 class Loaded(NamedTuple):
-    """What the files hold: the entries after `base` (index, term), the newest commit hint, bytes of torn tail cut."""
+    """The content of the files: entries after `base` (index, term), newest commit hint, bytes of torn tail cut."""
 
     base: tuple[int, int]
     entries: list[Entry]
@@ -93,7 +93,7 @@ class Segments:
         return Loaded(base, entries, self._hint, torn)
 
     def examine(self) -> Loaded:
-        """What `load` would find; raises `Corrupt` too, and changes nothing."""
+        """Return the result that `load` would; raise `Corrupt` as it does, and change nothing."""
         names = self._disk.list(self._directory)
         scans, _ = self._scan([name for name in names if name.endswith(".log")])
         if not scans:

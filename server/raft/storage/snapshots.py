@@ -147,7 +147,7 @@ class SnapshotReceiver(SnapshotWriter):
         return self.size
 
     def check(self) -> Snapshot:
-        """What was received; raises `Corrupt` (and removes it) if it is not whole or not the one announced."""
+        """Return the received snapshot; raise `Corrupt` (and remove it) if it is not whole or not the one announced."""
         if self.size != self.file_bytes:
             self.abandon()
             raise Corrupt(f"the snapshot {self._path} has {self.size} of {self.file_bytes} bytes")

@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def greeting(self) -> Hello | None:
-        """What the other side said of itself, accepted or not; None if it has said nothing."""
+        """The hello of the other side, accepted or not; None if it has sent none."""
         return self.handshake.hello if self.handshake is not None else None
 
     @property

@@ -12,7 +12,7 @@ TLS_RECORD = 0x16
 
 
 class Protocol(Enum):
-    """What a connection speaks."""
+    """The protocol of a connection."""
 
     PEER = "peer"
     TLS = "tls"

@@ -43,7 +43,7 @@ class PeerRefused(YurtError):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """What servers tell each other first. `configuration` is that of the log, None if there is no log."""
+    """The first message of each side. `configuration` is that of the log, None if there is no log."""
 
     protocol: int = 1
     cluster: bytes = b""
@@ -73,7 +73,7 @@ class Role(Enum):
 
 
 class Step(Enum):
-    """What a side waits for."""
+    """The message that a side waits for."""
 
     HELLO = "hello"
     PROOF = "proof"

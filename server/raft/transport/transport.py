@@ -373,7 +373,7 @@ class PeerTransport:
 
 
 def counters_of(transport: PeerTransport) -> dict[str, dict[str, float]]:
-    """What went to and came from each peer, by its name."""
+    """Return the counters of the traffic with each peer, and whether it is connected (`alive`), by its name."""
     return {
         transport.hellos[server_id].name: {**asdict(counters), "alive": float(transport.is_connected(server_id))}
         for server_id, counters in transport.counters.items()

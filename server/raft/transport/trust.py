@@ -1,4 +1,4 @@
-"""What a server demands of the others: the cluster secret is accepted until all members proved it, then required."""
+"""The demand on other servers: the cluster secret is accepted until all members have proved it, then required."""
 
 from __future__ import annotations
 

@@ -359,7 +359,7 @@ class PySyncObj(LibraryEngine):
         return int(self._status.get("raft_term", 0))
 
     def status(self) -> Status:
-        """What the library says of itself; it does not say where its log ends."""
+        """Return the status that the library reports; it does not say where its log ends."""
         commit, applied = int(self._status.get("commit_idx", 0)), int(self._status.get("last_applied", 0))
         age = time.monotonic() - self._dump_time if self._dump_index else 0.0
         return Status(self.term, max(commit, applied), commit, applied, 0, self._dump_index, age, True)

@@ -1,4 +1,4 @@
-"""Who belongs to a cluster whose library has addresses of its own, kept in a file beside its log."""
+"""The members of a cluster whose library has addresses of its own, kept in a file beside its log."""
 
 from __future__ import annotations
 

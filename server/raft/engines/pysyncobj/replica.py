@@ -14,7 +14,7 @@ from yurt.server.raft.errors import NotLeader, OutcomeUnknown, Overloaded
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the configuration says. `listen` is bound, `address` is what the others dial."""
+    """The settings from the configuration. `listen` is bound, `address` is dialled by the other servers."""
 
     directory: Path
     listen: str
@@ -26,7 +26,7 @@ class Settings:
 
 
 class Owner(Protocol):
-    """What the library's object works for."""
+    """The owner of the library's object, which calls it back."""
 
     def apply(self, payload: bytes) -> Any:
         """Apply a committed command."""
@@ -85,7 +85,7 @@ def _conf(owner: Owner, given: Settings) -> SyncObjConf:
 
 
 def error_of(reason: int) -> Exception | None:
-    """What a reason of the library means; most of its failures do not tell whether the entry lives on."""
+    """Return the error for a library's reason; most of its failures do not tell whether the entry lives on."""
     if reason == FAIL_REASON.SUCCESS:
         return None
     if reason == FAIL_REASON.QUEUE_FULL:
