@@ -1,4 +1,4 @@
-"""Who asks, and what they may do (spec acl §1): secret → token → policies → compiled rights."""
+"""The identity and the rights of a caller (spec acl §1): secret → token → policies → compiled rights."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
 
 def denied() -> Refusal:
-    """What everybody is told who may not, or is not known: nothing more."""
+    """Return the refusal of a caller that is unknown or lacks the right; it does not say which."""
     return Refusal(403, DENIED)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks: `name` is shown in drains and the audit log, `token` is None if access control is off, `claims` are
-    those of a workload."""
+    """The caller of a request: `name` is shown in drains and the audit log, `claims` are those of a workload.
+
+    `token` is None if access control is off, and for a workload or another server's statement.
+    """
 
     name: str
     rights: Rights
@@ -54,7 +56,7 @@ class Authority:
         self._compiled: dict[tuple[tuple[str, int], ...], Rights] = {}
 
     def identify(self, view: View, secret: str, now_ns: int) -> Identity:
-        """Who has a secret; raises Refusal(403), the same for every reason."""
+        """Return the identity behind a secret; raise Refusal(403), the same for every reason."""
         if not self.enabled:
             return ACLS_DISABLED
         if not secret:
@@ -90,7 +92,7 @@ class Authority:
         return Identity(statement.subject, statement.rights)
 
     def rights_of(self, view: View, token: AclToken) -> Rights:
-        """What a token may do."""
+        """Return the rights of a token."""
         if token.type == MANAGEMENT:
             return ALL
         policies = policies_of(view, token)

@@ -1,4 +1,4 @@
-"""What a request needs, as the route table writes it (spec acl §10).
+"""The permission that a request needs, as the route table writes it (spec acl §10).
 
 - `""`: nothing.
 - `management`: a management token.

@@ -71,7 +71,7 @@ def identity_of(task: Task, name: str) -> WorkloadIdentity:
 
 
 def verify(view: View, keystore: Keystore, text: str, now_ns: int) -> Claims | None:
-    """What a signed text says; None if it is not ours, or not valid now.
+    """Return the claims of a signed text (a JWT); None if it is not ours, or not valid now.
 
     The key is one of the state's before it is looked for on disk: strangers choose its name.
     """

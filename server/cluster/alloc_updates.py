@@ -1,4 +1,4 @@
-"""What nodes report, gathered: while one command is on its way the next reports wait for the next command."""
+"""The batches of client allocation updates: one command is in flight, later reports join the next one."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ class AuditSink(Block, frozen=True):
 
 
 class Audit(Block, frozen=True):
-    """Who did what, with which result."""
+    """The settings of the audit log: who did what, with which result."""
 
     enabled: bool = False
     sink: dict[str, AuditSink] = {}

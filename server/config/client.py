@@ -23,7 +23,7 @@ class ServerJoin(Block, frozen=True):
 
 
 class Reserved(Block, frozen=True):
-    """What is kept from allocations: MHz, MB, ports like `22,80-90`."""
+    """The resources kept from allocations: CPU in MHz, memory and disk in MB, ports like `22,80-90`."""
 
     cpu: int = 0
     cores: str = ""

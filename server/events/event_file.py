@@ -41,10 +41,10 @@ class _Packed(msgspec.Struct, array_like=True):
 
 
 def pack(entries: list[Entry], gone: int, told: int, *, enough: int = BYTES_MAX, most: int = BYTES_MAX) -> bytes:
-    """What a ring told after index `gone` up to `told`, for a file or another server.
+    """Pack the events of a ring in (`gone`, `told`], for a file or another server.
 
     The newest commands are taken, whole ones, until there are `enough` bytes of JSON: one at least, unless it has more
-    than `most`. What is left out is gone. May run in another thread.
+    than `most`. The packed `gone` is then the newest index left out. May run in another thread.
     """
     kept: list[_Entry] = []
     size = 0

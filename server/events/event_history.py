@@ -1,4 +1,4 @@
-"""Events of before this server's state came from elsewhere, asked of the other servers.
+"""The backfill of the event ring from peers, after this server's state came from a snapshot.
 
 A server that took a leader's snapshot, or that finds no file of its newest events, begins its ring with that state; the
 others may hold what led to it. They are asked for it in pages, the newest first, the leader before the others: each
@@ -58,7 +58,7 @@ class EventHistory:
             self._task = self._server.supervisor.start("event history", self._look)
 
     def leave(self) -> None:
-        """What happened before is not wanted."""
+        """Stop asking for older events."""
         if self._task is not None:
             self._task.stop()
             self._task = None

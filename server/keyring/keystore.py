@@ -139,7 +139,7 @@ class Keystore:
         self._copied[wrapped.key_id] = wrapped.data
 
     def signing_key(self, key_id: str) -> rsa.RSAPrivateKey:
-        """What signs with that key; raises `NoKey`."""
+        """Return the private key that signs under `key_id`; raise `NoKey`."""
         found = self._private.get(key_id)
         if found is None:
             loaded = serialization.load_der_private_key(self.kept(key_id).signing, None)

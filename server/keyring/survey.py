@@ -1,4 +1,4 @@
-"""What servers lack: root keys, and room for the log; told by each, asked for by the leader and by whoever shows it."""
+"""The survey of root keys and log space that servers lack: the leader, and any server that shows it, asks each."""
 
 from __future__ import annotations
 

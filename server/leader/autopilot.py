@@ -38,7 +38,7 @@ def removable(voters: int, dead: int, quorum_min: int) -> bool:
 
 
 def configured(config: AgentConfig) -> AutopilotConfiguration:
-    """What the agent's configuration says."""
+    """Return the Autopilot settings of the agent's configuration, or their defaults."""
     given = config.autopilot
     return AutopilotConfiguration(
         last_contact_threshold=nanoseconds(given.last_contact_threshold),
@@ -74,7 +74,7 @@ class Autopilot:
 
     @property
     def configuration(self) -> AutopilotConfiguration:
-        """What operators set, else what the agent's configuration says, else the defaults."""
+        """The settings of operators, else those of the agent's configuration, else the defaults."""
         return self._server.view().get(AUTOPILOT_CONFIG, "") or self._configured
 
     def health(self) -> list[Health]:

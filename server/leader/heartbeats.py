@@ -1,4 +1,4 @@
-"""The leader hears the nodes: a node that is silent for too long is down, or cut off (spec scheduling §9.1, §18)."""
+"""The TTLs of node heartbeats (leader only): expired nodes become down or disconnected (spec scheduling §9.1, §18)."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ class Leader:
     def _unless_broken(
         self, broker: Broker, evaluation: Evaluation, work: Callable[[], list[Evaluation]]
     ) -> list[Evaluation]:
-        """What the work on one gives; nothing if a bug broke it: it is tried again, and fails at last."""
+        """Return the result of `work`; if a bug breaks it, nack and return []: it is retried, and fails at last."""
         try:
             return work()
         except Exception:
@@ -306,7 +306,7 @@ class Leader:
         return task
 
     def _evaluate(self, cluster: Cluster, evaluation: Evaluation, now_ns: int) -> Outcome:
-        """What an evaluation decides."""
+        """Return the outcome of an evaluation, and sample the seconds that it took."""
         view, started = self._server.view(), self._stopwatch()
         outcome = evaluate(view, evaluation, now_ns=now_ns, cluster=cluster)
         elapsed = self._stopwatch() - started

@@ -1,1 +1,1 @@
-"""What a server stands on: files, threads, turns of the loop, supervision, the collector, faults on purpose."""
+"""The platform of a server: files, threads, turns of the loop, supervision, the garbage collector, injected faults."""

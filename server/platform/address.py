@@ -30,7 +30,7 @@ def with_port(given: str, port: int) -> str:
 
 @lru_cache(1024)
 def client_of(address: str) -> str:
-    """Who an address belongs to: itself, but of IPv6 the network of 64 bits that one client has."""
+    """Return the client that an address stands for: itself, but for IPv6 the /64 network that one client has."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

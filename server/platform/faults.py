@@ -21,7 +21,7 @@ _log = logging.getLogger("yurt.faults")
 
 
 class Faults:
-    """What the file says now; nothing if it cannot be read."""
+    """The faults that the file names, as last read; none before it could be read."""
 
     def __init__(self, path: str) -> None:
         self._path, self._seen = path, -1

@@ -39,7 +39,7 @@ COMPRESSION = 1
 
 
 class Backup:
-    """What one server does for `/v1/operator/snapshot`."""
+    """The saving and restoring of the state for `/v1/operator/snapshot`, on one server."""
 
     def __init__(self, server: Host) -> None:
         self._server = server

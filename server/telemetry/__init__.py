@@ -1,1 +1,1 @@
-"""What a server tells of itself: metrics, traces, logs, the audit log."""
+"""The telemetry of a server: metrics, traces, logs, the audit log."""

@@ -22,7 +22,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    """What was given as `extra=`."""
+    """Return the fields given as `extra=`."""
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
@@ -126,7 +126,7 @@ class LogTail(logging.Handler):
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def lines(self, seconds: float) -> list[str]:
-        """What was logged since the last time; waits for something, but not for longer than that."""
+        """Return the lines logged since the last call; wait for the first one, for `seconds` at most."""
         if not self._lines:
             self._news.clear()
             with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""What is measured of the engine and of the state, under the names that dashboards know (spec cluster §2)."""
+"""The measurements of the engine and the state, under the names that dashboards know (spec cluster §2)."""
 
 from __future__ import annotations
 

@@ -110,8 +110,8 @@ def _dns_name(text: str) -> x509.DNSName:
 
 
 def describe(pem: bytes) -> dict[str, object]:
-    """What a certificate says: `Subject`, `Issuer`, `SerialNumber`, `NotBefore`, `NotAfter` (RFC 3339), `DNSNames`,
-    `IPAddresses`, `IsAuthority`, `PermittedDomains`. Raises `BadCertificate`.
+    """Describe a certificate: `Subject`, `Issuer`, `SerialNumber`, `NotBefore`, `NotAfter` (RFC 3339), `DNSNames`,
+    `IPAddresses`, `IsAuthority`, `PermittedDomains`. Raise `BadCertificate`.
     """
     found = _certificate(pem)
     extensions = found.extensions

@@ -129,6 +129,6 @@ def server_roles(config: AgentConfig) -> tuple[str, ...]:
 
 
 def node_roles(config: AgentConfig) -> tuple[str, ...]:
-    """The names of which a node's certificate must have one (a server may be a node too); none if nobody looks."""
+    """Return the names accepted in a node's certificate (a server may be a node too); none without verification."""
     roles = server_roles(config)
     return (f"client.{config.region}.nomad", *roles) if roles else ()
