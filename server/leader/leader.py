@@ -306,7 +306,7 @@ class Leader:
         return task
 
     def _evaluate(self, cluster: Cluster, evaluation: Evaluation, now_ns: int) -> Outcome:
-        """Return the outcome of an evaluation, and sample the seconds that it took."""
+        """Return the outcome of an evaluation, and sample the milliseconds that it took."""
         view, started = self._server.view(), self._stopwatch()
         outcome = evaluate(view, evaluation, now_ns=now_ns, cluster=cluster)
         elapsed = self._stopwatch() - started
