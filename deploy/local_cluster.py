@@ -146,7 +146,9 @@ def stop(processes: list[subprocess.Popen[bytes]]) -> None:
 @click.command()
 @click.argument("servers", type=click.IntRange(1, 7), default=3)
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), default=Path("yurt-data/local-cluster"))
-@click.option("--engine", type=click.Choice(["core", "pysyncobj"]), default="core", help="What replicates the state.")
+@click.option(
+    "--engine", type=click.Choice(["core", "pysyncobj"]), default="core", help="Engine that replicates the state."
+)
 def main(servers: int, directory: Path, engine: str) -> None:
     """Run SERVERS servers on loopback with their state in DIRECTORY until Ctrl-C."""
     members = plan(directory, servers)

@@ -18,7 +18,7 @@ from yurt.server.cli.output import fail
 
 @click.group()
 def acl() -> None:
-    """Look at policies, tokens and roles and change them."""
+    """Manage ACL policies, tokens and roles."""
 
 
 for part in (policy, token, role):
@@ -30,7 +30,7 @@ for part in (policy, token, role):
 @as_json
 @api
 def bootstrap(client: Client, secret_file: str | None, as_json: bool) -> None:
-    """Make the first management token; FILE (`-`: standard input) holds a UUID to be its secret."""
+    """Create the first management token; FILE (`-`: standard input) holds a UUID to be its secret."""
     body: dict[str, Any] | None = None
     if secret_file:
         try:

@@ -16,7 +16,7 @@ from yurt.server.cli.output import fail, paint, pairs, print_json, table
 
 @click.group()
 def policy() -> None:
-    """Sets of rules."""
+    """Manage ACL policies, which are sets of rules."""
 
 
 def _path(name: str) -> str:
@@ -35,13 +35,13 @@ def _listed(found: list[dict[str, Any]], as_json: bool) -> None:
 @policy.command()
 @click.argument("name")
 @click.argument("file", metavar="FILE")
-@click.option("--description", default="", help="What it is for.")
-@click.option("--job", default="", help="Also for the workloads of this job, without a token (with -namespace).")
-@click.option("--group", default="", help="Only those of this group.")
-@click.option("--task", default="", help="Only those of this task.")
+@click.option("--description", default="", help="Description of the policy.")
+@click.option("--job", default="", help="Also grant it to this job's workloads, without a token (with -namespace).")
+@click.option("--group", default="", help="Grant it to this group of the job only.")
+@click.option("--task", default="", help="Grant it to this task of the group only.")
 @api
 def apply(client: Client, name: str, file: str, description: str, job: str, group: str, task: str) -> None:
-    """Make or replace the policy NAME by the rules in FILE (HCL or JSON; `-` for standard input)."""
+    """Create or replace the policy NAME with the rules in FILE (HCL or JSON; `-` for standard input)."""
     try:
         rules = sys.stdin.read() if file == "-" else Path(file).read_text()
     except OSError as error:

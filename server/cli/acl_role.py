@@ -14,7 +14,7 @@ from yurt.server.cli.output import pairs, print_json, table
 
 @click.group()
 def role() -> None:
-    """Named sets of policies."""
+    """Manage ACL roles, which are named sets of policies."""
 
 
 def _path(role_id: str) -> str:
@@ -34,28 +34,30 @@ def _show(one: dict[str, Any], as_json: bool) -> None:
 
 
 @role.command()
-@click.option("--name", required=True, help="Its name.")
-@click.option("--description", default="", help="What it is for.")
+@click.option("--name", required=True, help="Name of the role.")
+@click.option("--description", default="", help="Description of the role.")
 @click.option("--policy", "policies", multiple=True, required=True, help="Name of a policy; repeatable.")
 @as_json
 @api
 def create(client: Client, name: str, description: str, policies: tuple[str, ...], as_json: bool) -> None:
-    """Make a role."""
+    """Create a role."""
     body = {"Name": name, "Description": description, "Policies": [{"Name": one} for one in policies]}
     _show(client.put("/v1/acl/role", body), as_json)
 
 
 @role.command()
 @click.argument("role_id")
-@click.option("--name", default=None, help="A new name.")
-@click.option("--description", default=None, help="What it is for.")
-@click.option("--policy", "policies", multiple=True, help="In place of its policies; repeatable.")
+@click.option("--name", default=None, help="New name of the role.")
+@click.option("--description", default=None, help="Description of the role.")
+@click.option(
+    "--policy", "policies", multiple=True, help="Name of a policy that replaces the present ones; repeatable."
+)
 @as_json
 @api
 def update(
     client: Client, role_id: str, name: str | None, description: str | None, policies: tuple[str, ...], as_json: bool
 ) -> None:
-    """Change a role."""
+    """Update a role."""
     body = client.get(_path(role_id))
     body |= {key: value for key, value in (("Name", name), ("Description", description)) if value is not None}
     if policies:
@@ -78,7 +80,7 @@ def list_(client: Client, as_json: bool) -> None:
 
 @role.command()
 @click.argument("role_id")
-@click.option("--by-name", is_flag=True, help="ROLE_ID is its name.")
+@click.option("--by-name", is_flag=True, help="Take ROLE_ID as the role's name.")
 @as_json
 @api
 def info(client: Client, role_id: str, by_name: bool, as_json: bool) -> None:
@@ -91,6 +93,6 @@ def info(client: Client, role_id: str, by_name: bool, as_json: bool) -> None:
 @click.argument("role_id")
 @api
 def delete(client: Client, role_id: str) -> None:
-    """Delete a role; tokens that have it keep what else they may do."""
+    """Delete a role; its tokens keep their other permissions."""
     client.delete(_path(role_id))
     click.echo(f"ACL role {role_id} successfully deleted")

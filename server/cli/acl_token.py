@@ -14,7 +14,7 @@ from yurt.server.cli.output import pairs, print_json, table
 
 @click.group()
 def token() -> None:
-    """Secrets, and what they may do."""
+    """Manage ACL tokens."""
 
 
 def show(one: dict[str, Any], as_json: bool) -> None:
@@ -44,20 +44,20 @@ def _path(accessor_id: str) -> str:
 
 
 @token.command()
-@click.option("--name", default="", help="A name for people.")
-@click.option("--type", "kind", default="client", help="client or management.")
+@click.option("--name", default="", help="Human-readable name of the token.")
+@click.option("--type", "kind", default="client", help="Type of the token: client or management.")
 @click.option("--policy", "policies", multiple=True, help="Name of a policy; repeatable.")
 @click.option("--role-name", "role_names", multiple=True, help="Name of a role; repeatable.")
 @click.option("--role-id", "role_ids", multiple=True, help="ID of a role; repeatable.")
-@click.option("--ttl", default="", help="How long it lives, as 8h; for ever by default.")
-@click.option("--global", "is_global", is_flag=True, help="For all regions.")
+@click.option("--ttl", default="", help="Lifetime of the token, such as 8h (default: unlimited).")
+@click.option("--global", "is_global", is_flag=True, help="Make the token valid in all regions.")
 @as_json
 @api
 def create(
     client: Client, name: str, kind: str, policies: tuple[str, ...], role_names: tuple[str, ...],
     role_ids: tuple[str, ...], ttl: str, is_global: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make a token and print it with its secret."""
+    """Create a token and print it with its secret."""
     body: dict[str, Any] = {"Name": name, "Type": kind, "Policies": list(policies), "Global": is_global}
     body["Roles"] = [{"Name": one} for one in role_names] + [{"ID": one} for one in role_ids]
     if ttl:
@@ -68,17 +68,21 @@ def create(
 
 @token.command()
 @click.argument("accessor_id")
-@click.option("--name", default=None, help="A new name.")
-@click.option("--type", "kind", default=None, help="client or management.")
-@click.option("--policy", "policies", multiple=True, help="In place of its policies; repeatable.")
-@click.option("--role-name", "role_names", multiple=True, help="In place of its roles; repeatable.")
+@click.option("--name", default=None, help="New name of the token.")
+@click.option("--type", "kind", default=None, help="Type of the token: client or management.")
+@click.option(
+    "--policy", "policies", multiple=True, help="Name of a policy that replaces the present ones; repeatable."
+)
+@click.option(
+    "--role-name", "role_names", multiple=True, help="Name of a role that replaces the present ones; repeatable."
+)
 @as_json
 @api
 def update(
     client: Client, accessor_id: str, name: str | None, kind: str | None, policies: tuple[str, ...],
     role_names: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
-    """Change a token."""
+    """Update a token."""
     body = client.get(_path(accessor_id))
     body |= {key: value for key, value in (("Name", name), ("Type", kind)) if value is not None}
     if policies:
@@ -127,6 +131,6 @@ def self_(client: Client, as_json: bool) -> None:
 @click.argument("accessor_id")
 @api
 def delete(client: Client, accessor_id: str) -> None:
-    """Delete a token; whoever uses it is refused from then on."""
+    """Delete a token; requests with it are refused from then on."""
     client.delete(_path(accessor_id))
     click.echo(f"Token {accessor_id} successfully deleted")

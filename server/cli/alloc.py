@@ -16,7 +16,7 @@ from yurt.server.cli.output import ago, date, paint, pairs, print_json, short, t
 
 @click.group()
 def alloc() -> None:
-    """Look at allocations and what their tasks wrote; run commands in them, restart, stop."""
+    """Inspect allocations and their tasks' output; run commands in them, restart or stop them."""
 
 
 for command in (
@@ -36,7 +36,7 @@ for command in (
 @verbose
 @api
 def status(client: Client, alloc_id: str, as_json: bool, verbose: bool) -> None:
-    """Show one allocation with its tasks and what happened to them."""
+    """Show one allocation with its tasks and their events."""
     one = client.get(f"/v1/allocation/{resolve(client, alloc_id)}")
     if as_json:
         print_json(one)
@@ -93,7 +93,7 @@ def _task(state: dict[str, Any]) -> str:
 @verbose
 @api
 def stop(client: Client, alloc_id: str, no_shutdown_delay: bool, detach: bool, verbose: bool) -> None:
-    """Stop one allocation; another one takes its place."""
+    """Stop one allocation; another takes its place."""
     found = resolve(client, alloc_id)
     query = {"no_shutdown_delay": "true"} if no_shutdown_delay else {}
     answer = client.put(f"/v1/allocation/{found}/stop", **query)

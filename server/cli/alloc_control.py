@@ -13,8 +13,8 @@ from yurt.server.cli.output import print_json, table
 @click.command()
 @click.argument("alloc_id")
 @click.argument("task", required=False, default="")
-@click.option("--task", "named", default="", help="Only this task.")
-@click.option("--all-tasks", is_flag=True, help="Also those that have ended, from the first hook on.")
+@click.option("--task", "named", default="", help="Act on this task only.")
+@click.option("--all-tasks", is_flag=True, help="Also restart tasks that have ended, from the first hook on.")
 @api
 def restart(client: Client, alloc_id: str, task: str, named: str, all_tasks: bool) -> None:
     """Restart the running tasks of an allocation, or one of them, in place."""
@@ -25,8 +25,8 @@ def restart(client: Client, alloc_id: str, task: str, named: str, all_tasks: boo
 @click.command()
 @click.argument("alloc_id")
 @click.argument("task", required=False, default="")
-@click.option("--task", "named", default="", help="Only this task.")
-@click.option("-s", "name", default="SIGKILL", show_default=True, help="The signal.")
+@click.option("--task", "named", default="", help="Act on this task only.")
+@click.option("-s", "name", default="SIGKILL", show_default=True, help="Name of the signal.")
 @api
 def signal(client: Client, alloc_id: str, task: str, named: str, name: str) -> None:
     """Send a signal to the tasks of an allocation, or to one of them."""

@@ -107,7 +107,7 @@ class _Session:
 
 @contextlib.contextmanager
 def _raw(wanted: bool) -> Iterator[None]:
-    """The terminal gives every key, until the end."""
+    """Put the terminal into raw mode until the end, if `wanted`."""
     if not wanted:
         yield
         return
@@ -151,9 +151,13 @@ def converse(client: Client, path: str, query: dict[str, str], *, tty: bool, int
 def terminal_options(command: Any) -> Any:
     """-i, -t and -e."""
     for option in (
-        click.option("-i/--no-i", "interactive", default=True, help="Hand stdin over (-i=false: do not)."),
-        click.option("-t/--no-t", "tty", default=None, help="Give it a terminal, or not; as stdin is if not said."),
-        click.option("-e", "escape", default="~", help="Leaves with a following dot; none: no way out."),
+        click.option("-i/--no-i", "interactive", default=True, help="Pass stdin to the command (on; -i=false)."),
+        click.option(
+            "-t/--no-t", "tty", default=None, help="Allocate a terminal (default: if stdin and stdout are one)."
+        ),
+        click.option(
+            "-e", "escape", default="~", help="Escape character; followed by a dot it ends the session (or `none`)."
+        ),
     ):
         command = option(command)
     return command
@@ -169,15 +173,15 @@ def _settled(interactive: bool, tty: bool | None, escape: str) -> dict[str, Any]
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--task", default="", help="The task.")
-@click.option("--job", "job_id", default="", help="The newest running allocation of this job.")
+@click.option("--task", default="", help="Name of the task.")
+@click.option("--job", "job_id", default="", help="Use the newest running allocation of this job.")
 @terminal_options
 @click.argument("words", nargs=-1, required=True, metavar="ALLOCATION COMMAND…")
 @api
 def execute(
     client: Client, words: tuple[str, ...], task: str, job_id: str, interactive: bool, tty: bool | None, escape: str
 ) -> None:
-    """Run a command beside a task, with its environment, directory and user; ends with its exit code."""
+    """Run a command beside a task, with its environment, directory and user; exit with the command's code."""
     found, command = chosen(client, job_id, list(words))
     if not command:
         fail("Error: a command is needed, as in: yurt alloc exec ALLOCATION /bin/sh")
@@ -188,10 +192,10 @@ def execute(
 
 
 @click.command()
-@click.option("--job", "job_id", required=True, help="The job.")
-@click.option("--allocation", default="", help="An allocation of it (default: the newest that runs).")
-@click.option("--group", default="", help="An allocation of this group.")
-@click.option("--task", default="", help="The task that has the action.")
+@click.option("--job", "job_id", required=True, help="ID of the job.")
+@click.option("--allocation", default="", help="ID of an allocation of the job (default: the newest running one).")
+@click.option("--group", default="", help="Use an allocation of this group.")
+@click.option("--task", default="", help="Name of the task that has the action.")
 @terminal_options
 @click.argument("name")
 @api
@@ -199,7 +203,7 @@ def action(
     client: Client, name: str, job_id: str, allocation: str, group: str, task: str, interactive: bool,
     tty: bool | None, escape: str,
 ) -> None:  # fmt: skip
-    """Run an action that the job's author wrote down; ends with its exit code."""
+    """Run an action that the job defines; exit with the action's code."""
     if allocation:
         found = resolve(client, allocation)
     elif group:

@@ -65,10 +65,10 @@ class End:
 def end_options(command: Any) -> Any:
     """-f, -tail, -n and -c; the command gets `follow` and `end`."""
 
-    @click.option("-f", "--follow", is_flag=True, help="Go on as it grows, until the allocation ends.")
-    @click.option("--tail", is_flag=True, help="Only the end.")
-    @click.option("-n", "lines", type=int, help="So many lines of the end.")
-    @click.option("-c", "count", type=int, help="So many bytes of the end.")
+    @click.option("-f", "--follow", is_flag=True, help="Follow the output until the allocation ends.")
+    @click.option("--tail", is_flag=True, help="Print only the end.")
+    @click.option("-n", "lines", type=int, help="Number of lines to print from the end.")
+    @click.option("-c", "count", type=int, help="Number of bytes to print from the end.")
     @wraps(command)
     def with_end(*, tail: bool, lines: int | None, count: int | None, **rest: Any) -> Any:
         return command(end=End(lines if lines is not None else LINES if tail else None, count), **rest)
@@ -88,14 +88,14 @@ def show(pieces: Iterator[bytes]) -> None:
 
 @click.command()
 @click.argument("words", nargs=-1, metavar="[ALLOCATION] [TASK]")
-@click.option("--stderr", "kind", flag_value="stderr", help="The other stream.")
+@click.option("--stderr", "kind", flag_value="stderr", help="Print stderr instead of stdout.")
 @click.option("--stdout", "kind", flag_value="stdout", default="stdout", hidden=True)
-@click.option("--task", "named", default="", help="The task.")
-@click.option("--job", "job_id", default="", help="The newest running allocation of this job.")
+@click.option("--task", "named", default="", help="Name of the task.")
+@click.option("--job", "job_id", default="", help="Use the newest running allocation of this job.")
 @end_options
 @api
 def logs(client: Client, words: tuple[str, ...], kind: str, named: str, job_id: str, follow: bool, end: End) -> None:
-    """Print what a task wrote to stdout, or to stderr."""
+    """Print a task's stdout, or its stderr."""
     found, rest = chosen(client, job_id, list(words))
     task = task_of(client.get(f"/v1/allocation/{found}"), named or next(iter(rest), ""))
     query = {"task": task, "type": kind or "stdout", "plain": "true", "follow": str(follow).lower(), **end.query()}
@@ -122,8 +122,8 @@ def _frames(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 @click.command()
 @click.argument("words", nargs=-1, metavar="[ALLOCATION] [PATH]")
-@click.option("--job", "job_id", default="", help="The newest running allocation of this job.")
-@click.option("--stat", "only_status", is_flag=True, help="What a file is, not what is in it.")
+@click.option("--job", "job_id", default="", help="Use the newest running allocation of this job.")
+@click.option("--stat", "only_status", is_flag=True, help="Show the file's status instead of its contents.")
 @end_options
 @as_json
 @api

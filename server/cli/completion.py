@@ -9,7 +9,7 @@ from click.shell_completion import get_completion_class
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell: `source <(yurt completion bash)`."""
+    """Print the completion script for a shell: `source <(yurt completion bash)`."""
     from yurt.server.cli.main import cli
 
     kind = get_completion_class(shell)

@@ -19,7 +19,7 @@ ENDED = ("successful", "failed", "cancelled", "blocked")
 
 @click.group()
 def deployment() -> None:
-    """Look at deployments, promote, pause, resume and fail them."""
+    """Inspect, promote, pause, resume and fail deployments."""
 
 
 def listing(deployments: list[dict[str, Any]], verbose: bool = False) -> str:
@@ -60,7 +60,7 @@ def shown(one: dict[str, Any], verbose: bool = False) -> str:
 
 
 @deployment.command(name="list")
-@click.option("--filter", "expression", default="", help="Show the deployments that this expression fits.")
+@click.option("--filter", "expression", default="", help="Show only the deployments that match this expression.")
 @as_json
 @verbose
 @api
@@ -75,7 +75,7 @@ def list_(client: Client, expression: str, as_json: bool, verbose: bool) -> None
 
 @deployment.command()
 @click.argument("deployment_id")
-@click.option("--monitor", "follow", is_flag=True, help="Wait for its end.")
+@click.option("--monitor", "follow", is_flag=True, help="Wait until the deployment ends.")
 @as_json
 @verbose
 @api
@@ -133,7 +133,7 @@ def promote_deployment(client: Client, found: str, chosen: tuple[str, ...], *, d
 @verbose
 @api
 def promote(client: Client, deployment_id: str, chosen: tuple[str, ...], detach: bool, verbose: bool) -> None:
-    """Take the canaries for good: the other allocations follow."""
+    """Promote the canaries: the other allocations follow."""
     promote_deployment(client, resolve(client, deployment_id), chosen, detach=detach, verbose=verbose)
 
 
@@ -150,7 +150,7 @@ def _verb(name: str, path: str, body: dict[str, Any], text: str) -> None:
         _follow(client, answer, detach=detach, verbose=verbose)
 
 
-_verb("pause", "pause", {"Pause": True}, "Stop rolling out for a while.")
-_verb("resume", "pause", {"Pause": False}, "Go on rolling out.")
-_verb("fail", "fail", {}, "End the deployment as failed.")
-_verb("unblock", "unblock", {}, "Let a deployment that waits for other regions go on.")
+_verb("pause", "pause", {"Pause": True}, "Pause the rollout of a deployment.")
+_verb("resume", "pause", {"Pause": False}, "Resume the rollout of a paused deployment.")
+_verb("fail", "fail", {}, "Mark a deployment as failed and end it.")
+_verb("unblock", "unblock", {}, "Unblock a deployment that waits for other regions.")

@@ -19,14 +19,14 @@ ENDED = ("complete", "failed", "canceled")
 
 @click.group(name="eval")
 def evaluation() -> None:
-    """Look at evaluations."""
+    """Inspect evaluations."""
 
 
 @evaluation.command(name="list")
-@click.option("--job", "job_id", default="", help="Only those of this job.")
-@click.option("--status", "wanted", default="", help="Only those with this status.")
-@click.option("--filter", "expression", default="", help="Only those that this expression fits.")
-@click.option("--per-page", type=int, help="At most so many.")
+@click.option("--job", "job_id", default="", help="Show only evaluations of this job.")
+@click.option("--status", "wanted", default="", help="Show only evaluations with this status.")
+@click.option("--filter", "expression", default="", help="Show only evaluations that match this expression.")
+@click.option("--per-page", type=int, help="Maximum number of evaluations to show.")
 @as_json
 @verbose
 @api

@@ -24,7 +24,7 @@ EXIT_VIOLATED, EXIT_UNDECIDED, EXIT_INTERRUPTED = 1, 2, 130
 
 @click.group()
 def experiment() -> None:
-    """Break a cluster on purpose: scenarios of faults under a workload, a history, a verdict, a report."""
+    """Break a cluster on purpose: run fault scenarios under a workload; write history, verdict and report."""
 
 
 @experiment.command(name="list")
@@ -55,15 +55,17 @@ def list_experiments(as_json: bool) -> None:
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Directory of the results [experiments/…]."
 )
-@click.option("--workload", default="", help="Another workload than the scenario's own.")
-@click.option("--servers", type=click.IntRange(1, 7), help="How many servers [the scenario's own].")
-@click.option("--duration", type=click.FloatRange(0.0, 86_400.0), default=0.0, help="Seconds in which faults begin.")
-@click.option("--rate", type=click.FloatRange(0.0, 5_000.0), default=0.0, help="Steps of all clients a second.")
-@click.option("--jobs", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many jobs are used.")
-@click.option("--seed", type=int, default=1, show_default=True, help="What chance follows from.")
-@click.option("--short", is_flag=True, help="One or two rounds of faults, to see that it works.")
+@click.option("--workload", default="", help="Workload [the scenario's own].")
+@click.option("--servers", type=click.IntRange(1, 7), help="Number of servers [the scenario's own].")
 @click.option(
-    "--target", multiple=True, metavar="[NAME=]URL", help="A server of a running cluster; for each server once."
+    "--duration", type=click.FloatRange(0.0, 86_400.0), default=0.0, help="Seconds during which faults begin."
+)
+@click.option("--rate", type=click.FloatRange(0.0, 5_000.0), default=0.0, help="Total client steps per second.")
+@click.option("--jobs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Number of jobs to use.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random number generator.")
+@click.option("--short", is_flag=True, help="Run only one or two rounds of faults, as a smoke test.")
+@click.option(
+    "--target", multiple=True, metavar="[NAME=]URL", help="Server of a running cluster; repeat for each server."
 )
 @click.option(
     "--hooks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Commands that break the target."
@@ -71,23 +73,21 @@ def list_experiments(as_json: bool) -> None:
 @click.option(
     "--token", default="", envvar=["YURT_TOKEN", "NOMAD_TOKEN"], help="Secret of an ACL token for the target."
 )
-@click.option(
-    "--upgrade-to", default="", metavar="DIR", help="Directory with the next version's package, for upgrades."
-)
+@click.option("--upgrade-to", default="", metavar="DIR", help="Directory of the next version's package, for upgrades.")
 @click.option(
     "--engine",
     type=click.Choice(["core", "pysyncobj"]),
     default="core",
     show_default=True,
-    help="What replicates the state: pysyncobj as it ships is the control.",
+    help="Engine that replicates the state; pysyncobj as released is the control.",
 )
-@click.option("--simulated", is_flag=True, help="On virtual time, from the seed alone.")
+@click.option("--simulated", is_flag=True, help="Run on virtual time, determined by the seed alone.")
 @as_json
 def run(names: tuple[str, ...], out: Path | None, simulated: bool, as_json: bool, **given: Any) -> None:
-    """Run scenarios by name, or `all`, one after the other, each into a directory of its own.
+    """Run scenarios by name, or `all`, one after another, each in its own result directory.
 
     Exit code 0: every verdict is clean; 1: something promised was broken, or nothing could be run; 2: undecided;
-    130: interrupted. What cannot be done here is left out, and said.
+    130: interrupted. Scenarios that cannot run here are skipped and named.
     """
     chosen = _chosen(names)
     if given["workload"] and given["workload"] not in all_workloads():
@@ -141,7 +141,7 @@ def _exit_code(verdicts: dict[str, Any]) -> int:
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @as_json
 def report_again(directory: Path, as_json: bool) -> None:
-    """Judge the files of an experiment again, and write its verdict and its report anew."""
+    """Judge an experiment's files again and rewrite its verdict and report."""
     for name in (EXPERIMENT, HISTORY):
         if not (directory / name).exists():
             fail(f"{directory} holds no experiment: there is no {name}")

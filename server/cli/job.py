@@ -22,7 +22,7 @@ from yurt.server.cli import (
 
 @click.group()
 def job() -> None:
-    """Register, look at and change jobs."""
+    """Register, inspect and change jobs."""
 
 
 for command in (

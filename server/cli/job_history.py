@@ -15,7 +15,7 @@ from yurt.server.cli.output import date, fail, pairs, print_json
 
 @click.command()
 @click.argument("job_id", metavar="JOB")
-@click.option("-p", "with_diffs", is_flag=True, help="Show what changed from the version before.")
+@click.option("-p", "with_diffs", is_flag=True, help="Show the differences from the previous version.")
 @click.option("--version", "version", type=int, help="Show this version only.")
 @click.option("--diff-version", type=click.IntRange(min=0), help="Compare with this version instead (implies -p).")
 @click.option("--diff-tag", default="", help="Compare with the version of this tag instead (implies -p).")

@@ -101,9 +101,9 @@ job "example" {
 
 @click.command()
 @click.argument("path", metavar="[FILE]", default="example.nomad.hcl")
-@click.option("--short", is_flag=True, help="Without comments.")
+@click.option("--short", is_flag=True, help="Omit the comments.")
 def init(path: str, short: bool) -> None:
-    """Write an example job (HCL) to FILE, unless it is there."""
+    """Write an example job (HCL) to FILE, unless it exists."""
     target = Path(path)
     try:
         with target.open("x", encoding="utf-8") as file:

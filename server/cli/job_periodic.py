@@ -12,7 +12,7 @@ from yurt.server.cli.options import api, detach, verbose
 
 @click.group()
 def periodic() -> None:
-    """Act on periodic jobs."""
+    """Manage periodic jobs."""
 
 
 @periodic.command()
@@ -21,7 +21,7 @@ def periodic() -> None:
 @verbose
 @api
 def force(client: Client, job_id: str, detach: bool, verbose: bool) -> None:
-    """Launch a child of a periodic job now, whatever its schedule and its overlap rule say."""
+    """Launch a child of a periodic job now, regardless of its schedule and its overlap rule."""
     answer = client.put(job_path(resolve(client, job_id), "periodic", "force"))
     click.echo("Force periodic successful")
     follow(client, answer, detach=detach, verbose=verbose)

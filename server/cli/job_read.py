@@ -104,7 +104,7 @@ def _summary(summary: dict[str, Any]) -> str:
 @click.argument("job_id")
 @click.option("--version", "version", type=int, help="Show this version.")
 @click.option("--hcl", is_flag=True, help="Print the source the job was submitted with.")
-@click.option("--with-vars", is_flag=True, help="With the source, also the values of its variables.")
+@click.option("--with-vars", is_flag=True, help="Also print the values of the source's variables.")
 @as_json
 @api
 def inspect(client: Client, job_id: str, version: int | None, hcl: bool, with_vars: bool, as_json: bool) -> None:

@@ -32,21 +32,25 @@ def _waiting(text: str) -> float:
 
 @click.command("restart")
 @click.argument("job_id")
-@click.option("--all-tasks", is_flag=True, help="Also tasks that have ended, from the first hook on.")
-@click.option("--batch-size", default="1", show_default=True, help="So many at a time, or a share as 25%.")
-@click.option("--batch-wait", default="", help="Wait so long between two batches, as 10s.")
-@click.option("--group", "groups", multiple=True, help="Only this group; may be given again.")
-@click.option("--task", "tasks", multiple=True, help="Only this task; may be given again.")
-@click.option("--reschedule", is_flag=True, help="Stop the allocations, and wait for those that replace them.")
+@click.option("--all-tasks", is_flag=True, help="Also restart tasks that have ended, from the first hook on.")
+@click.option(
+    "--batch-size", default="1", show_default=True, help="Allocations to restart at a time, or a share such as 25%."
+)
+@click.option("--batch-wait", default="", help="Time to wait between two batches, such as 10s.")
+@click.option("--group", "groups", multiple=True, help="Restart this group only; repeatable.")
+@click.option("--task", "tasks", multiple=True, help="Restart this task only; repeatable.")
+@click.option("--reschedule", is_flag=True, help="Stop the allocations and wait for their replacements.")
 @click.option("--no-shutdown-delay", is_flag=True, help="With -reschedule: skip the shutdown delays.")
-@click.option("--on-error", type=click.Choice(["ask", "fail"]), default="ask", help="Go on after a failure, or not.")
+@click.option(
+    "--on-error", type=click.Choice(["ask", "fail"]), default="ask", help="On a failure, ask whether to go on, or fail."
+)
 @click.option("--yes", is_flag=True, help="Answer every question with yes.")
 @api
 def restart(
     client: Client, job_id: str, all_tasks: bool, batch_size: str, batch_wait: str, groups: tuple[str, ...],
     tasks: tuple[str, ...], reschedule: bool, no_shutdown_delay: bool, on_error: str, yes: bool,
 ) -> None:  # fmt: skip
-    """Restart the allocations of a job that run, in place or (-reschedule) by others in their place."""
+    """Restart a job's running allocations in place, or replace them (-reschedule)."""
     if reschedule and (tasks or all_tasks):
         fail("Error: -reschedule restarts whole allocations: it goes with neither -task nor -all-tasks")
     if tasks and all_tasks:

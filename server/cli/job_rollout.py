@@ -14,7 +14,7 @@ from yurt.server.cli.output import fail, print_json
 
 @click.command()
 @click.argument("job_id")
-@click.option("--all", "every", is_flag=True, help="Also those of an earlier job of that ID.")
+@click.option("--all", "every", is_flag=True, help="Also show those of an earlier job with this ID.")
 @as_json
 @verbose
 @api
@@ -30,7 +30,7 @@ def allocs(client: Client, job_id: str, every: bool, as_json: bool, verbose: boo
 
 @click.command()
 @click.argument("job_id")
-@click.option("--latest", is_flag=True, help="Show the newest one in full.")
+@click.option("--latest", is_flag=True, help="Show the newest deployment in full.")
 @as_json
 @verbose
 @api

@@ -15,7 +15,7 @@ from yurt.server.cli.output import fail
 
 @click.group()
 def tag() -> None:
-    """Name versions of jobs."""
+    """Manage tags, which name versions of jobs."""
 
 
 def _path(client: Client, given: str, name: str) -> tuple[str, str]:
@@ -28,12 +28,12 @@ def _path(client: Client, given: str, name: str) -> tuple[str, str]:
 
 @tag.command(name="apply")
 @click.argument("job_id", metavar="JOB")
-@click.option("--name", default="", help="The tag's name.")
-@click.option("--version", "version", type=click.IntRange(min=0), help="The version; the newest one if left out.")
-@click.option("--description", default="", help="What is special about it.")
+@click.option("--name", default="", help="Name of the tag.")
+@click.option("--version", "version", type=click.IntRange(min=0), help="Version to tag (default: the newest).")
+@click.option("--description", default="", help="Description of the tag.")
 @api
 def apply(client: Client, job_id: str, name: str, version: int | None, description: str) -> None:
-    """Name a version of a job; a version has one tag, and a tag one version."""
+    """Tag a version of a job; a version has one tag, and a tag one version."""
     found, path = _path(client, job_id, name)
     if version is None:
         version = client.get(job_path(found))["Version"]
@@ -44,10 +44,10 @@ def apply(client: Client, job_id: str, name: str, version: int | None, descripti
 
 @tag.command()
 @click.argument("job_id", metavar="JOB")
-@click.option("--name", default="", help="The tag's name.")
+@click.option("--name", default="", help="Name of the tag.")
 @api
 def unset(client: Client, job_id: str, name: str) -> None:
-    """Take a tag away; the version may then be forgotten with the other old ones."""
+    """Remove a tag; its version may then be discarded like other old versions."""
     found, path = _path(client, job_id, name)
     client.delete(path)
     click.echo(f'Tag "{name}" removed from job "{found}"')

@@ -33,7 +33,7 @@ def follow(client: Client, answer: dict[str, Any], *, detach: bool, verbose: boo
 
 @click.command(cls=GoFlags)
 @job_file
-@click.option("--check-index", type=int, help="Register only if the job's JobModifyIndex is this (0: it is new).")
+@click.option("--check-index", type=int, help="Register only if the job has this JobModifyIndex (0: the job is new).")
 @click.option("--eval-priority", type=int, help="Priority of the evaluation only.")
 @click.option("--preserve-counts", is_flag=True, help="Keep the stored counts of existing groups.")
 @click.option("--preserve-resources", is_flag=True, help="Keep the stored resources of existing tasks.")
@@ -69,11 +69,11 @@ def run(
 @click.command()
 @click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
 @click.option("--purge", is_flag=True, help="Remove the job, its versions and its allocations from the state.")
-@click.option("--global", "global_", is_flag=True, help="Stop it in every region it runs in.")
-@click.option("--children", is_flag=True, help="With all that was dispatched or launched from it.")
+@click.option("--global", "global_", is_flag=True, help="Stop the job in every region it runs in.")
+@click.option("--children", is_flag=True, help="Also stop the job's dispatched and launched children.")
 @click.option("--no-shutdown-delay", is_flag=True, help="Skip the shutdown delays.")
 @click.option("--eval-priority", type=int, help="Priority of the evaluation only.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @detach
 @verbose
 @api
@@ -102,7 +102,7 @@ def stop(client: Client, job_ids: tuple[str, ...], yes: bool, detach: bool, verb
 @verbose
 @api
 def revert(client: Client, job_id: str, version_or_tag: str, detach: bool, verbose: bool) -> None:
-    """Go back to an older version, given by number or by tag; it becomes the newest one."""
+    """Revert a job to an older version, given by number or by tag; it becomes the newest one."""
     found = resolve(client, job_id)
     request: dict[str, Any] = {"JobID": found}
     if version_or_tag.isdigit():
@@ -115,7 +115,7 @@ def revert(client: Client, job_id: str, version_or_tag: str, detach: bool, verbo
 @click.command()
 @click.argument("job_id", metavar="JOB")
 @click.argument("words", metavar="[GROUP] COUNT", nargs=-1, required=True)
-@click.option("--check-index", type=int, help="Scale only if the job's JobModifyIndex is this.")
+@click.option("--check-index", type=int, help="Scale only if the job has this JobModifyIndex.")
 @detach
 @verbose
 @api
@@ -144,16 +144,16 @@ def _only_group(client: Client, job_id: str) -> str:
 @click.command()
 @click.argument("job_id", metavar="JOB")
 @click.argument("payload", metavar="[FILE]", required=False)
-@click.option("--payload", "payload_file", metavar="FILE", help="The same as the FILE after JOB.")
-@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Meta of the child; repeatable.")
+@click.option("--payload", "payload_file", metavar="FILE", help="Payload file, the same as FILE after JOB.")
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata of the child; repeatable.")
 @click.option("--idempotency-token", default="", help="Dispatch only once with this token.")
-@click.option("--id-prefix-template", default="", help="Text put into the child's ID.")
+@click.option("--id-prefix-template", default="", help="Text to include in the child's ID.")
 @click.option("--priority", type=int, help="Priority of the child.")
 @detach
 @verbose
 @api
 def dispatch(client: Client, job_id: str, payload: str | None, meta: tuple[str, ...], **flags: Any) -> None:
-    """Make a child of a parameterized job, with FILE (`-` for standard input) as its payload."""
+    """Dispatch a child of a parameterized job, with FILE (`-` for standard input) as its payload."""
     found = resolve(client, job_id)
     pairs = dict(_key_value(one) for one in meta)
     request: dict[str, Any] = {"JobID": found, "Meta": pairs, "IdPrefixTemplate": flags["id_prefix_template"]}
@@ -187,7 +187,7 @@ def _key_value(text: str) -> tuple[str, str]:
 
 @click.command(name="eval")
 @click.argument("job_id", metavar="JOB")
-@click.option("--force-reschedule", is_flag=True, help="Replace failed allocations now, whatever their policy says.")
+@click.option("--force-reschedule", is_flag=True, help="Replace failed allocations now, regardless of their policy.")
 @detach
 @verbose
 @api

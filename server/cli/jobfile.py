@@ -50,7 +50,7 @@ def job_file(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add FILE (a path, a URL or `-`) and the flags for reading it; the command gets a `load` that does it."""
 
     @click.argument("path", metavar="FILE")
-    @click.option("--json", "is_json", is_flag=True, help="FILE is a job in the API's JSON.")
+    @click.option("--json", "is_json", is_flag=True, help="Read FILE as the API's JSON.")
     @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Value of a variable; repeatable.")
     @click.option(
         "--var-file", "variable_files", multiple=True, metavar="FILE", help="Values of variables; repeatable."

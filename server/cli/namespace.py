@@ -25,7 +25,7 @@ _CAPABILITIES = {
 
 @click.group()
 def namespace() -> None:
-    """Look at namespaces and change them."""
+    """Manage namespaces."""
 
 
 def _read(client: Client, name: str) -> dict[str, Any]:
@@ -80,12 +80,12 @@ def inspect(client: Client, name: str) -> None:
 
 @namespace.command()
 @click.argument("name_or_file", metavar="NAME|FILE")
-@click.option("--description", default=None, help="What it is for.")
-@click.option("--quota", default=None, help="The quota of its jobs.")
-@click.option("--json", "given_json", is_flag=True, help="The file is JSON.")
+@click.option("--description", default=None, help="Description of the namespace.")
+@click.option("--quota", default=None, help="Quota of the namespace's jobs.")
+@click.option("--json", "given_json", is_flag=True, help="Read the file as JSON.")
 @api
 def apply(client: Client, name_or_file: str, description: str | None, quota: str | None, given_json: bool) -> None:
-    """Make or change a namespace, given by name or described in a file (`-` for standard input)."""
+    """Create or update a namespace, given by name or described in a file (`-` for standard input)."""
     if name_or_file == "-" or Path(name_or_file).is_file():
         if description is not None or quota is not None:
             fail("Error: with a file, -description and -quota belong into it")
@@ -113,6 +113,6 @@ def _stored_or_new(client: Client, name: str) -> dict[str, Any]:
 @click.argument("name")
 @api
 def delete(client: Client, name: str) -> None:
-    """Delete a namespace that no job is in."""
+    """Delete a namespace that has no jobs."""
     client.delete(f"/v1/namespace/{quote(name, safe='')}")
     click.echo(f'Successfully deleted namespace "{name}"!')

@@ -19,7 +19,7 @@ POLL_SECONDS = 0.5
 
 @click.group()
 def node() -> None:
-    """Look at nodes, drain them, let them take allocations or not."""
+    """Inspect nodes, drain them and set their eligibility."""
 
 
 def resolve(client: Client, given: str, *, own: bool = False) -> str:
@@ -50,9 +50,9 @@ node.add_command(meta)
 
 @node.command()
 @click.argument("node_id", required=False, default="")
-@click.option("--self", "own", is_flag=True, help="The node of the asked agent.")
-@click.option("--filter", "expression", default="", help="Show the nodes that this expression fits.")
-@click.option("--stats", "with_stats", is_flag=True, help="With what the machine uses now.")
+@click.option("--self", "own", is_flag=True, help="Use the node of the agent that is asked.")
+@click.option("--filter", "expression", default="", help="Show only the nodes that match this expression.")
+@click.option("--stats", "with_stats", is_flag=True, help="Also show the machine's present usage.")
 @as_json
 @verbose
 @api
@@ -155,12 +155,12 @@ def _allocations(allocations: list[dict[str, Any]], verbose: bool) -> str:
 
 @node.command()
 @click.argument("node_id", required=False, default="")
-@click.option("--self", "own", is_flag=True, help="The only node of the cluster.")
-@click.option("--enable", is_flag=True, help="Let it take new allocations.")
-@click.option("--disable", is_flag=True, help="Let it take none.")
+@click.option("--self", "own", is_flag=True, help="Use the node of the agent that is asked.")
+@click.option("--enable", is_flag=True, help="Make the node eligible.")
+@click.option("--disable", is_flag=True, help="Make the node ineligible.")
 @api
 def eligibility(client: Client, node_id: str, own: bool, enable: bool, disable: bool) -> None:
-    """Let a node take new allocations, or none."""
+    """Make a node eligible for new allocations, or ineligible."""
     if enable == disable:
         fail("Error: give either -enable or -disable")
     found = resolve(client, node_id, own=own)
@@ -171,21 +171,21 @@ def eligibility(client: Client, node_id: str, own: bool, enable: bool, disable: 
 
 @node.command()
 @click.argument("node_id", required=False, default="")
-@click.option("--self", "own", is_flag=True, help="The only node of the cluster.")
-@click.option("--enable", is_flag=True, help="Move everything away.")
-@click.option("--disable", is_flag=True, help="Stop moving things away.")
-@click.option("--deadline", default="1h", help="After this everything that is left ends (1h).")
-@click.option("--force", is_flag=True, help="Everything ends at once.")
-@click.option("--no-deadline", is_flag=True, help="Wait as long as it takes.")
-@click.option("--ignore-system", is_flag=True, help="Leave allocations of system jobs alone.")
-@click.option("--keep-ineligible", is_flag=True, help="With -disable: take no new allocations either.")
-@click.option("--message", default="", help="A note that is kept with the drain.")
-@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="More notes; repeatable.")
-@click.option("--detach", is_flag=True, help="Do not wait for the end.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--self", "own", is_flag=True, help="Use the node of the agent that is asked.")
+@click.option("--enable", is_flag=True, help="Start draining the node.")
+@click.option("--disable", is_flag=True, help="Stop draining the node.")
+@click.option("--deadline", default="1h", help="Time after which remaining allocations are stopped (1h).")
+@click.option("--force", is_flag=True, help="Stop all allocations at once.")
+@click.option("--no-deadline", is_flag=True, help="Drain without a deadline.")
+@click.option("--ignore-system", is_flag=True, help="Leave allocations of system jobs on the node.")
+@click.option("--keep-ineligible", is_flag=True, help="With -disable: keep the node ineligible.")
+@click.option("--message", default="", help="Message to keep with the drain.")
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata to keep with the drain; repeatable.")
+@click.option("--detach", is_flag=True, help="Do not wait for the drain to end.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @api
 def drain(client: Client, node_id: str, own: bool, enable: bool, disable: bool, **flags: Any) -> None:
-    """Move everything away from a node, or take that back."""
+    """Drain a node of its allocations, or end its drain."""
     if enable == disable:
         fail("Error: give either -enable or -disable")
     found = resolve(client, node_id, own=own)

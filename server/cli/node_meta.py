@@ -13,7 +13,7 @@ from yurt.server.cli.output import fail, pairs, print_json
 
 @click.group()
 def meta() -> None:
-    """Meta of a node: of the asked agent's, or of the one that -node-id names."""
+    """Manage a node's metadata: the asked agent's node, or the one that -node-id names."""
 
 
 def _query(node_id: str) -> dict[str, str]:
@@ -23,10 +23,10 @@ def _query(node_id: str) -> dict[str, str]:
 @meta.command()
 @click.argument("changes", nargs=-1, metavar="KEY=VALUE...")
 @click.option("--node-id", default="", help="Full ID of the node.")
-@click.option("--unset", default="", help="Keys to take away, with commas between.")
+@click.option("--unset", default="", help="Comma-separated keys to remove.")
 @api
 def apply(client: Client, changes: tuple[str, ...], node_id: str, unset: str) -> None:
-    """Set keys, or take them away."""
+    """Set or remove metadata keys."""
     found: dict[str, str | None] = dict.fromkeys(filter(None, unset.split(",")))
     for one in changes:
         key, equals, value = one.partition("=")
@@ -43,7 +43,7 @@ def apply(client: Client, changes: tuple[str, ...], node_id: str, unset: str) ->
 @as_json
 @api
 def read(client: Client, node_id: str, as_json: bool) -> None:
-    """Show the meta that counts, and where it comes from."""
+    """Show the metadata in effect, and where it comes from."""
     found: dict[str, Any] = client.get("/v1/client/metadata", **_query(node_id))
     if as_json:
         print_json(found)

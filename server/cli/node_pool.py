@@ -19,7 +19,7 @@ _FIELDS = {
 
 @click.group()
 def pool() -> None:
-    """Look at node pools and change them."""
+    """Manage node pools."""
 
 
 @pool.command(name="list")
@@ -51,10 +51,10 @@ def info(client: Client, name: str, as_json: bool) -> None:
 
 @pool.command()
 @click.argument("path", metavar="FILE")
-@click.option("--json", "given_json", is_flag=True, help="The file is JSON.")
+@click.option("--json", "given_json", is_flag=True, help="Read the file as JSON.")
 @api
 def apply(client: Client, path: str, given_json: bool) -> None:
-    """Make or change the node pool that FILE describes (`node_pool "NAME" { … }`, or JSON; `-` for standard input)."""
+    """Create or update the node pool in FILE (`node_pool "NAME" { … }`, or JSON; `-` for standard input)."""
     found = read_spec(path, given_json=given_json)
     if isinstance(block := found.get("node_pool"), dict):
         if len(block) != 1:
@@ -70,6 +70,6 @@ def apply(client: Client, path: str, given_json: bool) -> None:
 @click.argument("name")
 @api
 def delete(client: Client, name: str) -> None:
-    """Delete a node pool that nothing uses."""
+    """Delete an unused node pool."""
     client.delete(f"/v1/node/pool/{quote(name, safe='')}")
     click.echo(f'Successfully deleted node pool "{name}"!')

@@ -14,7 +14,7 @@ from yurt.server.cli.operator_snapshot import snapshot, state
 
 @click.group()
 def operator() -> None:
-    """Look after the cluster."""
+    """Operate the cluster."""
 
 
 operator.add_command(raft)

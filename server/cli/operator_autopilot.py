@@ -15,7 +15,7 @@ PATH = "/v1/operator/autopilot/configuration"
 
 @click.group()
 def autopilot() -> None:
-    """Look at the servers' health and say how dead ones are treated."""
+    """Show the servers' health and configure the treatment of dead ones."""
 
 
 @autopilot.command(name="get-config")
@@ -32,15 +32,21 @@ def get_config(client: Client, as_json: bool) -> None:
 
 
 @autopilot.command(name="set-config")
-@click.option("--cleanup-dead-servers", type=bool, default=None, help="Remove servers that are dead for long.")
-@click.option("--last-contact-threshold", default=None, help="Longer without contact is unhealthy (200ms).")
-@click.option("--max-trailing-logs", type=int, default=None, help="More entries behind is unhealthy.")
-@click.option("--min-quorum", type=int, default=None, help="Never fewer voters; 0: as many as the cluster began with.")
-@click.option("--server-stabilization-time", default=None, help="So long a new server listens before it votes (10s).")
-@click.option("--cas-index", default="", help="Only if the configuration has this ModifyIndex.")
+@click.option("--cleanup-dead-servers", type=bool, default=None, help="Remove servers that have been dead for long.")
+@click.option(
+    "--last-contact-threshold", default=None, help="Longest time without contact for a healthy server (200ms)."
+)
+@click.option(
+    "--max-trailing-logs", type=int, default=None, help="Most log entries that a healthy server may be behind."
+)
+@click.option(
+    "--min-quorum", type=int, default=None, help="Minimum number of voters; 0: as many as the cluster began with."
+)
+@click.option("--server-stabilization-time", default=None, help="Time that a new server listens before it votes (10s).")
+@click.option("--cas-index", default="", help="Change it only if the configuration has this ModifyIndex.")
 @api
 def set_config(client: Client, cas_index: str, **given: Any) -> None:
-    """Change the autopilot configuration; what is not named stays."""
+    """Change the autopilot configuration; options that are left out keep their values."""
     names = {name: "".join(part.title() for part in name.split("_")) for name in given}
     changed = {names[name]: value for name, value in given.items() if value is not None}
     if not changed:

@@ -9,12 +9,12 @@ from yurt.server.config.secrets import new_secret
 
 @click.group()
 def gossip() -> None:
-    """Look after the secret of the servers."""
+    """Manage the servers' cluster secret."""
 
 
 @gossip.group()
 def keyring() -> None:
-    """Make a secret."""
+    """Generate a cluster secret."""
 
 
 @keyring.command()

@@ -13,12 +13,12 @@ from yurt.server.cli.output import date, missing_keys, print_json, short, table
 
 @click.group()
 def root() -> None:
-    """What variables are encrypted with."""
+    """Manage the keys that encrypt variables."""
 
 
 @root.group()
 def keyring() -> None:
-    """Look at root keys and change them."""
+    """Manage root keys."""
 
 
 @keyring.command(name="list")
@@ -40,12 +40,12 @@ def list_(client: Client, as_json: bool, verbose: bool) -> None:
 
 
 @keyring.command()
-@click.option("--full", is_flag=True, help="Encrypt every variable anew with the new key.")
+@click.option("--full", is_flag=True, help="Encrypt every variable again with the new key.")
 @as_json
 @verbose
 @api
 def rotate(client: Client, full: bool, as_json: bool, verbose: bool) -> None:
-    """Make a new root key for what is written from now on."""
+    """Create a new root key for variables written from now on."""
     made = client.request("PUT", "/v1/operator/keyring/rotate", query={"full": "true"} if full else {})[0]
     if as_json:
         print_json(made)
@@ -59,7 +59,7 @@ def rotate(client: Client, full: bool, as_json: bool, verbose: bool) -> None:
 def rewrap(client: Client, as_json: bool) -> None:
     """Wrap all root keys with the first of server.key_encryption_keys.
 
-    Every server must accept that key already; those before may be taken out of the configuration afterwards.
+    Every server must already accept that key; earlier keys may be removed from the configuration afterwards.
     """
     done = client.request("PUT", "/v1/operator/keyring/rewrap")[0]
     if as_json:
@@ -70,7 +70,7 @@ def rewrap(client: Client, as_json: bool) -> None:
 
 @keyring.command()
 @click.argument("key_id")
-@click.option("--force", is_flag=True, help="Also if variables are encrypted with it: they are lost then.")
+@click.option("--force", is_flag=True, help="Delete the key even if variables are encrypted with it: they are lost.")
 @api
 def remove(client: Client, key_id: str, force: bool) -> None:
     """Delete a root key that is not active."""

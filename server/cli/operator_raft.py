@@ -11,7 +11,7 @@ from yurt.server.cli.output import fail, missing_keys, print_json, table
 
 @click.group()
 def raft() -> None:
-    """Look at Raft's servers and change them."""
+    """Manage the servers of the Raft configuration."""
 
 
 @raft.command(name="list-peers")
@@ -42,13 +42,13 @@ def list_peers(client: Client, stale: bool, as_json: bool) -> None:
 
 @raft.command(name="add-peer")
 @click.option("--peer-id", required=True, help="The server's ID: DATA/server/node-id.")
-@click.option("--peer-address", required=True, help="Its peer address, HOST:PORT.")
-@click.option("--name", default="", help="Its name.")
+@click.option("--peer-address", required=True, help="The server's peer address, HOST:PORT.")
+@click.option("--name", default="", help="The server's name.")
 @api
 def add_peer(client: Client, peer_id: str, peer_address: str, name: str) -> None:
     """Add a server: it listens first, and votes once it has caught up.
 
-    Servers that are started with retry_join ask by themselves; this is for those that do not.
+    Servers started with retry_join join by themselves; this is for those without it.
     """
     client.put("/v1/operator/raft/peer", id=peer_id, address=peer_address, name=name)
     click.echo(f'Added peer with id "{peer_id}"')
@@ -68,7 +68,7 @@ def remove_peer(client: Client, peer_id: str) -> None:
 @click.option("--peer-address", default="", help="The next leader's peer address.")
 @api
 def transfer_leadership(client: Client, peer_id: str, peer_address: str) -> None:
-    """Let another server lead."""
+    """Transfer leadership to another server."""
     if bool(peer_id) == bool(peer_address):
         fail("Error: give one of -peer-id and -peer-address")
     body = client.put("/v1/operator/raft/transfer-leadership", id=peer_id, address=peer_address)

@@ -32,7 +32,7 @@ def _raft_directory(data_directory: str) -> str:
 @click.argument("data_directory", type=click.Path(exists=True, file_okay=False))
 @as_json
 def inspect(data_directory: str, as_json: bool) -> None:
-    """Show the log, the snapshots, term and vote in DATA_DIRECTORY, and what is damaged.
+    """Show the log, snapshots, term and vote in DATA_DIRECTORY, and any damage.
 
     Changes nothing. Meant for a stopped server; of a running one it shows a moment. Exit code 1 if there is damage
     that keeps a server from starting.
@@ -85,12 +85,14 @@ def _show(found: Examined) -> None:
 
 @click.command()
 @click.argument("data_directory", type=click.Path(exists=True, file_okay=False))
-@click.option("--server", "survivors", multiple=True, help="ID=HOST:PORT of a survivor (all of them, on each of them).")
-@click.option("--term", type=int, help="Reset the Raft term to this number (on all servers), and change nothing else.")
-@click.option("--yes", is_flag=True, help="Do it.")
+@click.option(
+    "--server", "survivors", multiple=True, help="ID=HOST:PORT of a survivor; repeat for all, on each of them."
+)
+@click.option("--term", type=int, help="Reset the Raft term to this number (on all servers) and change nothing else.")
+@click.option("--yes", is_flag=True, help="Apply the change.")
 @as_json
 def recover(data_directory: str, survivors: tuple[str, ...], term: int | None, yes: bool, as_json: bool) -> None:
-    """After the loss of a majority: let the survivors go on without the lost servers.
+    """Recover from the loss of a majority: let the survivors go on without the lost servers.
 
     Run it on every survivor, all stopped, with the same servers. Without -yes it only shows what it would do. Without
     -server this server goes on alone.

@@ -27,12 +27,12 @@ PATH = "/v1/operator/snapshot"
 
 @click.group()
 def snapshot() -> None:
-    """Save, restore and look at the state of a cluster."""
+    """Save, restore and inspect the state of a cluster."""
 
 
 @snapshot.command()
 @click.argument("file", default="")
-@click.option("--stale", is_flag=True, help="Take it from the server that is asked, without a leader.")
+@click.option("--stale", is_flag=True, help="Save the state of the server that is asked, without a leader.")
 @api
 def save(client: Client, file: str, stale: bool) -> None:
     """Save the state to FILE (by default yurt-state-TIME.snap)."""
@@ -67,7 +67,7 @@ def _drain(chunks: Iterator[bytes]) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @api
 def restore(client: Client, file: str) -> None:
-    """Replace the state of the cluster by that of FILE. Everything written since is gone; indexes go on."""
+    """Replace the cluster's state with that in FILE. Everything written since is lost; indexes go on."""
     with open(file, "rb") as source:
         client.upload(PATH, source)
     click.echo("Snapshot Restored")
@@ -77,7 +77,7 @@ def restore(client: Client, file: str) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @as_json
 def inspect_snapshot(file: str, as_json: bool) -> None:
-    """Check FILE and show what it holds."""
+    """Verify FILE and show its contents."""
     meta, view = _read(file)
     rows = [_size_of(view, one) for one in TABLES]
     if as_json:
@@ -100,7 +100,7 @@ def state_of_snapshot(file: str) -> None:
 @as_json
 @api
 def state(client: Client, as_json: bool) -> None:
-    """Show how large each table of the state is (bytes are estimated from a sample)."""
+    """Show the size of each table of the state (bytes are estimated from a sample)."""
     rows = client.get("/v1/operator/state")
     if as_json:
         print_json(rows)

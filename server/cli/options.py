@@ -23,12 +23,18 @@ def api(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--region", default="", help="Region of the request [YURT_REGION, NOMAD_REGION].")
     @click.option("--namespace", default="", help="Namespace of the request [YURT_NAMESPACE, NOMAD_NAMESPACE].")
     @click.option("--token", default="", help="Secret of an ACL token [YURT_TOKEN, NOMAD_TOKEN].")
-    @click.option("--ca-cert", default="", help="Authority of the server's certificate [YURT_CACERT, NOMAD_CACERT].")
-    @click.option("--ca-path", default="", help="Directory of such authorities [YURT_CAPATH, NOMAD_CAPATH].")
-    @click.option("--client-cert", default="", help="Certificate to show [YURT_CLIENT_CERT, NOMAD_CLIENT_CERT].")
-    @click.option("--client-key", default="", help="Its key [YURT_CLIENT_KEY, NOMAD_CLIENT_KEY].")
-    @click.option("--tls-server-name", default="", help="Name of the server [YURT_TLS_SERVER_NAME, …].")
-    @click.option("--tls-skip-verify", is_flag=True, help="Believe any certificate [YURT_SKIP_VERIFY, …].")
+    @click.option(
+        "--ca-cert", default="", help="CA certificate file to verify the server with [YURT_CACERT, NOMAD_CACERT]."
+    )
+    @click.option("--ca-path", default="", help="Directory of such CA certificates [YURT_CAPATH, NOMAD_CAPATH].")
+    @click.option("--client-cert", default="", help="Client certificate file [YURT_CLIENT_CERT, NOMAD_CLIENT_CERT].")
+    @click.option(
+        "--client-key", default="", help="Key file of the client certificate [YURT_CLIENT_KEY, NOMAD_CLIENT_KEY]."
+    )
+    @click.option(
+        "--tls-server-name", default="", help="Expected name in the server's certificate [YURT_TLS_SERVER_NAME, …]."
+    )
+    @click.option("--tls-skip-verify", is_flag=True, help="Accept any certificate [YURT_SKIP_VERIFY, …].")
     @wraps(command)
     def with_client(
         *,
@@ -73,7 +79,9 @@ def _without_color(ctx: click.Context, _option: click.Parameter, wanted: bool) -
         ctx.call_on_close(lambda: os.environ.pop("NO_COLOR", None))
 
 
-no_color = click.option("--no-color", is_flag=True, expose_value=False, callback=_without_color, help="Plain text.")
+no_color = click.option(
+    "--no-color", is_flag=True, expose_value=False, callback=_without_color, help="Print without colors."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 verbose = click.option("--verbose", is_flag=True, help="Print full IDs.")
 detach = click.option("--detach", is_flag=True, help="Do not wait for the evaluation.")

@@ -14,14 +14,14 @@ from yurt.server.cli.output import fail, print_json, table
 
 @click.group()
 def server() -> None:
-    """Look at the servers."""
+    """Manage the servers."""
 
 
 @server.command()
 @click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
 @api
 def join(client: Client, addresses: tuple[str, ...]) -> None:
-    """Let the server dial others by their peer addresses."""
+    """Join the server to others by their peer addresses."""
     body = client.put("/v1/agent/join?" + urlencode([("address", one) for one in addresses]))
     if body["error"]:
         fail(f"Error joining: {body['error']}")
@@ -32,12 +32,12 @@ def join(client: Client, addresses: tuple[str, ...]) -> None:
 @click.argument("node")
 @api
 def force_leave(client: Client, node: str) -> None:
-    """Take the dead server NODE out of the cluster."""
+    """Remove the dead server NODE from the cluster."""
     client.put("/v1/agent/force-leave", node=node)
 
 
 @server.command()
-@click.option("--detailed", is_flag=True, help="Show every tag, also whether a server proved the cluster secret.")
+@click.option("--detailed", is_flag=True, help="Show every tag, including whether a server proved the cluster secret.")
 @as_json
 @api
 def members(client: Client, detailed: bool, as_json: bool) -> None:

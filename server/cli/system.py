@@ -10,23 +10,23 @@ from yurt.server.cli.options import api
 
 @click.group()
 def system() -> None:
-    """Tidy up the cluster's state."""
+    """Maintain the cluster's state."""
 
 
 @system.command()
 @api
 def gc(client: Client) -> None:
-    """Collect dead jobs, evaluations, allocations and nodes now, whatever their age."""
+    """Collect dead jobs, evaluations, allocations and nodes now, regardless of their age."""
     client.put("/v1/system/gc")
 
 
 @system.group()
 def reconcile() -> None:
-    """Compute derived records anew."""
+    """Recompute derived records."""
 
 
 @reconcile.command()
 @api
 def summaries(client: Client) -> None:
-    """Compute the summaries of all jobs anew."""
+    """Recompute the summaries of all jobs."""
     client.put("/v1/system/reconcile/summaries")

@@ -27,30 +27,30 @@ DAYS = click.IntRange(1, 36_500)
 
 @click.group()
 def tls() -> None:
-    """Make certificates for HTTPS and for the connections between servers."""
+    """Create certificates for HTTPS and for the connections between servers."""
 
 
 @tls.group()
 def ca() -> None:
-    """The authority that signs a cluster's certificates."""
+    """Manage the authority that signs a cluster's certificates."""
 
 
 @tls.group()
 def cert() -> None:
-    """Certificates of servers, nodes and people."""
+    """Manage certificates of servers, nodes and users."""
 
 
 @ca.command(name="create")
-@click.option("--days", type=DAYS, default=1825, show_default=True, help="How long it is valid.")
-@click.option("--domain", default="nomad", show_default=True, help="Last part of the names it will sign.")
-@click.option("--common-name", default="", help="Its own name.")
-@click.option("--organization", default="Yurt", show_default=True, help="Its organization.")
-@click.option("--name-constraint", is_flag=True, help="Let it sign for the domain and localhost only.")
-@click.option("--additional-domain", multiple=True, help="Also for this one, with -name-constraint; may be repeated.")
+@click.option("--days", type=DAYS, default=1825, show_default=True, help="Days of validity.")
+@click.option("--domain", default="nomad", show_default=True, help="Last part of the names that the authority signs.")
+@click.option("--common-name", default="", help="Common name of the authority.")
+@click.option("--organization", default="Yurt", show_default=True, help="Organization of the authority.")
+@click.option("--name-constraint", is_flag=True, help="Limit the authority to the domain and localhost.")
+@click.option("--additional-domain", multiple=True, help="Further domain to allow, with -name-constraint; repeatable.")
 def ca_create(
     days: int, domain: str, common_name: str, organization: str, name_constraint: bool, additional_domain: Sequence[str]
 ) -> None:
-    """Make an authority: DOMAIN-agent-ca.pem and DOMAIN-agent-ca-key.pem in this directory."""
+    """Create an authority: DOMAIN-agent-ca.pem and DOMAIN-agent-ca-key.pem in this directory."""
     if additional_domain and not name_constraint:
         fail("Error: -additional-domain needs -name-constraint; without it the authority signs for every domain")
     permitted = (domain, "localhost", *additional_domain) if name_constraint else ()
@@ -68,16 +68,18 @@ def ca_create(
 
 
 @cert.command(name="create")
-@click.option("--server", "role", flag_value=SERVER, help="For a server.")
-@click.option("--client", "role", flag_value=CLIENT, help="For a node.")
-@click.option("--cli", "role", flag_value=CLI, help="For people and programs that use the API.")
+@click.option("--server", "role", flag_value=SERVER, help="Create a server's certificate.")
+@click.option("--client", "role", flag_value=CLIENT, help="Create a node's certificate.")
+@click.option("--cli", "role", flag_value=CLI, help="Create a certificate for users and programs of the API.")
 @click.option("--ca", "ca_file", default="", help="The authority's certificate [DOMAIN-agent-ca.pem].")
 @click.option("--key", "key_file", default="", help="The authority's key [DOMAIN-agent-ca-key.pem].")
-@click.option("--days", type=DAYS, default=365, show_default=True, help="How long it is valid.")
-@click.option("--region", default="global", show_default=True, help="The region of its role.")
-@click.option("--domain", default="nomad", show_default=True, help="Last part of its name; agents look for `nomad`.")
-@click.option("--additional-dnsname", multiple=True, help="One more name; may be repeated.")
-@click.option("--additional-ipaddress", multiple=True, help="One more IP address; may be repeated.")
+@click.option("--days", type=DAYS, default=365, show_default=True, help="Days of validity.")
+@click.option("--region", default="global", show_default=True, help="Region in the certificate's name.")
+@click.option(
+    "--domain", default="nomad", show_default=True, help="Last part of the certificate's name; agents look for `nomad`."
+)
+@click.option("--additional-dnsname", multiple=True, help="Further DNS name; repeatable.")
+@click.option("--additional-ipaddress", multiple=True, help="Further IP address; repeatable.")
 def cert_create(
     role: str | None,
     ca_file: str,
@@ -88,7 +90,7 @@ def cert_create(
     additional_dnsname: Sequence[str],
     additional_ipaddress: Sequence[str],
 ) -> None:
-    """Make a certificate: REGION-ROLE-DOMAIN.pem and REGION-ROLE-DOMAIN-key.pem in this directory."""
+    """Create a certificate: REGION-ROLE-DOMAIN.pem and REGION-ROLE-DOMAIN-key.pem in this directory."""
     if role is None:
         fail("Error: please provide one of -server, -client, -cli")
     authority = Issued(
@@ -115,7 +117,7 @@ def cert_create(
 @click.argument("file")
 @as_json
 def ca_info(file: str, as_json: bool) -> None:
-    """Show what an authority's certificate says."""
+    """Show the contents of an authority's certificate."""
     _show(file, as_json)
 
 
@@ -123,7 +125,7 @@ def ca_info(file: str, as_json: bool) -> None:
 @click.argument("file")
 @as_json
 def cert_info(file: str, as_json: bool) -> None:
-    """Show what a certificate says."""
+    """Show the contents of a certificate."""
     _show(file, as_json)
 
 

@@ -19,7 +19,7 @@ from yurt.server.cli.output import date, fail, pairs, print_json, table
 
 @click.group()
 def var() -> None:
-    """Look at variables and change them."""
+    """Manage variables."""
 
 
 def _path(path: str) -> str:
@@ -70,15 +70,17 @@ def get(client: Client, path: str, item: str, as_json: bool) -> None:
 @var.command()
 @click.argument("path")
 @click.argument("items", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--in", "file", default="", help="JSON file with Items, or of KEY: VALUE (`-`: standard input).")
-@click.option("--check-index", type=int, default=None, help="Only if it was not changed since (0: if it is new).")
-@click.option("--force", is_flag=True, help="Whatever is stored.")
+@click.option("--in", "file", default="", help="JSON file with Items, or with KEY: VALUE pairs (`-`: standard input).")
+@click.option(
+    "--check-index", type=int, default=None, help="Write only if the variable has this ModifyIndex (0: if it is new)."
+)
+@click.option("--force", is_flag=True, help="Overwrite the variable, ignoring -check-index.")
 @as_json
 @api
 def put(
     client: Client, path: str, items: tuple[str, ...], file: str, check_index: int | None, force: bool, as_json: bool
 ) -> None:
-    """Write a variable; a value that begins with `@` is read from that file. Other items of it are replaced."""
+    """Write a variable, replacing all its items; a value that begins with `@` is read from that file."""
     found = _from_file(file) if file else {}
     for one in items:
         key, equals, value = one.partition("=")
@@ -125,7 +127,7 @@ def _from_file(path: str) -> dict[str, str]:
 
 @var.command()
 @click.argument("path")
-@click.option("--check-index", type=int, default=None, help="Only if it was not changed since.")
+@click.option("--check-index", type=int, default=None, help="Delete only if the variable has this ModifyIndex.")
 @api
 def purge(client: Client, path: str, check_index: int | None) -> None:
     """Delete a variable."""

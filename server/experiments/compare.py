@@ -75,10 +75,10 @@ def _serf(rpc_port: int) -> int:
 @click.argument("names", nargs=-1, metavar="[SCENARIO]...")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("experiments/compared"))
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--duration", type=float, default=0.0, help="Seconds in which faults begin [the scenario's own].")
-@click.option("--short", is_flag=True, help="One or two rounds of faults.")
+@click.option("--duration", type=float, default=0.0, help="Seconds during which faults begin [the scenario's own].")
+@click.option("--short", is_flag=True, help="Run only one or two rounds of faults.")
 def main(names: tuple[str, ...], out: Path, seed: int, duration: float, short: bool) -> None:
-    """Run scenarios on both, and print what each gave. Each run's report is below OUT."""
+    """Run scenarios on both programs and print both results. Each run's report is below OUT."""
     if not os.access(os.environ.get(VARIABLE, ""), os.X_OK):
         raise click.ClickException(f"{VARIABLE} must name the reference's binary")
     known = all_scenarios()
