@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.servers import ServerProcess, small_job
+from tests.process.servers import ServerProcess, small_job, wait_for
 from tests.server.cli.conftest import Ended
 from yurt.server.cli.job_children import next_launch
 
@@ -39,6 +39,10 @@ def test_a_periodic_job_is_forced_and_shown(yurt: Yurt, fresh_id: FreshId, serve
     assert forced.out.startswith("Force periodic successful\n==> ")
     detached = yurt("job", "periodic", "force", "-detach", job_id)
     assert re.fullmatch(r"Force periodic successful\nEvaluation ID: [0-9a-f-]{36}\n", detached.out)
+    evaluation = detached.out.split()[-1]
+    wait_for(
+        lambda: server.request("GET", f"/v1/evaluation/{evaluation}")[1]["Status"] == "complete", 10, "its evaluation"
+    )
     shown = yurt("job", "status", job_id)
     assert re.search(rf"Previously Launched Jobs\nID +Status\n{job_id}/periodic-\d+ +dead", shown.out)
 
