@@ -144,7 +144,7 @@ def agent_beside(server: Server, dispatcher: Dispatcher, data_dir: str, chance: 
         context.is_inside = True
         async with asyncio.timeout(seconds):
             answer = await dispatcher.answer(context)
-            body = await answer.whole(server.turns)
+            body = await answer.whole(server.turns, "")
         return answer.status, {}, body
 
     return make_agent(server.config, data_dir, send, lambda _addresses: None, chance, supervisor=server.supervisor)

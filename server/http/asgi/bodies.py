@@ -55,19 +55,19 @@ class Bodies:
         answer is not whole.
         """
         connection = _Connection.of(receive)
+        client = client_of(scope["client"][0]) if scope.get("client") else ""
         chunks: AsyncIterator[bytes | memoryview]
         if isinstance(body, bytes):
-            chunks = _slices(body, self._turns)
+            chunks = _slices(body, self._turns, client)
             if not encoding:
                 headers.append((b"content-length", b"%d" % len(body)))
         else:
-            chunks = body.chunks(self._turns)
+            chunks = body.chunks(self._turns, client)
         if encoding:
             chunks = _compressed(chunks, encoding)
             headers.append((b"content-encoding", encoding))
         if connection is not None and scope["http_version"] == "1.0":
             connection.end_marks_end()
-        client = client_of(scope["client"][0]) if scope.get("client") else ""
         try:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             if scope["method"] == "HEAD":
@@ -149,10 +149,10 @@ class _Connection:
         self._cycle.transport.abort()
 
 
-async def _slices(body: bytes, turns: Turns) -> AsyncIterator[bytes | memoryview]:
+async def _slices(body: bytes, turns: Turns, client: str) -> AsyncIterator[bytes | memoryview]:
     whole = memoryview(body)
     for at in range(0, len(body), CHUNK_BYTES):
-        await turns.next()
+        await turns.next(client)
         yield whole[at : at + CHUNK_BYTES]
 
 

@@ -55,9 +55,9 @@ class Answer:
         found.headers = (*self.headers, *headers)
         return found
 
-    async def whole(self, turns: Turns) -> bytes:
+    async def whole(self, turns: Turns, client: str) -> bytes:
         """The body, also if it is a long one, for readers in other processes and in this one."""
-        return self.body if self.rows is None else b"".join([chunk async for chunk in self.rows.chunks(turns)])
+        return self.body if self.rows is None else b"".join([chunk async for chunk in self.rows.chunks(turns, client)])
 
 
 class FileAnswer(Answer):
@@ -208,9 +208,14 @@ class Context:
             time=server.now_ns(),
         )
 
+    @property
+    def client(self) -> str:
+        """Whom this request counts for where clients share; empty for the server itself."""
+        return client_of(self.address)
+
     async def beside_loop(self, work: Callable[[], T]) -> T:
         """The result of long pure work, in the turn of the request's client; raises Refusal(429)."""
-        return await self.server.background.run(work, client_of(self.address))
+        return await self.server.background.run(work, self.client)
 
     def allow(self, namespace: str, *any_of: str) -> None:
         """Go on if one of the capabilities (those of the need by default) is there; raises Refusal(403)."""

@@ -13,8 +13,8 @@ from yurt.server.platform.turns import Turns
 class LongBody(Protocol):
     """A body that is made while it is sent."""
 
-    def chunks(self, turns: Turns) -> AsyncIterator[bytes | memoryview]:
-        """All of it, in bounded pieces, each made in a turn of its own."""
+    def chunks(self, turns: Turns, client: str) -> AsyncIterator[bytes | memoryview]:
+        """All of it, in bounded pieces, each made in a turn of the client's own."""
 
     @property
     def kept_bytes(self) -> int:

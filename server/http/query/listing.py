@@ -173,10 +173,10 @@ class ListBody:
             self._recent.pop(len(self._ends) - CHUNKS_SHARED - 1, None)
         return chunk
 
-    async def chunks(self, turns: Turns) -> AsyncIterator[bytes | memoryview]:
-        """All chunks, each made in turns of its own."""
+    async def chunks(self, turns: Turns, client: str) -> AsyncIterator[bytes | memoryview]:
+        """All chunks, each made in turns of the client's own."""
         number = 0
-        while (chunk := await turns.run(self.chunk(number))) is not None:
+        while (chunk := await turns.run(self.chunk(number), client)) is not None:
             yield chunk
             number += 1
 

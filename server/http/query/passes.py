@@ -107,7 +107,7 @@ class Passes:
     def start(self, turns: Turns, view: View, steps: Steps[Found], key: Any, client: str) -> Pass:
         """Go on with a pass over a view that was taken in this round of the loop; its room was taken."""
         view.pin()
-        running = self._running[key] = Pass(view.index, asyncio.ensure_future(turns.run(steps)))
+        running = self._running[key] = Pass(view.index, asyncio.ensure_future(turns.run(steps, client)))
 
         def ended(task: asyncio.Task[Found]) -> None:
             """Tidy up; also after a pass that was given up before its first step."""

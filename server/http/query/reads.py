@@ -22,7 +22,6 @@ from yurt.server.http.query.found import Found
 from yurt.server.http.query.listing import Listing
 from yurt.server.http.query.passes import Pass, Passes
 from yurt.server.http.query.waiting import Waiting
-from yurt.server.platform.address import client_of
 from yurt.server.platform.turns import Steps
 from yurt.server.platform.worker_thread import LARGE_BODY_BYTES
 
@@ -79,7 +78,7 @@ class Reads:
 
         Return also whether something that it depends on was written while a pass ran: a watch of now would miss that.
         """
-        has_room, client, rooms = False, client_of(context.address), self._passes.rooms
+        has_room, client, rooms = False, context.client, self._passes.rooms
         try:
             while True:
                 view = context.server.machine.view()
@@ -156,7 +155,7 @@ class Reads:
         waiting, server = self._waiting, context.server
         loop = asyncio.get_running_loop()
         deadline = waiting.deadline(options.wait_seconds)
-        client = client_of(context.address)
+        client = context.client
         waiting.begin(client)
         try:
             while index <= options.index and not waiting.has_ended:

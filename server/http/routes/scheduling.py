@@ -104,7 +104,7 @@ async def delete_evaluations(context: Context) -> Answer:
     configuration = view.get(SCHEDULER_CONFIG, "")
     if configuration is None or not configuration.pause_eval_broker:
         raise Refusal(500, "eval broker is enabled; eval broker must be paused to delete evals")
-    chosen = await server.turns.over(view, _deletable(view, context.namespace, given))
+    chosen = await server.turns.over(view, _deletable(view, context.namespace, given), context.client)
     if not chosen:
         return answered(CountAnswer(count=0, index=0), 0)
     command = CollectGarbage(now_ns=server.now_ns(), evaluation_ids=tuple(one.id for one in chosen))

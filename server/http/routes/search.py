@@ -128,7 +128,7 @@ async def search(context: Context) -> Answer:
     given, contexts = _request(context)
     contexts = _allowed(context, given, contexts)
     view = context.server.view()
-    body = await context.server.turns.over(view, _search(view, context, given, contexts))
+    body = await context.server.turns.over(view, _search(view, context, given, contexts), context.client)
     return json_answer(to_json(body), index_header(body.index), KNOWN, NO_CONTACT)
 
 
@@ -234,7 +234,7 @@ async def fuzzy(context: Context) -> Answer:
         _allowed(context, given, contexts)
     contexts = [one for one in contexts if _may_search(context, one)]
     view = context.server.view()
-    body = await context.server.turns.over(view, _fuzzy(view, context, text, contexts))
+    body = await context.server.turns.over(view, _fuzzy(view, context, text, contexts), context.client)
     return json_answer(to_json(body), index_header(body.index), KNOWN, NO_CONTACT)
 
 

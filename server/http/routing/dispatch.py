@@ -22,7 +22,6 @@ from yurt.server.http.routing.forward import forward
 from yurt.server.http.routing.proxy import signed
 from yurt.server.http.routing.route import Handler, Route
 from yurt.server.http.routing.table import find
-from yurt.server.platform.address import client_of
 from yurt.server.platform.worker_thread import LARGE_BODY_BYTES
 from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown, Overloaded, StorageFull
 from yurt.server.server import InternalError, Server
@@ -171,7 +170,7 @@ class Dispatcher:
     def _take_of_client(rates: Rates, context: Context) -> None:
         """Count a request of a client; not twice if it was handed over, nor what keeps nodes and the server alive."""
         if context.address and not context.forwarded and not context.path.startswith(EXEMPT):
-            rates.take(client_of(context.address), f"your address {context.address}")
+            rates.take(context.client, f"your address {context.address}")
 
     async def _check_depth(self, context: Context) -> None:
         """Raises Refusal(400) for a body that is nested too deep; what was handed over was looked at already."""

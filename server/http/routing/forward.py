@@ -83,7 +83,7 @@ def serve_forwarded(server: Server, dispatch: Callable[[Context], Awaitable[Answ
         )
         context.is_inside = _INSIDE in request.headers
         answer = await dispatch(context)
-        body = await answer.whole(server.turns)
+        body = await answer.whole(server.turns, context.client)
         return msgspec.msgpack.encode(Answered(answer.status, body, list(answer.headers)))
 
     server.transport.serve(METHOD, handle)

@@ -171,7 +171,7 @@ class DutyCluster(Cluster):
 
         async def run() -> None:
             answer: Answer = await dispatcher.answer(Context(process, method, target, query.encode(), headers, data))
-            done(answer.status, await answer.whole(process.turns))
+            done(answer.status, await answer.whole(process.turns, ""))
 
         def begin() -> None:
             assert host.loop is not None

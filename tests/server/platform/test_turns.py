@@ -99,3 +99,50 @@ def test_a_short_pass_needs_no_turn() -> None:
     turns = Turns(Clock())
     assert turns.begin(counting(Clock(), STEPS_AT_ONCE - 1, 0.0, [], "page")) == ("page",)
     assert turns.begin(counting(Clock(), STEPS_AT_ONCE + 1, 0.0, [], "list")) is None
+
+
+def beside_readers(client: str, slices: int) -> tuple[int, int]:
+    """The slices that 100 passes of client "a" had, and those of another client's pass, when that one had ended."""
+    clock = Clock()
+    seen: list[str] = []
+
+    async def main() -> tuple[int, int]:
+        turns = Turns(clock)
+        readers = [
+            asyncio.ensure_future(turns.run(counting(clock, 10_000, SLICE_SECONDS, seen, "r"), "a")) for _ in range(100)
+        ]
+        await asyncio.sleep(0)
+        seen.clear()
+        await turns.run(counting(clock, slices * STEPS_A_LOOK, SLICE_SECONDS, seen, "o"), client)
+        for one in readers:
+            one.cancel()
+        return seen.count("r") // STEPS_A_LOOK, seen.count("o") // STEPS_A_LOOK
+
+    return asyncio.run(main())
+
+
+def test_the_servers_own_work_has_every_second_turn() -> None:
+    others, own = beside_readers("", 20)
+    assert own == 20 and others <= own + 2
+
+
+def test_a_client_with_many_passes_has_as_many_turns_as_another_with_one() -> None:
+    others, own = beside_readers("b", 20)
+    assert own == 20 and others <= own + 2
+
+
+def test_own_work_leaves_every_second_turn_to_the_clients() -> None:
+    clock = Clock()
+    seen: list[str] = []
+
+    async def main() -> None:
+        turns = Turns(clock)
+        given = (("", "o"), ("", "o"), ("a", "a"), ("b", "b"))
+        steps = 8 * STEPS_A_LOOK
+        await asyncio.gather(
+            *(turns.run(counting(clock, steps, SLICE_SECONDS, seen, name), one) for one, name in given)
+        )
+
+    asyncio.run(main())
+    order = "".join(seen[::STEPS_A_LOOK])
+    assert order.startswith("oaoboaob" * 2)

@@ -100,7 +100,7 @@ class Huge:
 
     size = UNSENT_BYTES_MAX + 1
 
-    async def chunks(self, _turns: Turns) -> AsyncIterator[bytes | memoryview]:
+    async def chunks(self, _turns: Turns, _client: str) -> AsyncIterator[bytes | memoryview]:
         yield bytes(self.size)
 
     def pretty(self) -> Huge:

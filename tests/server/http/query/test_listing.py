@@ -41,7 +41,7 @@ def as_json(row: Any) -> bytes:
 
 def whole(body: ListBody) -> list[bytes]:
     async def read() -> list[bytes]:
-        return [bytes(chunk) async for chunk in body.chunks(Turns())]
+        return [bytes(chunk) async for chunk in body.chunks(Turns(), "")]
 
     return asyncio.run(read())
 
@@ -111,7 +111,7 @@ def test_readers_that_want_the_same_chunk_make_it_together() -> None:
         return b"%d" % row
 
     async def read(body: ListBody, turns: Turns) -> bytes:
-        return b"".join([bytes(chunk) async for chunk in body.chunks(turns)])
+        return b"".join([bytes(chunk) async for chunk in body.chunks(turns, "")])
 
     async def main() -> None:
         milliseconds = count()

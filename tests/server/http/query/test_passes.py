@@ -157,7 +157,7 @@ def ask(server: Server, looked: Looked, context: Context, route: Route | None, h
             reads = Reads(waiters_max=9, jitter=lambda: 0.0)
             form = route.body if route and context.body else None
             answer = await (reads.answer(context, route.get, form) if route and route.get else handler(context))
-            return await answer.whole(server.turns)
+            return await answer.whole(server.turns, "")
         finally:
             rounds.cancel()
 
@@ -259,7 +259,7 @@ def test_equal_queries_share_one_pass(server: Server, looked: Looked) -> None:
         contexts = [Context(server, "GET", "/v1/jobs", b"", {}, b"") for _ in range(20)]
         answers = await asyncio.gather(*(reads.answer(context, route.get) for context in contexts))
         assert len({id(answer.rows) for answer in answers}) == 1
-        return {await answer.whole(server.turns) for answer in answers}
+        return {await answer.whole(server.turns, "") for answer in answers}
 
     assert len(asyncio.run(main())) == 1
     assert looked.total <= 2 * ROWS, "one pass, and the first steps of the request that began it"
