@@ -75,36 +75,37 @@ class Budget:
         self._grant()
 
     def _grant(self) -> None:
-        """Let each client in turn have its first request, as long as the total has room for it."""
-        self._is_gathering = False
-        for client in list(self._waiting):
-            if not self._grant_first(client):
-                self._is_gathering = True
-                return
+        """Let each client in turn have its first request, as long as the total has room, until none can have one."""
+        self._is_gathering, has_granted = False, True
+        while has_granted:
+            has_granted = False
+            for client in list(self._waiting):
+                if (first := self._first(client)) is None:
+                    continue
+                future, amount = first
+                if amount > self._free:
+                    self._is_gathering = True
+                    return
+                self._take(amount, client)
+                future.set_result(None)
+                requests = self._waiting.pop(client)
+                requests.popleft()
+                if requests:
+                    self._waiting[client] = requests  # behind the others
+                has_granted = True
 
-    def _grant_first(self, client: str) -> bool:
-        """Grant the client's first request that was not given up, and put the client behind the others.
+    def _first(self, client: str) -> tuple[asyncio.Future[None], int] | None:
+        """Return the client's first request that was not given up.
 
-        False if only the total has no room for it; a client that must wait for its own share keeps its place.
+        None if there is none, or it must wait for the client's own share: the client keeps its place then.
         """
         requests = self._waiting[client]
         while requests and requests[0][0].done():
             requests.popleft()
         if not requests:
             del self._waiting[client]
-            return True
-        future, amount = requests[0]
-        if not self._may_have(amount, client):
-            return True
-        if amount > self._free:
-            return False
-        requests.popleft()
-        self._take(amount, client)
-        future.set_result(None)
-        del self._waiting[client]
-        if requests:
-            self._waiting[client] = requests
-        return True
+            return None
+        return requests[0] if self._may_have(requests[0][1], client) else None
 
     def _may_have(self, amount: int, client: str) -> bool:
         return self._clients.get(client, 0) + amount <= self._share

@@ -172,3 +172,18 @@ def test_what_is_in_use_already_counts_beyond_share_and_total() -> None:
     assert budget.take_now(3, "a") and not budget.take_now(1, "c")
     budget.give(1, "b")
     assert budget.take_now(1, "c")
+
+
+def test_room_that_becomes_free_at_once_serves_all_that_it_has_room_for() -> None:
+    async def main() -> None:
+        budget = Budget(total=10, share=6)
+        await budget.take(6, "a")
+        await budget.take(4, "b")
+        waiting = [asyncio.ensure_future(budget.take(1, client)) for client in "cccdd"]
+        await settle()
+        budget.give(6, "a")
+        await settle()
+        assert all(one.done() for one in waiting)
+        assert budget.taken == 9 and budget.waiting == 0
+
+    asyncio.run(main())
