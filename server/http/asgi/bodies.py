@@ -6,14 +6,18 @@ bounded, and so is a client's share of it: who reads slowly holds back nobody el
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from yurt.fsm.errors import Refusal
 from yurt.server.http.asgi.budget import Budget
+from yurt.server.http.asgi.leaving import GONE, Asking, asking
 from yurt.server.http.query.found import LongBody
 from yurt.server.platform.address import client_of
 from yurt.server.platform.turns import Turns
@@ -88,7 +92,8 @@ class Bodies:
         async for chunk in chunks:
             for at in range(0, len(chunk), CHUNK_BYTES):
                 part = chunk[at : at + CHUNK_BYTES] if len(chunk) > CHUNK_BYTES else chunk
-                await self._unsent.take(len(part), client)
+                if not await self._has_room(len(part), client, connection):
+                    return
                 try:
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                     if connection is not None:
@@ -101,14 +106,29 @@ class Bodies:
             connection.body_ends()
         await send({"type": "http.response.body", "body": b""})
 
+    async def _has_room(self, size: int, client: str, connection: _Connection | None) -> bool:
+        """Wait for the room of a chunk and take it; False if the connection ends meanwhile.
+
+        A client that lets its other answers lie too long loses this one.
+        """
+        if connection is None:
+            await self._unsent.take(size, client)
+        elif not self._unsent.take_now(size, client):
+            try:
+                with connection.bounded():
+                    await self._unsent.take(size, client)
+            except Refusal:
+                return False
+        return True
+
 
 class _Connection:
     """The connection behind an ASGI request, where uvicorn serves it: its write buffer, and how its body ends."""
 
-    __slots__ = ("_cycle", "_ends_with_connection")
+    __slots__ = ("_asking", "_cycle", "_ends_with_connection")
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+    def __init__(self, cycle: RequestResponseCycle, client: Asking | None) -> None:
+        self._cycle, self._asking = cycle, client
         self._ends_with_connection = False
         cycle.transport.set_write_buffer_limits(high=FULL_BYTES)
 
@@ -116,12 +136,24 @@ class _Connection:
     def of(cls, receive: Receive) -> _Connection | None:
         """The connection; None if something else than uvicorn calls."""
         cycle = getattr(receive, "__self__", None)
-        return cls(cycle) if isinstance(cycle, RequestResponseCycle) else None
+        return cls(cycle, asking(receive)) if isinstance(cycle, RequestResponseCycle) else None
 
     @property
     def is_gone(self) -> bool:
         """Whether the client has left."""
         return self._cycle.disconnected
+
+    @contextlib.contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Break off unless what is within ends in the time to take an answer; raises Refusal(499) when it is lost."""
+        if self._asking is None:
+            raise Refusal(499, GONE)
+        deadline = asyncio.get_running_loop().call_later(self._asking.write_seconds, self.abort)
+        try:
+            with self._asking:
+                yield
+        finally:
+            deadline.cancel()
 
     def end_marks_end(self) -> None:
         """Send neither length nor chunks: HTTP/1.0 knows no chunks."""

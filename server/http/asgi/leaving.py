@@ -25,6 +25,11 @@ class Asking:
     def __init__(self, cycle: RequestResponseCycle, protocol: LimitedProtocol) -> None:
         self._cycle, self._protocol = cycle, protocol
 
+    @property
+    def write_seconds(self) -> float:
+        """How long the client may take nothing of an answer."""
+        return self._protocol.bounds.write_seconds
+
     def __enter__(self) -> None:
         if self._cycle.disconnected:
             raise Refusal(499, GONE)

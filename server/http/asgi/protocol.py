@@ -19,6 +19,7 @@ HEAD_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
 TARGET_BYTES_MAX = 8 << 10
 PACE_BYTES = 1 << 20  # of a body, before each deadline
+READ_BYTES = 32 << 10  # of an answer, by a client that does not take all of it, in each span of time
 _TOO_MANY = b"Your IP is issuing too many concurrent connections, please rate limit your calls\n"
 
 
@@ -38,7 +39,7 @@ class Connections:
     """The limits of connections, and their number. A limit of 0 connections means any number."""
 
     request_seconds: float = 10.0
-    write_seconds: float = 60.0  # for a client that takes nothing of its answer
+    write_seconds: float = 60.0  # for a client to take `READ_BYTES` of its answer, or the rest
     head_bytes_max: int = HEAD_BYTES_MAX
     headers_max: int = HEADERS_MAX
     target_bytes_max: int = TARGET_BYTES_MAX
@@ -114,12 +115,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._wait_for_reader()
 
     def _wait_for_reader(self) -> None:
-        """A whole answer may lie there: who takes some of it in each span of time is not too slow."""
+        """A whole answer may lie there: who takes a part of it in each span of time is not too slow."""
         self._unsent = self.transport.get_write_buffer_size()
         self._stalled = self.loop.call_later(self.bounds.write_seconds, self._look_at_reader)
 
     def _look_at_reader(self) -> None:
-        if not self.transport.is_closing() and self.transport.get_write_buffer_size() < self._unsent:
+        left_max = max(0, self._unsent - READ_BYTES)
+        if not self.transport.is_closing() and self.transport.get_write_buffer_size() <= left_max:
             self._wait_for_reader()
         else:
             self._too_slow()

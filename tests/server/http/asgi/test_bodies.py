@@ -13,7 +13,7 @@ import uvloop
 
 from tests.process.tls_files import Files
 from yurt.server.config.agent import Limits
-from yurt.server.http.asgi.bodies import CHUNK_BYTES, UNSENT_BYTES_MAX, Bodies
+from yurt.server.http.asgi.bodies import CHUNK_BYTES, UNSENT_BYTES_MAX, UNSENT_BYTES_MAX_PER_CLIENT, Bodies
 from yurt.server.http.asgi.serve import HttpServer, bind
 from yurt.server.platform.turns import Turns
 from yurt.server.tls.certificates import SERVER
@@ -47,7 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 @contextlib.asynccontextmanager
 async def connected(
-    files: Files | None,
+    files: Files | None, limits: Limits | None = None
 ) -> AsyncIterator[tuple[Sending, asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a server, over TLS with `files`."""
     listening, app = bind("127.0.0.1", 0), Sending()
@@ -55,7 +55,7 @@ async def connected(
     if files is not None:
         tls, trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), files.context(None)
         tls.load_cert_chain(*files.write("server", SERVER))
-    server = HttpServer(app, [listening], limits=Limits(), tls=tls)
+    server = HttpServer(app, [listening], limits=limits or Limits(), tls=tls)
     server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", listening.getsockname()[1], ssl=trust)
     try:
@@ -132,5 +132,37 @@ def test_short_answers_are_buffered_as_before_after_a_long_one(method: str) -> N
             await answer(reader, writer, method)
             await answer(reader, writer, path="/high")
             assert app.high == 64 << 10
+
+    run("asyncio", main)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        await asyncio.sleep(0)
+
+
+def test_who_leaves_waits_for_no_room_any_more() -> None:
+    async def main() -> None:
+        async with connected(None) as (app, _, writer):
+            unsent = app._bodies._unsent
+            assert unsent.take_now(UNSENT_BYTES_MAX_PER_CLIENT, "127.0.0.1")
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await until(lambda: unsent.waiting == 1)
+            writer.close()
+            await until(lambda: unsent.waiting == 0)
+            assert unsent.taken == UNSENT_BYTES_MAX_PER_CLIENT
+
+    run("asyncio", main)
+
+
+def test_who_gets_no_room_for_the_next_chunk_is_broken_off() -> None:
+    async def main() -> None:
+        async with connected(None, Limits(http_write_timeout="50ms")) as (app, reader, writer):
+            unsent = app._bodies._unsent
+            assert unsent.take_now(UNSENT_BYTES_MAX_PER_CLIENT, "127.0.0.1")
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.read() == b"", "nothing of the body, and no more"
+            assert unsent.waiting == 0 and unsent.taken == UNSENT_BYTES_MAX_PER_CLIENT
 
     run("asyncio", main)

@@ -10,13 +10,21 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from yurt.server.http.asgi.protocol import HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX, Connections, limited
+from yurt.server.http.asgi.protocol import (
+    HEAD_BYTES_MAX,
+    HEADERS_MAX,
+    READ_BYTES,
+    TARGET_BYTES_MAX,
+    Connections,
+    limited,
+)
 from yurt.server.http.asgi.serve import bind
 
 SECONDS = 0.4
@@ -368,6 +376,57 @@ def test_who_takes_an_answer_that_was_written_at_once_slowly_gets_all_of_it(conn
         taken += len(part)
         if time.monotonic() < ended:
             time.sleep(SECONDS / 10)  # the pace of a slow line, for longer than the limit
+
+
+class Unsent:
+    """A transport that has something unsent."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.is_aborted = size, False
+
+    def get_write_buffer_size(self) -> int:
+        return self.size
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+class Timers:
+    """A loop whose time goes on when the test says so."""
+
+    def __init__(self) -> None:
+        self.due: list[Callable[[], None]] = []
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Any:
+        self.due.append(callback)
+        return SimpleNamespace(cancel=lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_aborted"),
+    [
+        ((200_000, 200_000), True),
+        ((200_000, 199_999), True),
+        ((200_000, 200_000 - READ_BYTES), False),
+        ((200_000, 150_000, 149_000), True),
+        ((1_000, 999), True),
+        ((1_000, 0), False),
+    ],
+)
+def test_who_takes_an_answer_byte_by_byte_is_given_up(sizes: tuple[int, ...], is_aborted: bool) -> None:
+    transport, loop = Unsent(sizes[0]), Timers()
+    http, _ = limited(Connections())
+    protocol = http.__new__(http)
+    protocol.transport, protocol.loop, protocol.flow = transport, loop, SimpleNamespace(pause_writing=lambda: None)  # type: ignore[assignment]
+    protocol.pause_writing()
+    for size in sizes[1:]:
+        assert not transport.is_aborted
+        transport.size = size
+        loop.due.pop()()
+    assert transport.is_aborted == is_aborted
 
 
 def test_one_network_is_one_client() -> None:
