@@ -29,6 +29,7 @@ from yurt.server.raft.transport.dialler import Dialler
 from yurt.server.raft.transport.handshake import NONCE_BYTES, Handshake, Hello, Role
 from yurt.server.raft.transport.listener import Listener
 from yurt.server.raft.transport.peer_requests import AskerHandler, Handler, PeerRequests
+from yurt.server.raft.transport.refusals import Refusals
 from yurt.server.raft.transport.trust import Trust
 
 log = logging.getLogger("raft.transport")
@@ -36,8 +37,6 @@ log = logging.getLogger("raft.transport")
 
 IDLE_SECONDS = 60.0  # after which a stranger's connection ends
 SWEEP_SECONDS = 5.0
-WARN_SECONDS = 30.0
-WARNINGS_MAX = 64
 ITSELF = "it is this server itself"
 
 
@@ -109,7 +108,7 @@ class PeerTransport:
         self._closed = False
         self.name_wanted = ""  # in every peer's certificate; empty: the authority's signature is enough
         self.counters: dict[str, Counters] = {}  # by server ID
-        self._warned: dict[str, float] = {}  # reasons of refusals → when they were logged last
+        self._refusals = Refusals()
 
     def listen(self, sock: socket.socket) -> None:
         """Accept on a listening socket, which is the transport's own from now on."""
@@ -207,10 +206,8 @@ class PeerTransport:
         """Log a refusal; the same reason is a warning once in a while only."""
         if reason.endswith(ITSELF):  # this side found out, or the other one said so
             return
-        now = asyncio.get_running_loop().time()
-        self._warned = {text: at for text, at in self._warned.items() if now - at < WARN_SECONDS}
-        level = logging.DEBUG if reason in self._warned or len(self._warned) >= WARNINGS_MAX else logging.WARNING
-        self._warned.setdefault(reason, now)
+        is_news = self._refusals.is_news(reason, asyncio.get_running_loop().time())
+        level = logging.WARNING if is_news else logging.DEBUG
         peer = connection.greeting.address if connection.greeting is not None else connection.address
         log.log(level, "unauthorized raft connection", extra={"peer": peer, "from": connection.host, "reason": reason})
 
