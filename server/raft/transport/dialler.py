@@ -25,8 +25,7 @@ DIALLED_BACK_MAX = 16  # addresses outside the configuration
 class Dialler:
     """Dials again and again. `make` gives the protocol of a connection to an address.
 
-    `has_dialled` says whether the server that is reached at an address has a connection to this one; `own_id` is the
-    ID of this server, which does not dial itself twice.
+    `has_dialled` says whether the server that is reached at an address has a connection to this one.
     """
 
     def __init__(
@@ -36,11 +35,10 @@ class Dialler:
         rng: random.Random,
         tls: Callable[[], ssl.SSLContext | None],
         has_dialled: Callable[[str], bool],
-        own_id: Callable[[], str],
         supervisor: Supervisor,
     ) -> None:
         self._make, self._rng, self._tls = make, rng, tls
-        self._has_dialled, self._own_id, self._supervisor = has_dialled, own_id, supervisor
+        self._has_dialled, self._supervisor = has_dialled, supervisor
         self.wanted: set[str] = set()  # addresses to dial for ever
         self._dialling: dict[str, Supervised] = {}  # by address
         self._closed = False
@@ -79,16 +77,14 @@ class Dialler:
         wait = REDIAL_SECONDS
         while address in self.wanted or self._has_dialled(address):
             connection = self._make(address)
-            if await self._once(address, connection):
-                if connection.greeting is not None and connection.greeting.server_id == self._own_id():
-                    self.wanted.discard(address)
-                wait = REDIAL_SECONDS if connection.hello is not None else wait
+            await self._once(address, connection)
+            wait = REDIAL_SECONDS if connection.hello is not None else wait
             await asyncio.sleep(wait * (0.5 + self._rng.random()))
             wait = min(wait * 1.5, REDIAL_SECONDS_MAX)
         del self._dialling[address]  # not after an unexpected error: then the supervisor begins anew
 
-    async def _once(self, address: str, connection: Connection) -> bool:
-        """Whether a connection came about; returns when it has ended."""
+    async def _once(self, address: str, connection: Connection) -> None:
+        """Try to make the connection; returns when it has ended."""
         loop = asyncio.get_running_loop()
         try:
             host, port = split_address(address)
@@ -97,7 +93,6 @@ class Dialler:
         except (OSError, TimeoutError, ValueError, ssl.SSLError):
             if connection.transport is None:
                 connection.connection_lost(None)
-            return False
+            return
         keep_alive(transport.get_extra_info("socket"))
         await connection.lost
-        return True

@@ -92,7 +92,6 @@ class PeerTransport:
             rng=chance,
             tls=client_tls,
             has_dialled=self._has_dialled,
-            own_id=lambda: self.own_hello().server_id,
             supervisor=self._supervisor,
         )
         self._arrivals = Arrivals(per_address=bounds.per_address, strangers_max=bounds.strangers)
