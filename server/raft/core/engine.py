@@ -171,7 +171,7 @@ class Engine(Telling):
         try:
             self._handle(self.peer_of(server_id), message)
         except messages.BadMessage:
-            raise  # before anything was changed
+            raise  # the log is as it was; a term, a leader or a sign of life that the message gave stands
         except BaseException as error:  # noqa: BLE001 (a handler that stopped half way must not be continued)
             self.fatal(error)
 
