@@ -35,7 +35,7 @@ from yurt.server.raft.consensus import Consensus
 from yurt.server.raft.core.configuration import cluster_id
 from yurt.server.raft.core.engine import Engine
 from yurt.server.raft.core.state import EngineConfig, Storage
-from yurt.server.raft.peer import Peer
+from yurt.server.raft.peer import Peer, address_in
 from yurt.server.raft.runtime import Runtime
 from yurt.server.raft.storage.apart import Apart
 from yurt.server.raft.storage.disk import Disk
@@ -123,6 +123,7 @@ def assemble_engine(
     engine.admission.is_vouched, engine.admission.asks_for_proof = transport.is_proven, transport.asks_for_proof
     transport.on_raft = engine.receive
     transport.members_of = lambda: engine.member_ids
+    transport.address_of = lambda server_id: address_in(engine.configuration, server_id)
     transport.on_connected = engine.peer_connected
     transport.on_disconnected = engine.peer_disconnected
     return engine

@@ -13,7 +13,7 @@ from yurt.server.platform.atomic_file import write_whole
 from yurt.server.raft.consensus import Consensus
 from yurt.server.raft.core.configuration import cluster_id
 from yurt.server.raft.errors import DirectoryRefused
-from yurt.server.raft.peer import Peer, Servers
+from yurt.server.raft.peer import Peer, Servers, address_in
 from yurt.server.raft.transport.transport import PeerTransport
 
 LIBRARY = "pysyncobj"
@@ -67,6 +67,7 @@ def library_engine(
     )
     transport.serve(METHOD, engine.known)
     transport.members_of = lambda: [server[0] for server in engine.configuration]
+    transport.address_of = lambda server_id: address_in(engine.configuration, server_id)
     return engine
 
 

@@ -14,3 +14,8 @@ class Peer:
     id: str
     address: str = field(compare=False)
     name: str = field(default="", compare=False)
+
+
+def address_in(servers: Servers, server_id: str) -> str | None:
+    """Return the address of a server; None if it is not among them."""
+    return next((server[1] for server in servers if server[0] == server_id), None)

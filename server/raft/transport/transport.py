@@ -82,11 +82,12 @@ class PeerTransport:
         self.on_connected: Callable[[str], None] = lambda _server: None
         self.on_disconnected: Callable[[str], None] = lambda _server: None
         self.on_hello: Callable[[Hello], None] = lambda _hello: None
-        self._dialled: dict[str, Connection] = {}  # by server ID
+        self._dialled: dict[str, Connection] = {}  # by server ID: the one of those dialled that messages leave on
         self._open: set[Connection] = set()
         self._hosts: dict[str, str] = {}  # of members, by server ID
         self.requests = PeerRequests(methods, self._supervisor)
         self.members_of: Callable[[], Collection[str]] = frozenset  # server IDs of the configuration
+        self.address_of: Callable[[str], str | None] = lambda _server: None  # in the configuration, by server ID
         self._dialler = Dialler(
             self._connection,
             rng=chance,
@@ -175,10 +176,15 @@ class PeerTransport:
     def _must_prove(self, connection: Connection, hello: Hello) -> bool:
         """Whether a server must prove the secret: after it has done so once, always.
 
-        Only where this server dials it at an address that it was given may it take that back, as a version before does.
+        Only where this server dials it at its address in the configuration may it take that back, as a version before
+        does.
         """
-        is_sought = connection.dialled and connection.address in self._dialler.wanted
-        return self.trust.is_required or (not is_sought and self.trust.has_proof_of(hello.server_id))
+        is_at_home = self._is_configured(connection, hello.server_id)
+        return self.trust.is_required or (not is_at_home and self.trust.has_proof_of(hello.server_id))
+
+    def _is_configured(self, connection: Connection, server_id: str) -> bool:
+        """Whether this side dialled the address that the configuration has for a server."""
+        return connection.dialled and connection.address == self.address_of(server_id)
 
     def _refusal(self, connection: Connection, hello: Hello) -> str:
         """Why a server's greeting is not accepted; empty if it is."""
@@ -219,14 +225,17 @@ class PeerTransport:
             log.info(
                 "server connected without the cluster secret, which is not required yet", extra={"peer": hello.address}
             )
-        if connection.dialled or not self.is_connected(hello.server_id):
+        is_link = connection.dialled and (
+            not self.is_connected(hello.server_id) or self._is_configured(connection, hello.server_id)
+        )
+        if is_link or not self.is_connected(hello.server_id):
             self.hellos[hello.server_id] = hello
         connection.counters = self.counters.setdefault(hello.server_id, Counters())
         connection.counters.connections += 1
         if hello.server_id in self.members_of():
             self._hosts[hello.server_id] = client_of(connection.host)
             self._listener.promote(connection, hello.server_id)
-        if connection.dialled:
+        if is_link:
             self._dialled[hello.server_id] = connection
             self.on_connected(hello.server_id)
         self.on_hello(hello)
@@ -247,7 +256,17 @@ class PeerTransport:
             del self._dialled[hello.server_id]
             if not self._closed:
                 self.on_disconnected(hello.server_id)
+                self._link_another(hello.server_id)
         self._forget(hello.server_id)
+
+    def _link_another(self, server_id: str) -> None:
+        """Let messages to a server leave on another connection that was dialled to it, if one stands."""
+        for other in sorted(self._open, key=lambda one: not self._is_configured(one, server_id)):
+            hello = other.hello
+            if hello is not None and hello.server_id == server_id and other.dialled and other.is_open:
+                self.hellos[server_id], self._dialled[server_id] = hello, other
+                self.on_connected(server_id)
+                return
 
     def _forget(self, server_id: str) -> None:
         """Keep nothing of a server that is neither a member nor connected."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from yurt.server.raft.peer import Peer
+from yurt.server.raft.peer import Peer, address_in
 
 
 def test_peers_are_ordered_by_their_ids_alike_in_every_process() -> None:
@@ -15,3 +15,8 @@ def test_peers_are_ordered_by_their_ids_alike_in_every_process() -> None:
 
 def test_a_server_that_moved_is_the_same_server() -> None:
     assert Peer("x", "a", "old") == Peer("x", "b", "new") and len({Peer("x", "a"), Peer("x", "b")}) == 1
+
+
+def test_a_server_has_the_address_that_the_configuration_says() -> None:
+    servers = [["x", "a:1", "first"], ["y", "b:1", "second", "learner"]]
+    assert [address_in(servers, server_id) for server_id in ("x", "y", "z")] == ["a:1", "b:1", None]

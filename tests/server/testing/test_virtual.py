@@ -243,3 +243,14 @@ def test_a_server_whose_disk_fails_ends_and_says_so() -> None:
         disk.fail_at = {}
         cluster.restart(victim)
         assert len(victim.request("GET", "/v1/jobs")[1]) == 5
+
+
+def test_each_server_knows_where_the_configuration_has_the_others() -> None:
+    with Cluster(servers=3, in_process=True, seed=5) as cluster:
+        network = cluster.leader().network  # type: ignore[attr-defined]
+        hellos = [transport.own_hello() for transport in network.transports.values()]
+        addresses = {hello.server_id: hello.address for hello in hellos}
+        assert len(addresses) == 3
+        for transport in network.transports.values():
+            assert {server_id: transport.address_of(server_id) for server_id in transport.members_of()} == addresses
+            assert transport.address_of("nobody") is None

@@ -92,6 +92,7 @@ async def pair(keys: tuple[bytes, ...] = (KEY,)) -> AsyncIterator[tuple[Site, Pe
     """a's site, a and b: members that have dialled each other."""
     sites = Site("a"), Site("b")
     first, second = (site.start(keys) for site in sites)
+    first.address_of = second.address_of = {site.name: site.address for site in sites}.get
     first.dial(sites[1].address)
     second.dial(sites[0].address)
     try:
@@ -149,6 +150,28 @@ def test_a_server_that_is_dialled_back_takes_no_proof_of_another_back() -> None:
             assert await until(lambda: false.greetings > 1), "it was dialled"
             assert not await until(lambda: first.is_connected("b"), 0.3)
         assert first.trust.has_proof_of("b")
+        await impostor.close()
+        await first.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("configured", ["127.0.0.1:1", None], ids=["elsewhere", "no member"])
+def test_who_answers_at_a_sought_address_takes_no_proof_of_a_member_that_lives_elsewhere_back(
+    configured: str | None,
+) -> None:
+    """A name to join by that is stale, and the address of another member that is down."""
+
+    async def run() -> None:
+        site, false = Site("a"), Site("b")
+        first, impostor = site.start((KEY,)), false.start()
+        if configured is not None:
+            first.address_of = {"b": configured, "c": false.address}.get
+        first.trust.noted("b", KEY)
+        first.dial(false.address)
+        assert await until(lambda: false.greetings > 2), "it was dialled, and again"
+        assert not first.is_connected("b") and "b" not in first.hellos
+        assert first.trust.may_be_required("a", ("a", "b"))
         await impostor.close()
         await first.close()
 
