@@ -21,9 +21,10 @@ LARGE_BODY_BYTES = 64 * 1024  # admitted within some 4 ms
 
 
 class Background:
-    """Pieces of work that wait for the thread, a bounded number of them; clients take turns.
+    """Pieces of work that wait for the thread; clients take turns.
 
-    One client has half of the pieces at most. What the server does for itself is the client "" and has any number.
+    One client has half of `pieces_max` at most. When so many are there, only who has none may bring one more. What the
+    server does for itself is the client "" and is never refused.
     """
 
     def __init__(self, pieces_max: int = PIECES_MAX) -> None:
@@ -34,10 +35,11 @@ class Background:
 
     async def run(self, work: Callable[[], T], client: str = "") -> T:
         """The result of `work`, which touches nothing that changes; raises Refusal(429) if too much is waiting."""
-        if self._pieces.total() >= self._pieces_max:
-            raise Refusal(429, "too much long work is waiting; retry later")
-        if client and self._pieces[client] >= self._share:
-            raise Refusal(429, "too much long work of your address is waiting; retry later")
+        if client and (own := self._pieces[client]):
+            if own >= self._share:
+                raise Refusal(429, "too much long work of your address is waiting; retry later")
+            if self._pieces.total() >= self._pieces_max:
+                raise Refusal(429, "too much long work is waiting; retry later")
         self._pieces[client] += 1
         try:
             await self._thread.take(1, client)

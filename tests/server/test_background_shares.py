@@ -42,12 +42,28 @@ def test_one_client_leaves_room_for_another() -> None:
         assert refused.value.status == 429 and "your address" in refused.value.text
         held += [asyncio.ensure_future(background.run(gate.wait, "b")) for _ in range(2)]
         await asyncio.sleep(0)
+        held.append(asyncio.ensure_future(background.run(gate.wait, "c")))
+        await asyncio.sleep(0)
         with pytest.raises(Refusal) as refused:
             await background.run(gate.wait, "c")
-        assert refused.value.status == 429
+        assert refused.value.status == 429 and "your address" not in refused.value.text
         gate.set()
         await asyncio.gather(*held)
         assert await background.run(lambda: 7, "a") == 7, "there is room again"
+        background.close()
+
+    asyncio.run(main())
+
+
+def test_the_servers_own_work_is_never_refused() -> None:
+    async def main() -> None:
+        background, gate = Background(pieces_max=4), threading.Event()
+        held = [asyncio.ensure_future(background.run(gate.wait, client)) for client in "aabb"]
+        await asyncio.sleep(0)
+        held += [asyncio.ensure_future(background.run(gate.wait)) for _ in range(9)]
+        await asyncio.sleep(0)
+        gate.set()
+        assert await asyncio.gather(*held) == [True] * 13
         background.close()
 
     asyncio.run(main())
