@@ -26,6 +26,7 @@ CONNECT_SECONDS, IDLE_SECONDS = 5.0, 330.0
 HEAD_BYTES_MAX = 64 << 10
 PART_BYTES = 64 << 10
 BODY_BYTES_MAX = 256 << 20
+STREAMED_BYTES = 1 << 20  # a longer body is handed on as it comes
 _KEPT = (b"content-type", b"accept-encoding")
 _SECRETS = (b"x-nomad-token", b"authorization")
 _OF_NODES = (b"content-encoding",)  # what is passed on of a node's answer, beside its type
@@ -93,35 +94,46 @@ async def proxied(context: Context, *targets: Target, kind: tuple[bytes, bytes] 
     """
     target, reader, writer = await _reached(targets)
     try:
+        return await _asked(context, target, reader, writer, kind)
+    except BaseException:
+        writer.close()
+        raise
+
+
+async def _asked(
+    context: Context,
+    target: Target,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    kind: tuple[bytes, bytes],
+) -> Answer:
+    """The answer of an agent that was reached; its stream, if it has one, closes the connection."""
+    try:
         writer.write(_head(context, target) + context.body)
         async with asyncio.timeout(IDLE_SECONDS):
             await writer.drain()
             status, headers = await read_head(reader)
     except (OSError, TimeoutError, ValueError, EOFError) as error:
-        writer.close()
         raise Refusal(500, f"{target.name} broke off: {error}") from error
     passed = tuple((name, value) for name, value in headers.items() if name in _PASSED)
     if target.node_id:
-        try:
-            passed = _of_node(target, status, headers, kind)
-        except Refusal:
-            writer.close()
-            raise
+        passed = _of_node(target, status, headers, kind)
     if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
         return Answer(status, b"", passed, stream=_chunked(_body(reader, writer)))
     if b"content-length" not in headers:
         return Answer(status, b"", passed, stream=_body(reader, writer))
     length = parse_position(headers[b"content-length"].decode("latin-1"))
     if length is None or length > BODY_BYTES_MAX:
-        writer.close()
         raise Refusal(502, f"{target.name} answered with a length that is no number of bytes up to {BODY_BYTES_MAX}")
+    if length > STREAMED_BYTES:
+        passed = (*passed, (b"content-length", b"%d" % length))
+        return Answer(status, b"", passed, stream=_exactly(reader, writer, length))
     try:
         async with asyncio.timeout(IDLE_SECONDS):
             body = await reader.readexactly(length)
     except (OSError, TimeoutError, EOFError) as error:
         raise Refusal(500, f"{target.name} broke off: {error}") from error
-    finally:
-        writer.close()
+    writer.close()
     return Answer(status, body, passed)
 
 
@@ -184,6 +196,25 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[bytes, byte
 async def _body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncGenerator[bytes, None]:
     try:
         while part := await reader.read(PART_BYTES):
+            yield part
+    finally:
+        writer.close()
+
+
+async def _exactly(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, length: int
+) -> AsyncGenerator[bytes, None]:
+    """The body of a known length; raises ConnectionError if not all of it comes."""
+    try:
+        while length:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    part = await reader.read(min(length, PART_BYTES))
+            except TimeoutError:
+                part = b""
+            if not part:
+                raise ConnectionError("the answer broke off")
+            length -= len(part)
             yield part
     finally:
         writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from yurt.fsm.errors import Refusal
 from yurt.server.acl.statements import NODE_HEADER
 from yurt.server.http.asgi.context import JSON, Answer, Context, FileAnswer
 from yurt.server.http.query.listing import ListBody
-from yurt.server.http.routing.proxy import BODY_BYTES_MAX, PROXIED, Target, proxied, signed
+from yurt.server.http.routing.proxy import BODY_BYTES_MAX, PROXIED, STREAMED_BYTES, Target, proxied, signed
 
 NODE_ID = "00000000-0000-4000-8000-000000000000"
 
@@ -92,6 +93,42 @@ def test_an_answer_with_a_length_is_handed_on_whole() -> None:
 
 def test_an_answer_without_a_length_ends_with_its_connection() -> None:
     assert handed_on(head() + b"body")[1] == b"body"
+
+
+def test_a_long_answer_is_handed_on_as_it_comes() -> None:
+    size = STREAMED_BYTES + 1
+    sent = head(b"Content-Length: %d" % size) + b"x" * size
+    answer, body = handed_on(sent + b"more")
+    assert answer.stream is not None and not answer.body
+    assert body == b"x" * size
+    assert dict(answer.headers)[b"content-length"] == b"%d" % size
+    with pytest.raises(ConnectionError):
+        handed_on(sent[:-1])
+
+
+def test_a_request_that_is_given_up_leaves_no_connection() -> None:
+    async def main() -> None:
+        asked, ended = asyncio.Event(), asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            assert await reader.read() == b""
+            writer.close()
+            ended.set()
+
+        async with asyncio.timeout(5), await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            asking = asyncio.ensure_future(proxied(context({}), Target("server a", f"{host}:{port}")))
+            await asked.wait()
+            asking.cancel()
+            await ended.wait()
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 CHUNKED = head(b"Transfer-Encoding: chunked")
