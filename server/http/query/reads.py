@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from yurt.fsm.errors import Refusal
 from yurt.fsm.job.decode import decode_body
 from yurt.fsm.store.view import View
 from yurt.server.http.asgi.context import JSON, TEXT, Answer, Context, ReadOptions, index_header, read_options
@@ -131,15 +132,27 @@ class Reads:
         return found
 
     async def _make(self, context: Context, found: Found, key: Any) -> None:
-        """Make the body beside the loop, once for all who ask for it at the same time."""
-        assert found.later is not None
-        if found.making is None:
-            found.making = asyncio.ensure_future(context.beside_loop(found.later))
-        try:
-            body = await asyncio.shield(found.making)
-        except Exception:
-            found.making = None
-            raise
+        """Make the body beside the loop, once for all who ask for it at the same time.
+
+        Who shares what another client began is not refused with it, but begins it once for itself.
+        """
+        is_own = False
+        while found.later is not None:
+            if found.making is None:
+                found.making, is_own = asyncio.ensure_future(context.beside_loop(found.later)), True
+            making = found.making
+            try:
+                self._made(found, await asyncio.shield(making), key)
+            except Exception as error:
+                if found.making is making:
+                    found.making = None
+                if is_own or not isinstance(error, Refusal):
+                    raise
+            finally:
+                del making  # an error's traceback has this frame
+
+    def _made(self, found: Found, body: bytes, key: Any) -> None:
+        """Take a body that was made, for all who share it."""
         if found.later is None:
             return
         found.body, found.later, found.making = body, None, None

@@ -158,13 +158,46 @@ def test_a_body_that_fails_is_made_again() -> None:
     server.background.close()
 
 
+def test_who_shares_a_body_is_not_refused_for_the_work_of_another() -> None:
+    server, reads, asked = InProcess(), Reads(waiters_max=9, jitter=lambda: 0.0), []
+    run = server.background.run
+
+    async def busy(work: Callable[[], Any], client: str = "") -> Any:
+        asked.append(client)
+        await asyncio.sleep(0)
+        if client == "10.0.0.1":
+            raise Refusal(429, "too much long work of your address is waiting; retry later")
+        return await run(work, client)
+
+    server.background.run = busy  # type: ignore[method-assign, assignment]
+    found = Found(b"", 7, (), later=lambda: b"{}")
+
+    def query(*_args: Any) -> Found:
+        return found
+
+    def asking(address: str) -> Any:
+        context = server.context("web")
+        context.address = address
+        return reads.answer(context, query)
+
+    async def main() -> list[Any]:
+        addresses = ("10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.3")
+        return await asyncio.gather(*map(asking, addresses), return_exceptions=True)
+
+    first, second, third, fourth = asyncio.run(main())
+    assert isinstance(first, Refusal) and first.status == 429
+    assert second.body == third.body == fourth.body == b"{}"
+    assert asked == ["10.0.0.1", "10.0.0.2"], "and all share what one of them begins"
+    server.background.close()
+
+
 def test_too_much_long_work_is_refused() -> None:
     async def crowd() -> list[Any]:
         background, gate = Background(pieces_max=2), threading.Event()
-        pieces = [asyncio.ensure_future(background.run(gate.wait)) for _ in range(2)]
+        pieces = [asyncio.ensure_future(background.run(gate.wait, client)) for client in "ab"]
         await asyncio.sleep(0)
         with pytest.raises(Refusal) as refused:
-            await background.run(gate.wait)
+            await background.run(gate.wait, "a")
         gate.set()
         done: list[Any] = [refused.value.status, *await asyncio.gather(*pieces), await background.run(lambda: "again")]
         background.close()
