@@ -141,12 +141,12 @@ class App:
     async def _respond(self, scope: Scope, receive: Receive, send: Send, context: Context, answer: Answer) -> None:
         """Send an answer as the client wants it; nothing is held for the request meanwhile."""
         headers = context.headers
-        if answer.status >= 400 and problems.is_asked_for(headers.get(b"accept", b"")) and not _is_encoded(answer):
-            answer = problems.as_problem(answer, context.path)
         if answer.stream is not None:
             headers_sent = [*answer.headers, VARY, *self._extra]
             await send_stream(receive, send, status=answer.status, headers=headers_sent, pieces=answer.stream)
             return
+        if answer.status >= 400 and problems.is_asked_for(headers.get(b"accept", b"")) and not _is_encoded(answer):
+            answer = problems.as_problem(answer, context.path)
         if "pretty" in context.query and context.query["pretty"] != "0":
             answer = await self._pretty(context, answer)
         encoding = b"" if _is_encoded(answer) else _encoding(headers.get(b"accept-encoding", b""))
@@ -186,13 +186,16 @@ class App:
         await self._send(scope, send, problems.as_problem(answer, scope["path"]) if wanted else answer)
 
     async def _pretty(self, context: Context, answer: Answer) -> Answer:
-        """JSON indented by four spaces, with a newline at the end."""
+        """JSON indented by four spaces, with a newline at the end; as it is if other work leaves no room."""
         if answer.rows is not None:
             return Answer(answer.status, b"", answer.headers, rows=answer.rows.pretty())
         if JSON not in answer.headers or not answer.body or _is_encoded(answer):
             return answer
         work = partial(_indented, answer.body)
-        body = await context.beside_loop(work) if len(answer.body) > CHUNK_BYTES else work()
+        try:
+            body = await context.beside_loop(work) if len(answer.body) > CHUNK_BYTES else work()
+        except Refusal:
+            return answer
         return Answer(answer.status, body, answer.headers)
 
     async def _send(self, scope: Scope, send: Send, answer: Answer, encoding: bytes = b"") -> None:
