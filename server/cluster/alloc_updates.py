@@ -6,6 +6,7 @@ import asyncio
 
 from yurt.fsm.commands_nodes import AllocUpdate, UpdateAllocations
 from yurt.server.host import Host
+from yurt.server.raft.errors import NotLeader, OutcomeUnknown
 
 UPDATES_PER_COMMAND_MAX = 500
 
@@ -38,11 +39,20 @@ class Reports:
             command = UpdateAllocations(now_ns=server.now_ns(), updates=updates, seed=server.new_id())
             try:
                 result = await server.propose(command)
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (those who wait must hear of it)
-                for _, future in taken:
-                    if not future.done():
-                        future.set_exception(error)
+            except asyncio.CancelledError:
+                _fail(taken, OutcomeUnknown())
+                left, self._waiting = self._waiting, []
+                _fail(left, NotLeader())
+                raise
+            except Exception as error:  # noqa: BLE001 (those who wait must hear of it)
+                _fail(taken, error)
             else:
                 for _, future in taken:
                     if not future.done():
                         future.set_result(result.index)
+
+
+def _fail(taken: list[tuple[list[AllocUpdate], asyncio.Future[int]]], error: Exception) -> None:
+    for _, future in taken:
+        if not future.done():
+            future.set_exception(error)

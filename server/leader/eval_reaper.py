@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from yurt.fsm.commands import UpdateEvaluations
-from yurt.fsm.errors import YurtError
 from yurt.fsm.store.schema import EVALUATIONS
 from yurt.fsm.structs.base import replace
 from yurt.fsm.structs.evaluation import FAILED, PENDING, Evaluation
@@ -34,7 +33,8 @@ class EvaluationEnds:
                 return
             try:
                 await self._server.propose(UpdateEvaluations(now_ns=self._server.now_ns(), evaluations=left))
-            except YurtError as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is: they must not stay open)
+                self._server.supervisor.noted("evaluations", error)
                 log.debug("the end of evaluations was not committed", extra={"reason": str(error)})
                 await asyncio.sleep(AGAIN_SECONDS)
             else:

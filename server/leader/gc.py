@@ -79,7 +79,8 @@ class Garbage:
                 error = await self._collect(FORCED, 0)
                 _answer(asked, error)
         finally:
-            _answer(asked, NotLeader())
+            late, self._asked = self._asked, []  # of callers who asked while this task was being cancelled
+            _answer([*asked, *late], NotLeader())
 
     def _collect_regularly(self) -> None:
         self.start()

@@ -8,7 +8,7 @@ as the bytes of commands. One child at a time; everything else is decided meanwh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class HeavyEvaluations:
 
     def begin(
         self, reader: Reader, evaluations: Sequence[Evaluation], cluster: Cluster, now_ns: int, clock: Callable[[], int]
-    ) -> AsyncIterator[Decided]:
+    ) -> AsyncGenerator[Decided, None]:
         """Fork now; what is returned gives the decisions in their order.
 
         It raises YurtError or OSError where the child did not get on. Raises OSError if there can be no child.
@@ -69,7 +69,7 @@ class HeavyEvaluations:
         reading = self._child.begin(partial(_work, reader, evaluations, cluster, now_ns, clock), nice=NICE)
         return self._decisions(reading)
 
-    async def _decisions(self, reading: int) -> AsyncIterator[Decided]:
+    async def _decisions(self, reading: int) -> AsyncGenerator[Decided, None]:
         loop = asyncio.get_running_loop()
         said: asyncio.Queue[bytes | None] = asyncio.Queue()
         ended = loop.run_in_executor(

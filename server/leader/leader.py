@@ -7,8 +7,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import aclosing, nullcontext
 from functools import partial
 
 from yurt.fsm.commands import LATE_SINCE, ApplyPlan, Command, SetSchedulerConfiguration, UpdateEvaluations
@@ -261,24 +261,25 @@ class Leader:
             self._track(self._propose_decided(broker, heavy, decisions))
 
     async def _propose_decided(
-        self, broker: Broker, heavy: list[Evaluation], decisions: AsyncIterator[Decided]
+        self, broker: Broker, heavy: list[Evaluation], decisions: AsyncGenerator[Decided, None]
     ) -> None:
         """Propose the plans that a child makes. The next child begins when all are in the state that it will see."""
         left = {one.id: one for one in heavy}
         plans: set[asyncio.Task[None]] = set()
         try:
-            async for eval_id, seen, pieces in decisions:
-                if not pieces:
-                    self._wait_on(broker, left[eval_id], seen)
+            async with aclosing(decisions):
+                async for eval_id, seen, pieces in decisions:
+                    if not pieces:
+                        self._wait_on(broker, left[eval_id], seen)
+                        del left[eval_id]
+                        continue
+                    if len(plans) == PLANS_AT_ONCE:
+                        _, plans = await asyncio.wait(plans, return_when=asyncio.FIRST_COMPLETED)
+                    placed: list[Allocation] = []
+                    plan = reserving(pieces, placed, self._columns.reserve)
                     del left[eval_id]
-                    continue
-                if len(plans) == PLANS_AT_ONCE:
-                    _, plans = await asyncio.wait(plans, return_when=asyncio.FIRST_COMPLETED)
-                placed: list[Allocation] = []
-                plan = reserving(pieces, placed, self._columns.reserve)
-                del left[eval_id]
-                self._inflight += 1
-                plans.add(self._track(self._propose(plan, [eval_id], placed)))
+                    self._inflight += 1
+                    plans.add(self._track(self._propose(plan, [eval_id], placed)))
         except Exception as error:  # noqa: BLE001 (whatever it is: the evaluations are tried again)
             for place, one in enumerate(left.values()):
                 if place:

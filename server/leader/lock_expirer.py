@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from yurt.fsm.commands_variables import UnlockVariable
-from yurt.fsm.errors import YurtError
 from yurt.fsm.store.changes import Change
 from yurt.fsm.store.schema import VARIABLES
 from yurt.fsm.structs.variable import Variable
@@ -49,6 +48,7 @@ class VariableLocks:
     def _cancel(self, key: Key) -> None:
         if timer := self._timers.pop(key, None):
             timer.cancel()
+            self._server.supervisor.forget_timer("locks", "/".join(key))
 
     def _leadership(self, leads: bool) -> None:
         self.stop()
@@ -89,7 +89,7 @@ class VariableLocks:
         try:
             await server.propose(command)
             log.info("a lock ran out", extra={"namespace": key[0], "path": key[1]})
-        except YurtError as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is: the lock must not be held for ever)
             log.debug("a lock was not freed", extra={"path": key[1], "reason": str(error)})
             held = server.view().get(VARIABLES, key)
             if server.is_ready and held is not None and held.lock is not None and held.lock.id == lock_id:

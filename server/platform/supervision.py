@@ -165,6 +165,10 @@ class Supervisor:
         alarm = self.alarms[kind, name] = Alarm(self, (kind, name), callback)
         return asyncio.get_running_loop().call_later(seconds, alarm.ring)
 
+    def forget_timer(self, kind: str, name: str = "") -> None:
+        """Forget a timer that was cancelled."""
+        self.alarms.pop((kind, name), None)
+
     def rang(self, alarm: Alarm, error: Exception | None) -> None:
         """Forget a timer whose callback succeeded; try one again that failed, unless a newer one stands for it."""
         if error is not None:

@@ -173,7 +173,7 @@ class Locking:
         self.engine = SimpleNamespace(on_leadership=lambda _callback: None, is_leader_role=True)
         self.passes: list[Iterator[None]] = []
         self.timers: dict[str, float] = {}
-        self.supervisor = SimpleNamespace(later=self._later)
+        self.supervisor = SimpleNamespace(later=self._later, forget_timer=lambda *_timer: None)
         self.put(*(variable(number, f"l{number}") for number in range(count)))
 
     def _later(self, _kind: str, seconds: float, _call: object, *, name: str) -> SimpleNamespace:

@@ -245,6 +245,8 @@ class Dispatcher:
         while True:
             try:
                 if engine.is_ready:
+                    if not engine.may_read:  # a refusal by the state is an answer too: it must not be of an old one
+                        await self.server.read_ready()
                     context.handed_over = False
                     return await self._run(context, route, handler)
                 if engine.leader is not None and not engine.is_leader_role and not context.forwarded:

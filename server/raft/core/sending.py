@@ -177,7 +177,8 @@ class Sending(Restoring):
         """Our own file cannot be read: the next snapshot takes its place."""
         log.warning("a snapshot cannot be read", extra={"peer": server_id, "cause": str(error)})
         self._end_sending(server_id)
-        if not self.snapshotting and self.last_applied > self.snapshot.index:
+        is_whole = not self.is_mid_entry and not self.is_restoring
+        if is_whole and not self.snapshotting and self.last_applied > self.snapshot.index:
             self.take_snapshot()
 
     # --- ending

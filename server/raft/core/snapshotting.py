@@ -63,6 +63,7 @@ class Snapshotting(Installing):
 
     def take_snapshot(self) -> None:
         """Write the state as of now, aside."""
+        assert not self.is_mid_entry and not self.is_restoring, "a snapshot is of whole entries"
         term = int(self.log.term_at(self.last_applied) or 0)
         placed = self.configurations.at(self.last_applied)
         wanted = Snapshot(self.last_applied, term, placed.servers, configuration_index=placed.index)

@@ -118,3 +118,26 @@ def test_a_collection_of_a_server_that_leads_no_more_is_no_success() -> None:
             await server.force_collection()
 
     running(scenario)
+
+
+def test_who_asks_while_a_pass_is_being_cancelled_is_answered() -> None:
+    async def scenario(server: Leading) -> None:
+        server.end_one("old")
+        server.gate.clear()
+        first = asyncio.ensure_future(server.garbage.force())
+        await server.proposing.wait()
+        now = asyncio.Event()
+
+        async def late() -> None:
+            await now.wait()
+            await server.garbage.force()
+
+        second = asyncio.ensure_future(late())
+        await asyncio.sleep(0)
+        now.set()
+        server.garbage.stop()
+        for asked in (first, second):
+            with pytest.raises(NotLeader):
+                await asked
+
+    running(scenario)

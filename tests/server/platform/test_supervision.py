@@ -183,6 +183,18 @@ def test_a_timer_whose_callback_fails_is_tried_again_unless_a_newer_one_stands_f
     asyncio.run(scenario())
 
 
+def test_nothing_is_kept_of_timers_that_were_cancelled() -> None:
+    async def scenario() -> None:
+        supervisor = Supervisor()
+        for number in range(100):
+            supervisor.later("tests", 3600, lambda: None, name=str(number)).cancel()
+            supervisor.forget_timer("tests", str(number))
+        supervisor.forget_timer("tests", "unknown")
+        assert not supervisor.alarms
+
+    asyncio.run(scenario())
+
+
 def test_a_thread_that_fails_starts_again_and_is_down_meanwhile() -> None:
     async def scenario() -> None:
         supervisor, failures = counting()
