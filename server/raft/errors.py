@@ -8,6 +8,7 @@ YurtError
 │   └── MostStoragesFull  nor on most of the others
 ├── ChangeRefused    the configuration stays as it is
 ├── TransferFailed   the leadership stays where it is
+├── AddressRefused   a server cannot listen there, or two have the address
 ├── NotOffered       this engine has no such thing
 ├── NotSent          a request surely did not reach the peer
 ├── Corrupt          files hold what was never written
@@ -89,6 +90,10 @@ class ChangeRefused(YurtError):
 
 class TransferFailed(YurtError):
     """The leadership stayed where it was; proposals are taken again."""
+
+
+class AddressRefused(YurtError):
+    """An address that a server cannot listen on, or that two servers have."""
 
 
 class NotOffered(YurtError):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from yurt.server.raft.consensus import Callback, ServerRow, StateMachine, Status
 from yurt.server.raft.engines.library import LibraryEngine
 from yurt.server.raft.engines.pysyncobj.dump import Internal, read_dump, write_dump
 from yurt.server.raft.engines.pysyncobj.hand_over import HandOver
-from yurt.server.raft.engines.pysyncobj.members import Members
-from yurt.server.raft.engines.pysyncobj.replica import Replica, Settings, error_of
+from yurt.server.raft.engines.pysyncobj.members import Members, Row, decode
+from yurt.server.raft.engines.pysyncobj.membership import Membership
+from yurt.server.raft.engines.pysyncobj.replica import DUMP, JOURNAL, Replica, Settings, error_of
 from yurt.server.raft.engines.waiting import Reads, Writes, tell
-from yurt.server.raft.errors import ChangeRefused, NotLeader, NotOffered, Overloaded, TransferFailed
+from yurt.server.raft.errors import AddressRefused, ChangeRefused, NotLeader, NotOffered, Overloaded, TransferFailed
 from yurt.server.raft.peer import Peer, Servers
 
 log = logging.getLogger("raft.pysyncobj")
@@ -61,7 +62,9 @@ class PySyncObj(LibraryEngine):
         self.own, self.cluster, self.machine, self.spool = own, cluster, machine, str(settings.directory)
         super().__init__()
         self._settings, self._ask, self._fatal, self._loading = settings, ask, fatal, loading
+        self.began_empty = True
         self._members = Members(settings.directory / "members.json")
+        self._membership = Membership(self, self._members)
         self._replica: Replica | None = None
         self._status: dict[str, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,25 +84,39 @@ class PySyncObj(LibraryEngine):
         log.warning(WARNING)
         self._settings.directory.mkdir(parents=True, exist_ok=True)
         self._members.begin(bootstrap, self.own, self._settings.address)
+        journal, dump = (self._settings.directory / name for name in (JOURNAL, DUMP))
+        has_log = journal.exists() and self._members.get(self.own.id) is not None  # a newcomer's journal is empty
+        self.began_empty = not has_log and not dump.exists()
         self._spawn(self._begin())
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], callback: Callback | None = None) -> None:
+        """Do it beside; `callback` is told `NotLeader` if this server stops before the end."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda task: self._ended(task, callback))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None], callback: Callback | None) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self._stopped:
+        if task.cancelled():
+            if callback is not None:
+                tell(callback, None, NotLeader())
+        elif (error := task.exception()) is not None and not self._stopped:
             self._fatal(error)
 
     async def _begin(self) -> None:
-        while unknown := self._members.unknown():
+        if unknown := self._members.unknown():
+            log.info("pysyncobj waits for the addresses of other servers", extra={"servers": ", ".join(unknown)})
+        while unknown:
             for server_id in unknown:
-                with suppress(YurtError):
-                    self._members.learn(await self._asked(server_id))
-            if self._members.unknown():
+                if server_id in self._members.unknown():
+                    await self._learn(server_id)
+            if unknown := self._members.unknown():
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
+        if twice := self._members.twice():
+            raise AddressRefused(
+                f"pysyncobj of more than one server is dialled at {', '.join(twice)}: give each an address of its own, "
+                'server { pysyncobj { advertise = "HOST:PORT" } }'
+            )
         self._members.save()
         given = self._settings
         others = [member.library for member in self._members.all() if member.library != given.address]
@@ -108,12 +125,23 @@ class PySyncObj(LibraryEngine):
 
     async def known(self, _payload: bytes) -> bytes:
         """Answer another server: the rows of this one, member or not, and of all members that it knows."""
-        own = [self.own.id, self.own.address, self.own.name, self._settings.address]
+        own = (self.own.id, self.own.address, self.own.name, self._settings.address)
         packed: bytes = msgpack.packb([own, *(row for row in self._members.rows() if row[0] != self.own.id)])
         return packed
 
-    async def _asked(self, server_id: str) -> list[list[str]]:
-        rows: list[list[str]] = msgpack.unpackb(await self._ask(server_id))
+    async def _learn(self, server_id: str) -> None:
+        try:
+            self._members.learn(await self.asked(server_id))
+        except ChangeRefused as error:
+            log.warning("an answer of another server is ignored", extra={"server": server_id, "reason": str(error)})
+        except YurtError as error:
+            log.debug("a server does not answer yet", extra={"server": server_id, "reason": str(error)})
+
+    async def asked(self, server_id: str) -> list[Row]:
+        """Return what another server knows, itself first; raises `ChangeRefused` for an answer of no use, YurtError."""
+        rows = decode(await self._ask(server_id))
+        if rows[0][0] != server_id:
+            raise ChangeRefused(f"server {server_id} answers as {rows[0][0]}")
         return rows
 
     def stop(self) -> None:
@@ -127,6 +155,7 @@ class PySyncObj(LibraryEngine):
             task.cancel()
         if self._replica is not None:
             self._replica.destroy()
+        self._end_hand_over(None, TransferFailed("this server stops"))
         self._writes.end()
         self._reads.end()
 
@@ -140,13 +169,16 @@ class PySyncObj(LibraryEngine):
             return
         try:
             self._replica.doTick(0.0)
-            self._look()
+            if not self._stopped:
+                self._look()
         except Exception as error:  # noqa: BLE001 (what stopped half way must not be continued)
             self._fatal(error)
             return
         self._tick_in(BUSY_TICK_SECONDS if self._writes or self._reads or self._hand_over else IDLE_TICK_SECONDS)
 
     def _tick_in(self, seconds: float) -> None:
+        if self._stopped:
+            return
         loop = asyncio.get_running_loop()
         if self._ticking is not None:
             self._ticking.cancel()
@@ -274,64 +306,27 @@ class PySyncObj(LibraryEngine):
         return self._members.configuration
 
     @property
-    def began_empty(self) -> bool:
-        """Whether nothing is known to be committed here."""
-        return not self._status.get("commit_idx", 1) > 1
+    def leading(self) -> Replica | None:
+        """The library's object while this server leads and is ready."""
+        return self._replica if self.is_ready else None
 
     def add_server(self, server_id: str, address: str, name: str, callback: Callback) -> None:
         """Add a server, which votes at once: the library has no learners."""
-        known = self._members.get(server_id)
-        if not self.is_ready:
-            callback(None, NotLeader(self.leader_address))
-        elif known is None:
-            self._spawn(self._add(Peer(server_id, address, name), callback))
-        elif (known.peer.address, known.peer.name) == (address, name):
-            callback(0, None)
-        else:
-            callback(None, ChangeRefused("the server has another address or name here: take it out first"))
-
-    async def _add(self, peer: Peer, callback: Callback) -> None:
-        try:
-            library = (await self._asked(peer.id))[0][3]
-        except YurtError as error:
-            tell(callback, None, ChangeRefused(f"the server does not say where its pysyncobj listens: {error}"))
-            return
-        if self._replica is None or not self.is_ready:
-            tell(callback, None, NotLeader(self.leader_address))
-            return
-        change = self._change(callback, [peer.id, peer.address, peer.name, library])
-        self._replica.addNodeToCluster(library, change)
+        self._spawn(self._membership.add(Peer(server_id, address, name), callback), callback)
 
     def remove_server(self, server_id: str, callback: Callback) -> None:
         """Take a server out; a leader cannot take itself out."""
-        known = self._members.get(server_id)
-        if self._replica is None or not self.is_ready:
-            callback(None, NotLeader(self.leader_address))
-        elif known is None:
-            callback(0, None)
-        elif server_id == self.own.id:
-            callback(None, ChangeRefused("a leader on pysyncobj cannot take itself out: hand the leadership over"))
-        else:
-            self._replica.removeNodeFromCluster(known.library, self._change(callback, [server_id, "", "", ""]))
+        self._spawn(self._membership.remove(server_id, callback), callback)
 
-    def _change(self, callback: Callback, row: list[str]) -> Callable[[Any, int], None]:
-        """When the library's own list has changed, let everybody note who that is."""
+    def wait_for_change(self, callback: Callback) -> Callback:
+        """Call back once, when the change ends, at the end of the leadership at the latest."""
         number = self._writes.wait(callback)
         self._tick_soon()
+        return lambda result, error: self._writes.answer(number, result, error)
 
-        def changed(_result: Any, reason: int) -> None:
-            if reason == FAIL_REASON.REQUEST_DENIED:
-                self._writes.answer(number, None, ChangeRefused("pysyncobj refuses this change now: try again later"))
-            elif reason != FAIL_REASON.SUCCESS or self._replica is None:
-                self._writes.answer(number, None, error_of(reason))
-            else:
-                self._replica.member(row, callback=lambda _r, why: self._writes.answer(number, 0, error_of(why)))
-
-        return changed
-
-    def member_changed(self, row: list[str]) -> None:
+    def member_changed(self, row: Row) -> None:
         """A committed entry says who came or went."""
-        self._members.take([row])
+        self._members.take(row)
         self._members.save()
         self.membership_seen()
 
@@ -344,10 +339,16 @@ class PySyncObj(LibraryEngine):
         self.dumped()
 
     def read_dump(self, file: str) -> Internal:
-        """Take the state of a dump: at the start, and when a leader sent its own."""
-        with self._loading():
-            internal, rows = read_dump(Path(file), self.machine)
-        self._members.take(rows)
+        """Take the state and the members of a dump: at the start, and when a leader sent its own."""
+        try:
+            with self._loading():
+                internal, rows = read_dump(Path(file), self.machine)
+            self._members.replace(rows)
+            self._members.save()
+        except BaseException as error:
+            self._fatal(error)  # the library would log it and go on without the state
+            raise
+        self.membership_seen()
         self._dump_index, self._dump_time = internal[1][1], time.monotonic()
         return internal
 

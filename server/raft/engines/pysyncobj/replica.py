@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
+from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, SyncObjException, replicated
 
 from yurt.server.raft.engines.pysyncobj.dump import Internal
-from yurt.server.raft.errors import NotLeader, OutcomeUnknown, Overloaded
+from yurt.server.raft.engines.pysyncobj.members import Row
+from yurt.server.raft.errors import AddressRefused, NotLeader, OutcomeUnknown, Overloaded
+
+JOURNAL, DUMP = "journal", "dump"
+ENTRY_BYTES_MAX = 64 << 20  # a longer one goes in pieces, of which the library loses the last at some lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Settings:
     password: str = ""
     multiplier: float = 1.0
     dump_entries: int = 8192  # a dump is written after so many entries
-    dump_seconds: float = 120.0  # and after so long
+    dump_seconds: float = 120.0  # or after so long, whichever comes first
 
 
 class Owner(Protocol):
@@ -31,7 +35,7 @@ class Owner(Protocol):
     def apply(self, payload: bytes) -> Any:
         """Apply a committed command."""
 
-    def member_changed(self, row: list[str]) -> None:
+    def member_changed(self, row: Row) -> None:
         """A committed entry says who came or went."""
 
     def write_dump(self, file: str, internal: Internal) -> None:
@@ -42,11 +46,18 @@ class Owner(Protocol):
 
 
 class Replica(SyncObj):
-    """The library's object: its replicated methods are the entries of the log."""
+    """The library's object: its replicated methods are the entries of the log. Raises `AddressRefused`."""
 
     def __init__(self, owner: Owner, given: Settings, others: list[str]) -> None:
         self._owner = owner
-        super().__init__(given.address, others, _conf(owner, given))
+        try:
+            super().__init__(given.address, others, _conf(owner, given))
+        except SyncObjException as error:
+            raise AddressRefused(
+                f"pysyncobj cannot listen on {given.listen}: another process may have the port, or the machine has no "
+                "such address. Stop that process, or set another address: "
+                'server { pysyncobj { address = "HOST:PORT" } }'
+            ) from error
 
     @replicated
     def command(self, payload: bytes) -> Any:
@@ -58,7 +69,7 @@ class Replica(SyncObj):
         """Nothing: who waits for it has everything before it."""
 
     @replicated
-    def member(self, row: list[str]) -> None:
+    def member(self, row: Row) -> None:
         """A server came or goes (`Members.take`)."""
         self._owner.member_changed(row)
 
@@ -69,8 +80,9 @@ def _conf(owner: Owner, given: Settings) -> SyncObjConf:
     return SyncObjConf(
         autoTick=False,
         bindAddress=given.listen,
-        journalFile=str(files / "journal"),
-        fullDumpFile=str(files / "dump"),
+        maxBindRetries=1,
+        journalFile=str(files / JOURNAL),
+        fullDumpFile=str(files / DUMP),
         serializer=owner.write_dump,
         deserializer=owner.read_dump,
         dynamicMembershipChange=True,
@@ -79,6 +91,7 @@ def _conf(owner: Owner, given: Settings) -> SyncObjConf:
         raftMaxTimeout=1.4 * given.multiplier,
         connectionTimeout=3.5 * given.multiplier,
         appendEntriesPeriod=0.1 * given.multiplier,
+        appendEntriesBatchSizeBytes=ENTRY_BYTES_MAX,
         logCompactionMinEntries=max(2, given.dump_entries),
         logCompactionMinTime=max(1.0, given.dump_seconds),
     )
