@@ -257,7 +257,9 @@ class _Agent:
         ground, own = self._ground(), self._hello()
         peer = Peer(own.server_id, own.address, own.name)
         if self.config.server.raft_engine == LIBRARY:
-            self.engine = library_engine(peer, self.config, configuration, transport, self.raft_path, self._fatal)
+            self.engine = library_engine(
+                peer, self.config, configuration, transport, self.raft_path, self._fatal, ground.loading
+            )
         else:
             self.engine = assemble_engine(peer, self.config, configuration, transport, ground, self._fatal)
         parts = assemble_server(self.config, self.engine, transport, self.metrics, ground)

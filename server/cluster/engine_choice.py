@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from yurt.fsm.machine import Machine
 from yurt.server.config.agent import AgentConfig, nanoseconds
-from yurt.server.platform.address import join_address
+from yurt.server.config.load import check_library, library_addresses
+from yurt.server.platform.address import PORT_MAX
 from yurt.server.platform.atomic_file import write_whole
 from yurt.server.raft.consensus import Consensus
 from yurt.server.raft.core.configuration import cluster_id
-from yurt.server.raft.errors import DirectoryRefused
+from yurt.server.raft.errors import Corrupt, DirectoryRefused
 from yurt.server.raft.peer import Peer, Servers, address_in
 from yurt.server.raft.transport.transport import PeerTransport
 
@@ -40,19 +42,25 @@ def library_engine(
     transport: PeerTransport,
     raft_path: str,
     fatal: Callable[[BaseException], None],
+    loading: Callable[[], AbstractContextManager[None]],
 ) -> Consensus:
-    """Return pysyncobj as this server's engine; it asks the others over `transport` where theirs listens."""
+    """Return pysyncobj as this server's engine; it asks the others over `transport` where theirs listens.
+
+    `loading` is entered while a state is loaded. Raises `ConfigError`, `Corrupt`, OSError.
+    """
     from yurt.server.raft.engines.pysyncobj.engine import METHOD, PySyncObj
     from yurt.server.raft.engines.pysyncobj.replica import Settings
 
     directory = Path(raft_path) / LIBRARY
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     given = config.server.pysyncobj
-    listen = given.address or _kept_address(directory / "address", config.bind("rpc")[0])
+    port = 0 if given.address else kept_port(directory / "port", config.bind("rpc")[0])
+    listen, address = addresses = library_addresses(config, port)
+    check_library(config, addresses)
     settings = Settings(
         directory=directory,
         listen=listen,
-        address=given.advertise or listen,
+        address=address,
         password=given.password,
         multiplier=config.server.raft_multiplier,
         dump_entries=config.server.raft_snapshot_threshold,
@@ -63,18 +71,22 @@ def library_engine(
         return await transport.call(server_id, METHOD, b"", timeout=ASK_SECONDS)
 
     engine = PySyncObj(
-        own, settings=settings, cluster=cluster_id(configuration), machine=Machine(), ask=ask, fatal=fatal
-    )
+        own, settings=settings, cluster=cluster_id(configuration), machine=Machine(), ask=ask, fatal=fatal,
+        loading=loading,
+    )  # fmt: skip
     transport.serve(METHOD, engine.known)
     transport.members_of = lambda: [server[0] for server in engine.configuration]
     transport.address_of = lambda server_id: address_in(engine.configuration, server_id)
     return engine
 
 
-def _kept_address(file: Path, host: str) -> str:
-    """A free port at the first start, and the same from then on: the others remember it."""
+def kept_port(file: Path, host: str) -> int:
+    """Return a free port of the host at the first start, and the same from then on: the others remember it."""
     if not file.exists():
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        with socket.socket(socket.AF_INET) as probe:
             probe.bind((host, 0))
-            write_whole(file, join_address(host, probe.getsockname()[1]).encode())
-    return file.read_text()
+            write_whole(file, str(probe.getsockname()[1]).encode())
+    text = file.read_bytes()
+    if not (text.isdigit() and len(text) <= len(str(PORT_MAX)) and 0 < int(text) <= PORT_MAX):
+        raise Corrupt(f"{file} holds no port: write the one that the other servers dial into it, or set an address")
+    return int(text)

@@ -84,8 +84,8 @@ class SchedulerDefaults(Block, frozen=True):
 class Library(Block, frozen=True):
     """Where pysyncobj listens, if the server runs on it: HOST:PORT, what the others dial, and its password."""
 
-    address: str = ""  # empty: the rpc address, and a port that is chosen at the first start and kept
-    advertise: str = ""  # empty: `address`
+    address: str = ""  # empty: the rpc host, and a port that is chosen at the first start and kept
+    advertise: str = ""  # empty: `address`, or the host of the advertised rpc address
     password: str = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from yurt.server.config.agent import AgentConfig, Limits, nanoseconds
 from yurt.server.config.secrets import BadSecret, check_rpc_port
 from yurt.server.hcl.diagnostics import HclError
 from yurt.server.hcl.document import load_document
-from yurt.server.platform.address import is_loopback, join_address
+from yurt.server.platform.address import is_loopback, join_address, split_address
 
+ANY_PORT = 1  # in place of one that is chosen later
 _REGION = re.compile(r"[a-zA-Z0-9._-]+\Z")
 
 
@@ -107,21 +109,72 @@ def _check_limits(limits: Limits) -> None:
             raise ConfigError(f"{name} cannot be {value}. Must be {least} or more")
 
 
-def _check_engine(config: AgentConfig) -> None:
-    """pysyncobj trusts whoever reaches its port: beyond loopback it needs its password."""
-    server, given = config.server, config.server.pysyncobj
-    if server.raft_engine != "pysyncobj":
+def library_addresses(config: AgentConfig, port: int) -> tuple[str, str]:
+    """Return where pysyncobj listens and where the others dial it; `port` stands in for one that is not configured.
+
+    Raises `ConfigError` for what it cannot use.
+    """
+    given, advertised = config.server.pysyncobj, config.advertised("rpc")
+    listen = given.address or join_address(config.bind("rpc")[0], port)
+    host, number = _library_address(listen)
+    if not given.address or _is_unspecified(host):
+        host = _library_address(given.advertise or advertised)[0]
+    dialled = given.advertise or join_address(host, number)
+    if _is_unspecified(_library_address(dialled)[0]):
+        raise ConfigError(
+            f"pysyncobj cannot be dialled at {dialled}, which is every machine: say where the other servers reach it, "
+            'server { pysyncobj { advertise = "HOST:PORT" } }'
+        )
+    return listen, dialled
+
+
+def _library_address(address: str) -> tuple[str, int]:
+    """Host and port, as the library takes them."""
+    try:
+        host, port = split_address(address)
+    except ValueError:
+        host, port = "", 0
+    if ":" in host:
+        raise ConfigError(
+            f"pysyncobj cannot use the IPv6 address {address}: give it an IPv4 address or a name, "
+            'server { pysyncobj { address = "HOST:PORT" } }'
+        )
+    if not host or not port or host.split() != [host] or address != join_address(host, port):
+        raise ConfigError(f'server.pysyncobj: "{address}" is no address: want HOST:PORT')
+    return host, port
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def check_library(config: AgentConfig, addresses: tuple[str, str]) -> None:
+    """Refuse a port that whoever reaches it could take the server over by: pysyncobj believes what it is sent."""
+    if config.server.pysyncobj.password:
         return
-    for address in (given.address or join_address(config.bind("rpc")[0], 0), given.advertise):
-        host, _, port = address.rpartition(":")
-        if address and not (host and port.isdigit() and int(port) < 1 << 16):
-            raise ConfigError(f"server.pysyncobj: {address!r} is no address: want HOST:PORT")
-        if address and not given.password and not is_loopback(host.strip("[]")):
+    way_out = (
+        "Give it a password of its own, the same on every server, in the configuration of each:\n"
+        '    server { pysyncobj { password = "..." } }'
+    )
+    for host in (split_address(address)[0] for address in addresses):
+        if not is_loopback(host):
             raise ConfigError(
-                f"pysyncobj would listen on {host} for anybody who can reach it. Give it a password of its own, the "
-                'same on every server, or keep it on this machine:\n    server { pysyncobj { password = "..." } }\n'
-                '    server { pysyncobj { address = "127.0.0.1:4649" } }'
+                f"pysyncobj would listen on {host} for anybody who can reach it. {way_out}\nOr keep it on this "
+                'machine:\n    server { pysyncobj { address = "127.0.0.1:4649" } }'
             )
+    if config.client.enabled:
+        raise ConfigError(
+            f"tasks on this machine reach the port of pysyncobj, and whoever does can run code as the server. {way_out}"
+        )
+
+
+def _check_engine(config: AgentConfig) -> None:
+    """Refuse addresses that pysyncobj cannot use, and a port of it that is open to others than servers."""
+    if config.server.enabled and config.server.raft_engine == "pysyncobj":
+        check_library(config, library_addresses(config, ANY_PORT))
 
 
 def check(config: AgentConfig) -> None:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from tests.process.servers import ServerProcess, cluster, free_ports, leader_of
 
@@ -66,7 +67,9 @@ def run_kit(kit: Path, only: str = "*") -> dict[str, str]:
 def _on_library(kit: Path, only: str) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "engine.json"
-        file.write_text(json.dumps({"server": {"raft_engine": LIBRARY.rstrip("/")}}))
+        file.write_text(
+            json.dumps({"server": {"raft_engine": LIBRARY.rstrip("/"), "pysyncobj": {"password": token_hex()}}})
+        )
         with fresh_server("-config", str(file)) as (address, directory):
             return {f"{LIBRARY}{key}": level for key, level in _asked(kit, "tasks", address, only, directory).items()}
 
