@@ -2,7 +2,7 @@
 
 Each server advertises a port of ours; what arrives there is passed on to its real one. The first frame of a connection
 is the dialler's hello, so that a link knows both its ends. Servers on pysyncobj have a second port for their library,
-whose first frame is the dialler's address.
+whose first frame is the dialler's address, readable without a password alone: none is supported there.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ class Links:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pass_on(reader, other, pair))
                 both.create_task(self._pass_on(other_reader, writer, pair[::-1]))
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ExceptionGroup):
-            pass  # the connection ends, by itself or because it is cut
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ExceptionGroup, zlib.error, struct.error):
+            pass  # the connection ends: by itself, because it is cut, or because nobody opens one so
         finally:
             self._pipes.pop(task, None)
             for one in (writer, other):
