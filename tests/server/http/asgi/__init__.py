@@ -1,0 +1,1 @@
+"""Tests of the application: protocol, limits, bodies, answers."""

@@ -1,0 +1,1 @@
+"""Tests of reads: parameters, pages, passes over a view, waiting."""

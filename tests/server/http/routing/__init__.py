@@ -1,0 +1,1 @@
+"""Tests of the table of routes, and of the way of a request."""

@@ -1,0 +1,1 @@
+"""Tests of the log, the term and vote, and snapshots."""
