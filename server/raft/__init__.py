@@ -1,1 +1,1 @@
-"""The Raft engine on pysyncobj's frame, and its storage and transport."""
+"""Raft: the seam, the core with its storage and transport, and engines on libraries."""

@@ -1,6 +1,6 @@
 """Consensus: all that the rest of a server knows of how its state is replicated.
 
-Engines implement it (`server.raft.engine`, `server.raft.engines`). It asks no more than each can honestly do: what one
+Engines implement it (`server.raft.core`, `server.raft.engines`). It asks no more than each can honestly do: what one
 of them lacks answers `NotOffered`, and what is a hint (who may vote, how long to wait) may be ignored.
 """
 
