@@ -23,7 +23,7 @@ PLANTS = {  # a file: what stands there, and the misspelling
 def test_misspelt_names_in_the_engine_are_type_errors(tmp_path: Path) -> None:
     shadows: list[str] = []
     for name, (right, wrong) in PLANTS.items():
-        source = ROOT / "src/yurt/server/raft" / name
+        source = ROOT / "src/yurt/server/raft/core" / name
         text = source.read_text()
         assert right in text, f"{name} has changed: plant something else"
         planted = tmp_path / name
@@ -31,5 +31,5 @@ def test_misspelt_names_in_the_engine_are_type_errors(tmp_path: Path) -> None:
         shadows += ["--shadow-file", str(source), str(planted)]
     command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), *shadows]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    found = set(re.findall(r"raft/(\w+\.py):\d+: error: .*(?:attribute|has no)", done.stdout))
+    found = set(re.findall(r"raft/core/(\w+\.py):\d+: error: .*(?:attribute|has no)", done.stdout))
     assert found == set(PLANTS), done.stdout + done.stderr

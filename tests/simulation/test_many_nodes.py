@@ -28,15 +28,15 @@ class ManyNodes(DutyLife):
     def _suffer(self) -> None:
         for node in self.nodes:
             node.fails = False
-        self._until(lambda view: self._ready(view) == len(self.nodes), "every node is ready")
+        self._wait_until(lambda view: self._ready(view) == len(self.nodes), "every node is ready")
         for number in range(JOBS):
             self._register(f"web-{number}")
-        self._until(lambda view: self._running(view) == JOBS * COUNT, "everything runs")
+        self._wait_until(lambda view: self._running(view) == JOBS * COUNT, "everything runs")
         for node in self.nodes[:VANISHING]:
             node.silent_until = math.inf
         crash(self.cluster, self._leader())
-        self._until(lambda view: self._ready(view) == LEFT, "the silent ones are down")
-        self._until(lambda view: self._running(view) == LEFT * ROOM, "those that are left are full")
+        self._wait_until(lambda view: self._ready(view) == LEFT, "the silent ones are down")
+        self._wait_until(lambda view: self._running(view) == LEFT * ROOM, "those that are left are full")
         blocked = [one for one in self._view().scan(EVALUATIONS) if one.status == BLOCKED]
         assert len({one.job_id for one in blocked}) == JOBS, "each job waits for room"
 
@@ -48,7 +48,7 @@ class ManyNodes(DutyLife):
         view: View = self._leader().machine.machine.view()
         return view
 
-    def _until(self, is_so: Any, what: str) -> None:
+    def _wait_until(self, is_so: Any, what: str) -> None:
         end = self.world.time + 120
         while self.cluster.leader is None or not is_so(self._view()):
             assert self.world.time < end, f"120 s, and not yet so: {what}"
