@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.server.raft.servers import leader_of, quiet_cluster, write
-from tests.server.raft.test_journal_crash import test_every_crash_leaves_what_is_durable as every_crash
+from tests.server.raft.storage.test_journal_crash import test_every_crash_leaves_what_is_durable as every_crash
 from tests.simulation.hunt import finds, sown
 from tests.simulation.plants import PLANTS
 from tests.simulation.plants.plant import Plant

@@ -7,8 +7,8 @@ import errno
 
 import pytest
 
-from tests.server.raft.journal_script import found, opened, run
-from tests.server.raft.test_journal_crash import SCRIPTS
+from tests.server.raft.storage.journal_script import found, opened, run
+from tests.server.raft.storage.test_journal_crash import SCRIPTS
 from yurt.server.raft.errors import DiskFailed
 from yurt.server.raft.storage.snapshots import Snapshot, SnapshotStore
 from yurt.server.testing.virtual.disk import Crash, SimulatedDisk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.raft.journal_script import Log, Step, allowed, crashes, found, opened, run, start
+from tests.server.raft.storage.journal_script import Log, Step, allowed, crashes, found, opened, run, start
 from yurt.server.raft.storage.journal import Journal
 from yurt.server.testing.virtual.disk import Crash, SimulatedDisk
 

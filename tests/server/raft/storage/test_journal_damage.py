@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.server.raft.journal_script import DIRECTORY, Log, Step, allowed, found, opened, payload, run, start
+from tests.server.raft.storage.journal_script import DIRECTORY, Log, Step, allowed, found, opened, payload, run, start
 from yurt.server.raft.errors import Corrupt, DiskFailed
 from yurt.server.raft.storage.journal import Journal
 from yurt.server.raft.storage.records import RECORD_HEADER_BYTES
