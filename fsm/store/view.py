@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from immutables import Map
+
 from yurt.fsm.store.reader import Reader
 from yurt.fsm.store.schema import Table
 
@@ -34,6 +36,11 @@ class View(Reader):
     def agrees(self, other: View, tables: Iterable[Table[Any, Any]]) -> bool:
         """Whether these tables are the same ones in another state: nothing was written to them in between."""
         return all(self._tables[table.name] is other._tables[table.name] for table in tables)
+
+    def replaced_in(self, newest: View) -> list[Map[Any, Any]]:
+        """Return the maps of the tables that another state has other rows of: `dissolve` takes them apart."""
+        replaced = [table for name, table in self._tables.items() if table is not newest._tables[name]]
+        return [rows for table in replaced for rows in (table.rows, *table.indexes.values())]
 
     def detached(self) -> View:
         """The same state for another thread: it sorts for itself from the start."""

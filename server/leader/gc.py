@@ -12,6 +12,8 @@ from collections.abc import Coroutine, Iterator
 
 from yurt.fsm.commands import KEEPS_TAGGED_SINCE, CollectGarbage, Command
 from yurt.fsm.errors import YurtError
+from yurt.fsm.store.state import dissolve
+from yurt.fsm.store.view import View
 from yurt.fsm.structs.base import replace
 from yurt.scheduler.duties.gc import FORCED, Thresholds, collecting
 from yurt.scheduler.duties.token_gc import collecting_tokens
@@ -90,10 +92,17 @@ class Garbage:
 
     async def _collect(self, thresholds: Thresholds, token_threshold: int) -> Exception | None:
         """Run one pass; return the error that ended it early, NotLeader if this server leads no more."""
-        server, now_ns = self._server, self._server.now_ns()
-        view = server.view()
+        view = self._server.view()
         view.pin()
-        count = 0
+        try:
+            return await self._passed(view, thresholds, token_threshold)
+        finally:
+            replaced = view.replaced_in(self._server.view())
+            del view  # its rows are freed in turns, not all at once
+            self._server.in_turns(lambda: dissolve(replaced))
+
+    async def _passed(self, view: View, thresholds: Thresholds, token_threshold: int) -> Exception | None:
+        server, now_ns, count = self._server, self._server.now_ns(), 0
         try:
             for commands in (
                 collecting(view, now_ns, thresholds, server.view),

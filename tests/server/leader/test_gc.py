@@ -141,3 +141,23 @@ def test_who_asks_while_a_pass_is_being_cancelled_is_answered() -> None:
                 await asked
 
     running(scenario)
+
+
+def test_the_rows_of_the_state_that_a_pass_looked_at_are_freed_in_turns() -> None:
+    async def scenario(server: Leading) -> None:
+        for number in range(2000):
+            server.end_one(f"evaluation {number:04d}")
+        begun: list[list[int]] = []
+
+        def in_turns(begin: Callable[[], Any]) -> None:
+            steps = begin()
+            begun.append([0])
+            for _ in steps:
+                begun[-1][0] += 1
+
+        server.in_turns = in_turns  # type: ignore[method-assign]
+        await server.garbage.force()
+        assert server.left == 0
+        assert len(begun) == 1 and begun[0][0] >= 2, "2,000 rows and their places in the indexes"
+
+    running(scenario)
