@@ -42,6 +42,7 @@ STILL_IN_A_CIRCLE = "yurt.server.testing.simulation."  # servers, their network 
 BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 BANNED_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml"}
 LISTS_OF_OBJECTS = {"get_objects", "get_referrers", "get_freeze_count"}
+BEGIN_NO_DOCSTRING = {"What", "Who", "Those", "Of", "Whoever", "Whatever", "And", "Others"}
 BANNED_PURE_CALLS = {"open", "print", "input", "hash", "id"}
 
 # Tasks and threads are started by `server/platform/supervision.py`, which logs, counts and restarts them. These calls elsewhere
@@ -285,6 +286,14 @@ def test_no_deadline_swallows_a_cancellation(path: Path) -> None:
         assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "asyncio.wait_for"), (
             f"{relative(path)}:{node.lineno} asyncio.wait_for: use asyncio.timeout"
         )
+
+
+@over(*ROOMS)
+def test_docstrings_begin_with_a_verb_or_a_noun(path: Path) -> None:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = (ast.get_docstring(node) or "").partition(" ")[0]
+            assert first not in BEGIN_NO_DOCSTRING, f"{relative(path)}:{getattr(node, 'lineno', 1)} begins with {first}"
 
 
 def test_test_folders_are_packages() -> None:

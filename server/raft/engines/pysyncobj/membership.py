@@ -32,7 +32,7 @@ class Leader(Protocol):
         """The leader's peer address."""
 
     async def asked(self, server_id: str) -> list[Row]:
-        """What another server knows, itself first; raises YurtError."""
+        """Return what another server knows, itself first; raises YurtError."""
 
     def wait_for_change(self, callback: Callback) -> Callback:
         """Call back once, at the end of the leadership at the latest."""
