@@ -75,7 +75,7 @@ def test_every_command_has_a_manual_page(tmp_path: Path) -> None:
         assert text.startswith('.TH "') and ".SH NAME\n" in text and ".SH SYNOPSIS\n" in text, name
         assert all(line[:1] not in ("'",) for line in text.splitlines()), name
     assert "\\-\\-" not in files["yurt-agent.1"], "flags have one dash, as in the help"
-    assert "\\-bootstrap\\-expect" in files["yurt-agent.1"] and "How many servers begin" in files["yurt-agent.1"]
+    assert "\\-bootstrap\\-expect" in files["yurt-agent.1"] and "Number of servers that form" in files["yurt-agent.1"]
     if groff := shutil.which("groff"):
         for file in sorted(tmp_path.iterdir()):
             done = subprocess.run([groff, "-man", "-Tutf8", "-z", file], capture_output=True, text=True)
