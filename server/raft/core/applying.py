@@ -7,6 +7,7 @@ from typing import Any
 
 import msgpack
 
+from yurt.server.raft.callbacks import tell
 from yurt.server.raft.core.space import Space
 from yurt.server.raft.errors import NotLeader
 
@@ -104,9 +105,9 @@ class Applying(Space):
         callbacks = self.waiting.pop(index, ())
         for position, (proposed_in, callback) in enumerate(callbacks):
             if proposed_in == term and position < len(results):
-                self.tell(callback, results[position], None)
+                tell(callback, results[position], None)
             else:
-                self.tell(callback, None, NotLeader())
+                tell(callback, None, NotLeader())
 
     def count_commands(self, count: int) -> None:
         """So many commands were applied."""

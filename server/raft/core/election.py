@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 
+from yurt.server.raft.callbacks import tell
 from yurt.server.raft.core.configuration import voters_of
 from yurt.server.raft.core.messages import NUMBER_MAX, BadMessage, Heartbeat, HeartbeatAnswer, VoteAnswer, VoteRequest
 from yurt.server.raft.core.state import CANDIDATE, LEADER, EngineState, Progress
@@ -337,7 +338,7 @@ class Elections(EngineState):
         waiting = [callback for pairs in self.waiting.values() for _, callback in pairs]
         self.waiting.clear()
         for callback in waiting:
-            self.tell(callback, None, OutcomeUnknown())
+            tell(callback, None, OutcomeUnknown())
         self.refuse_queue(NotLeader(self.leader.address if self.leader else None))
 
     def leadership_changed(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from yurt.server.raft.callbacks import tell
 from yurt.server.raft.consensus import Callback
 from yurt.server.raft.core import messages
 from yurt.server.raft.core.admission import Admission, answer_to_refused
@@ -18,7 +19,7 @@ from yurt.server.raft.core.entry_shape import check_entries
 from yurt.server.raft.core.reads import Questions
 from yurt.server.raft.core.recovery import keeps_log
 from yurt.server.raft.core.telling import Telling
-from yurt.server.raft.errors import WAY_OUT, Corrupt, NotLeader, Overloaded, StorageFull
+from yurt.server.raft.errors import WAY_OUT, Corrupt, NotLeader, Overloaded, StorageFull, TransferFailed
 from yurt.server.raft.peer import Peer
 
 
@@ -82,9 +83,11 @@ class Engine(Telling):
         """Take no more part; what is durable stays."""
         if self.stopped:
             return
+        self.stopped = True  # first: whoever is told now may ask for more
+        self.end_transfer(TransferFailed("this server stops"))
         self.end_waiting()
+        self.end_restoration()
         self.end_reads()
-        self.stopped = True
         self.end_snapshotting()
         for timer in (self.election_timer, self.heartbeat_timer):
             if timer is not None:
@@ -139,7 +142,7 @@ class Engine(Telling):
     def refuse_queue(self, error: Exception) -> None:
         """Proposals that are not in the log are surely not written."""
         while self.queue:
-            self.tell(self.queue.popleft()[1], None, error)
+            tell(self.queue.popleft()[1], None, error)
 
     def after_durable(self) -> None:
         """The own disk may complete a majority; the next batch may go."""

@@ -86,7 +86,7 @@ class Membership(Reading):
 
     def refuses_change(self, servers: Servers) -> YurtError | None:
         """Why the configuration may not be changed to this now; None if it may."""
-        if not self.is_ready or self.is_handing_over:
+        if not self.is_ready or self.stopped or self.is_handing_over:
             return NotLeader(self.leader_address)
         if self.has_pending_change():
             return ChangeRefused("another change of the configuration is under way; try again when it is committed")

@@ -10,6 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 from typing import Any
 
+from yurt.server.raft.callbacks import tell
 from yurt.server.raft.consensus import Callback
 from yurt.server.raft.core.messages import ReadAnswer, ReadRequest
 from yurt.server.raft.core.snapshotting import Snapshotting
@@ -90,7 +91,7 @@ class Reading(Snapshotting):
     def when_applied(self, index: int, callback: Callback) -> None:
         """`callback(None, None)` when the state has the entry `index`."""
         if self.last_applied >= index:
-            callback(None, None)
+            tell(callback, None, None)
         else:
             self._waiter_count += 1
             heapq.heappush(self._applied_waiters, (index, self._waiter_count, callback))
@@ -99,7 +100,7 @@ class Reading(Snapshotting):
         """The state has moved on."""
         waiters = self._applied_waiters
         while waiters and waiters[0][0] <= self.last_applied:
-            heapq.heappop(waiters)[2](None, None)
+            tell(heapq.heappop(waiters)[2], None, None)
 
     # --- quorum rounds of the leader
 
@@ -131,14 +132,14 @@ class Reading(Snapshotting):
             return
         waiting, self._round = self._round.waiting, None
         for callback in waiting:
-            callback(self.commit_index, None)
+            tell(callback, self.commit_index, None)
 
     def fail_rounds(self, error: Exception) -> None:
         """No longer the leader."""
         waiting = [*(self._round.waiting if self._round else ()), *self._next_round]
         self._round, self._next_round = None, []
         for callback in waiting:
-            callback(None, error)
+            tell(callback, None, error)
 
     # --- questions of a follower
 
@@ -165,7 +166,7 @@ class Reading(Snapshotting):
             questions.timer.cancel()
         for callback in waiting:
             if index is None:
-                callback(None, NotLeader())
+                tell(callback, None, NotLeader())
             else:
                 self.when_applied(index, callback)
         if not questions.request:
@@ -199,7 +200,7 @@ class Reading(Snapshotting):
             waiting += questions.asking + questions.collecting
             questions.asking, questions.collecting = [], []
         for callback in waiting:
-            callback(None, NotLeader())
+            tell(callback, None, NotLeader())
 
     @property
     def is_ready(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgpack
 
+from yurt.server.raft.callbacks import tell
 from yurt.server.raft.core.applying import RESTORE, Applying
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown, Overloaded, StorageFull
 from yurt.server.raft.peer import Peer
@@ -126,9 +127,14 @@ class Restoring(Applying):
         else:
             self._append_pieces(proposed)
 
+    def end_restoration(self) -> None:
+        """Answer whoever waits for a restoration of which no piece is on its way: it is surely not done."""
+        if self._proposed is not None:
+            self._end_proposed(self._proposed, None, NotLeader())
+
     def _end_proposed(self, proposed: Proposed, result: Any, error: Exception | None) -> None:
         self._proposed = None
-        proposed.callback(result, error)
+        tell(proposed.callback, result, error)
 
     # --- every server
 

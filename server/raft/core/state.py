@@ -180,14 +180,6 @@ class EngineState:
         self._unsynced: deque[tuple[int, int]] = deque()  # (LSN of an append, last index it made)
         self._held: deque[Held] = deque()
 
-    @staticmethod
-    def tell(callback: Callback, result: Any, error: Exception | None) -> None:
-        """Call back; an error of whoever is called is logged and disturbs nobody else."""
-        try:
-            callback(result, error)
-        except Exception:
-            log.exception("a callback of a proposal broke; the engine goes on")
-
     # --- disk operations
 
     def issue(self, operation: Operation | HardState) -> int:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from yurt.server.raft.callbacks import LeadershipCallbacks
 from yurt.server.raft.consensus import Callback, ServerRow, Status
 from yurt.server.raft.core.agreement import Agreement
 from yurt.server.raft.core.state import CANDIDATE, FOLLOWER, LEADER
@@ -20,15 +21,11 @@ class Telling(Agreement):
     """Tells those who asked to know, and answers questions about the engine."""
 
     name = "core"
-    _told: tuple[bool, str | None] | None = None
 
     def __init__(self, own: Peer, **parts: Any) -> None:
         super().__init__(own, **parts)
-        self._leadership_callbacks: list[Callable[[bool], None]] = []
+        self._leadership = LeadershipCallbacks()
         self._configuration_callbacks: list[Callable[[Servers], None]] = []
-        self._led_waiters: list[Callback] = []
-        self._change_waiters: list[Callback] = []
-        self._last_leader: str | None = None
 
     def observe(self, applied: Callable[[float], None], snapshot: Callable[[], None]) -> None:
         """Tell how many seconds each command took, and when a snapshot was written."""
@@ -41,7 +38,7 @@ class Telling(Agreement):
         self._configuration_callbacks.append(callback)
 
     def membership_changed(self) -> None:
-        """Tell who dials and undials."""
+        """Tell those who dial the members."""
         for callback in self._configuration_callbacks:
             callback(self.configuration)
 
@@ -66,46 +63,32 @@ class Telling(Agreement):
 
     def when_led(self, callback: Callback) -> None:
         """`callback(None, None)` as soon as there is a leader to ask: another server, or this one when it is ready."""
-        if self.leader is not None and (self.is_ready or not self.is_leader_role):
+        if self._is_led:
             callback(None, None)
         else:
-            self._led_waiters.append(callback)
+            self._leadership.when_led(callback)
 
     def when_leader_changes(self, callback: Callback) -> None:
         """`callback(None, None)` as soon as another server than the one known last leads."""
-        self._change_waiters.append(callback)
+        self._leadership.when_leader_changes(callback)
 
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
         """Call back with True when this server leads and has applied its first entry, with False when no more."""
-        self._leadership_callbacks.append(callback)
+        self._leadership.on_leadership(callback)
 
     def leadership_changed(self) -> None:
         """Tell it, once a change."""
-        if self.leader is not None and (self.is_ready or not self.is_leader_role):
-            waiting, self._led_waiters = self._led_waiters, []
-            for waiter in waiting:
-                waiter(None, None)
         leader = self.leader.id if self.leader is not None else None
-        if leader is not None and leader != self._last_leader:
-            self._last_leader = leader
-            waiting, self._change_waiters = self._change_waiters, []
-            for waiter in waiting:
-                waiter(None, None)
-        now = (self.is_ready, self.leader_address)
-        if self._told is not None and self._told == now:
-            return
-        ready_before = self._told is not None and self._told[0]
-        self._told = now
-        if ready_before != self.is_ready:
-            for callback in self._leadership_callbacks:
-                callback(self.is_ready)
+        self._leadership.seen(leader, is_led=self._is_led, is_ready=self.is_ready)
 
     def state_replaced(self) -> None:
         """The leader's duties begin anew from another state."""
         if self.is_ready:
-            for callback in self._leadership_callbacks:
-                callback(False)
-                callback(True)
+            self._leadership.begin_anew()
+
+    @property
+    def _is_led(self) -> bool:
+        return self.leader is not None and (self.is_ready or not self.is_leader_role)
 
     @property
     def leader_address(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yurt.server.raft.callbacks import tell
 from yurt.server.raft.consensus import Callback
 from yurt.server.raft.core.membership import Membership
 from yurt.server.raft.core.messages import TimeoutNow
@@ -37,7 +38,7 @@ class Transfer(Membership):
 
         `callback(server ID, None)` when this server leads no more; else `NotLeader` or `TransferFailed`.
         """
-        if not self.is_ready:
+        if not self.is_ready or self.stopped:
             callback(None, NotLeader(self.leader_address))
             return
         if self._hand_over is not None:
@@ -75,18 +76,19 @@ class Transfer(Membership):
         self.send_message(progress.peer, TimeoutNow(self.cluster, self.term, self.next_sequence()))
 
     def _give_up(self) -> None:
-        self._end_transfer(TransferFailed("the next leader did not take over in time; this server goes on"))
+        self.end_transfer(TransferFailed("the next leader did not take over in time; this server goes on"))
 
-    def _end_transfer(self, error: Exception | None) -> None:
+    def end_transfer(self, error: Exception | None) -> None:
+        """Answer whoever asked for the transfer under way, if one is."""
         hand_over, self._hand_over = self._hand_over, None
         if hand_over is not None:
             hand_over.timer.cancel()
-            hand_over.callback(None if error else hand_over.target, error)
+            tell(hand_over.callback, None if error else hand_over.target, error)
 
     def step_down(self, term: int, leader: Peer | None = None) -> None:
         """Step down; leadership is lost, so the transfer is complete."""
         super().step_down(term, leader)
-        self._end_transfer(None)
+        self.end_transfer(None)
 
     def on_timeout_now(self, peer: Peer, message: TimeoutNow) -> None:
         """The leader of this very term wants this voter to take over."""

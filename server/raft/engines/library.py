@@ -6,8 +6,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
+from yurt.server.raft.callbacks import LeadershipCallbacks
 from yurt.server.raft.consensus import Callback
-from yurt.server.raft.engines.waiting import tell
 from yurt.server.raft.peer import Peer, Servers
 
 
@@ -30,12 +30,8 @@ class LibraryEngine(NoLearners, ABC):
     def __init__(self) -> None:
         self.applied: Callable[[float], None] = lambda _seconds: None
         self.dumped: Callable[[], None] = lambda: None
-        self._leadership: list[Callable[[bool], None]] = []
+        self._leadership = LeadershipCallbacks()
         self._configured: list[Callable[[Servers], None]] = []
-        self._led_waiters: list[Callback] = []
-        self._change_waiters: list[Callback] = []
-        self._last_leader: str | None = None
-        self._was_ready = False
         self._led_at = time.monotonic()
 
     def observe(self, applied: Callable[[float], None], snapshot: Callable[[], None]) -> None:
@@ -70,33 +66,30 @@ class LibraryEngine(NoLearners, ABC):
 
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
         """Call back with True when this server leads and is ready, with False when no more."""
-        self._leadership.append(callback)
+        self._leadership.on_leadership(callback)
 
     def when_led(self, callback: Callback) -> None:
         """`callback(None, None)` as soon as there is a leader to ask."""
-        if self.leader is not None and (self.is_ready or not self.is_leader_role):
+        if self._is_led:
             callback(None, None)
         else:
-            self._led_waiters.append(callback)
+            self._leadership.when_led(callback)
 
     def when_leader_changes(self, callback: Callback) -> None:
         """`callback(None, None)` as soon as another server leads."""
-        self._change_waiters.append(callback)
+        self._leadership.when_leader_changes(callback)
 
     def leadership_seen(self) -> None:
         """The library was looked at: tell what has changed."""
         leader = self.leader
         if leader is not None:
             self._led_at = time.monotonic()
-        if self.is_ready != self._was_ready:
-            self._was_ready = self.is_ready
-            for told in self._leadership:
-                told(self._was_ready)
-        if leader is not None and (self.is_ready or not self.is_leader_role):
-            _call_all(self._led_waiters)
-            if leader.id != self._last_leader:
-                self._last_leader = leader.id
-                _call_all(self._change_waiters)
+        is_led = self._is_led
+        self._leadership.seen(leader.id if leader and is_led else None, is_led=is_led, is_ready=self.is_ready)
+
+    @property
+    def _is_led(self) -> bool:
+        return self.leader is not None and (self.is_ready or not self.is_leader_role)
 
     # --- members
 
@@ -113,10 +106,3 @@ class LibraryEngine(NoLearners, ABC):
         """Tell who is a member now."""
         for told in self._configured:
             told(self.configuration)
-
-
-def _call_all(waiting: list[Callback]) -> None:
-    called = waiting.copy()
-    waiting.clear()
-    for callback in called:
-        tell(callback, None, None)

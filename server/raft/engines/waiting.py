@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
+from yurt.server.raft.callbacks import tell
 from yurt.server.raft.consensus import Callback
 from yurt.server.raft.errors import NotLeader, OutcomeUnknown
-
-log = logging.getLogger("raft.engines")
-
-
-def tell(callback: Callback, result: Any, error: Exception | None) -> None:
-    """Call back; an error of whoever is called must not reach the library, which would apply the entry again."""
-    try:
-        callback(result, error)
-    except Exception:
-        log.exception("a callback broke; the engine goes on")
 
 
 class Writes:

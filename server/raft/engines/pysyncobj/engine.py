@@ -14,6 +14,7 @@ import msgpack
 from pysyncobj import FAIL_REASON
 
 from yurt.fsm.errors import YurtError
+from yurt.server.raft.callbacks import tell
 from yurt.server.raft.consensus import Callback, ServerRow, StateMachine, Status
 from yurt.server.raft.engines.library import LibraryEngine
 from yurt.server.raft.engines.pysyncobj.dump import Internal, read_dump, write_dump
@@ -21,7 +22,7 @@ from yurt.server.raft.engines.pysyncobj.hand_over import HandOver
 from yurt.server.raft.engines.pysyncobj.members import Members, Row, decode
 from yurt.server.raft.engines.pysyncobj.membership import Membership
 from yurt.server.raft.engines.pysyncobj.replica import DUMP, JOURNAL, Replica, Settings, error_of
-from yurt.server.raft.engines.waiting import Reads, Writes, tell
+from yurt.server.raft.engines.waiting import Reads, Writes
 from yurt.server.raft.errors import AddressRefused, ChangeRefused, NotLeader, NotOffered, Overloaded, TransferFailed
 from yurt.server.raft.peer import Peer, Servers
 

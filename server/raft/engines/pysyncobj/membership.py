@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from pysyncobj import FAIL_REASON
 
 from yurt.fsm.errors import YurtError
+from yurt.server.raft.callbacks import tell
 from yurt.server.raft.consensus import Callback
 from yurt.server.raft.engines.pysyncobj.members import Members, Row
 from yurt.server.raft.engines.pysyncobj.replica import Replica, error_of
-from yurt.server.raft.engines.waiting import tell
 from yurt.server.raft.errors import ChangeRefused, NotLeader, OutcomeUnknown
 from yurt.server.raft.peer import Peer
 
