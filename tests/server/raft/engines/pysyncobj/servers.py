@@ -12,12 +12,14 @@ import msgpack
 
 from yurt.server.raft.engines.pysyncobj.engine import PySyncObj
 from yurt.server.raft.engines.pysyncobj.replica import Settings
-from yurt.server.raft.errors import NotSent
+from yurt.server.raft.errors import NotLeader, NotSent, OutcomeUnknown
 from yurt.server.raft.peer import Peer, Servers
 from yurt.testing import free_ports
 
 SECONDS_MAX = 30.0
+ATTEMPTS_MAX = 5
 Answer = tuple[Any, Exception | None]
+Ask = Callable[[Callable[[Any, Exception | None], None]], None]
 
 
 class Commands:
@@ -126,6 +128,15 @@ class Together:
                 await self._ready.wait()
         return found[0]
 
+    async def change(self, asked: Callable[[PySyncObj], Ask]) -> None:
+        """Change who is a member; again while a leadership ends meanwhile and nobody knows what became of it."""
+        answer: Answer = (None, OutcomeUnknown())
+        for _ in range(ATTEMPTS_MAX):
+            if not isinstance(answer[1], OutcomeUnknown | NotLeader):
+                break
+            answer = await answer_of(asked(await self.leader()))
+        assert answer == (0, None)
+
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds of who is a member."""
         async with asyncio.timeout(SECONDS_MAX):
@@ -135,7 +146,7 @@ class Together:
                     await asyncio.wait_for(self._looked.wait(), 0.05)
 
 
-async def answer_of(asked: Callable[[Callable[[Any, Exception | None], None]], None]) -> Answer:
+async def answer_of(asked: Ask) -> Answer:
     """What a call with a callback is answered."""
     future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     asked(lambda result, error: future.set_result((result, error)))

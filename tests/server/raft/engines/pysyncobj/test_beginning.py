@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.server.raft.engines.pysyncobj.servers import Together, answer_of, run
+from tests.server.raft.engines.pysyncobj.servers import Together, run
 from yurt.server.raft.errors import AddressRefused, Corrupt
 
 
@@ -21,7 +22,7 @@ def test_servers_come_back_after_a_founder_was_taken_out_and_a_newcomer_begins(t
             leader = await servers.leader()
             gone = next(name for name in ("a", "b", "c") if name != leader.own.id)
             servers.stop(gone)
-            assert await answer_of(lambda told: leader.remove_server(gone, told)) == (0, None)
+            await servers.change(lambda engine: partial(engine.remove_server, gone))
             left = set(servers.engines)
             await servers.until(lambda: all(len(one.configuration) == 2 for one in servers.engines.values()))
             for name in left:
@@ -33,7 +34,7 @@ def test_servers_come_back_after_a_founder_was_taken_out_and_a_newcomer_begins(t
             assert {row[0] for row in leader.configuration} == left
             newcomer = servers.start("new")
             assert newcomer.began_empty
-            assert await answer_of(lambda told: leader.add_server("new", "h:4", "new", told)) == (0, None)
+            await servers.change(lambda engine: partial(engine.add_server, "new", "h:4", "new"))
             await servers.until(lambda: {row[0] for row in newcomer.configuration} == left | {"new"})
             assert servers.failures == []
 

@@ -33,6 +33,16 @@ async def half_done(engine: PySyncObj, change: Any) -> None:
         await asyncio.wait_for(lost, 15)
 
 
+async def _leader_and_one_gone(servers: Together) -> tuple[PySyncObj, str]:
+    """The leader of three, and one that was stopped: it would stand for election where nobody heard that it is out."""
+    for name in servers.names:
+        servers.start(name)
+    leader = await servers.leader()
+    gone = next(name for name in servers.names if name != leader.own.id)
+    servers.stop(gone)
+    return leader, gone
+
+
 def test_an_addition_that_was_half_done_is_finished(tmp_path: Path) -> None:
     async def life() -> None:
         async with Together(tmp_path, "a", "new", founders=1) as servers:
@@ -53,11 +63,7 @@ def test_an_addition_that_was_half_done_is_finished(tmp_path: Path) -> None:
 def test_a_removal_that_was_half_done_is_finished(tmp_path: Path) -> None:
     async def life() -> None:
         async with Together(tmp_path, "a", "b", "c") as servers:
-            for name in servers.names:
-                servers.start(name)
-            leader = await servers.leader()
-            gone = next(name for name in servers.names if name != leader.own.id)
-            servers.stop(gone)  # or it would stand for election among those who have not heard that it is out
+            leader, gone = await _leader_and_one_gone(servers)
             remove = lambda told: leader.remove_server(gone, told)  # noqa: E731
             await half_done(leader, remove)
             assert servers.address(gone) not in others_of(leader) and len(leader.configuration) == 3
@@ -71,11 +77,7 @@ def test_a_removal_that_was_half_done_is_finished(tmp_path: Path) -> None:
 def test_a_removal_that_was_half_done_is_undone_by_an_addition(tmp_path: Path) -> None:
     async def life() -> None:
         async with Together(tmp_path, "a", "b", "c") as servers:
-            for name in servers.names:
-                servers.start(name)
-            leader = await servers.leader()
-            gone = next(name for name in servers.names if name != leader.own.id)
-            servers.stop(gone)  # or it would stand for election among those who have not heard that it is out
+            leader, gone = await _leader_and_one_gone(servers)
             await half_done(leader, lambda told: leader.remove_server(gone, told))
             row = next(row for row in leader.configuration if row[0] == gone)
             assert await answer_of(lambda told: leader.add_server(*row, told)) == (0, None)
