@@ -20,7 +20,7 @@ def tell(callback: Callback, result: Any, error: Exception | None) -> None:
 
 
 class LeadershipCallbacks:
-    """Who wants to know whether this server leads, or who else does; an engine says so when it may have changed."""
+    """Callbacks about who leads; the engine calls `seen` whenever that may have changed."""
 
     def __init__(self) -> None:
         self._duties: list[Callable[[bool], None]] = []

@@ -39,7 +39,7 @@ class Runtime(Protocol):
     def run_aside(self, work: Callable[[], Any], done: Done) -> None:
         """Do long `work` elsewhere, perhaps beside other such work; then call `done(result, error)` in the loop."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the threads when their work is done."""
 
 
@@ -91,7 +91,7 @@ class AsyncioRuntime:
 
         pool.submit(work).add_done_callback(finished)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the threads when their work is done."""
-        self._disk.shutdown(wait=True)
-        self._aside.shutdown(wait=True)
+        for pool in (self._disk, self._aside):
+            await self._loop.run_in_executor(None, pool.shutdown)

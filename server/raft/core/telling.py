@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -110,13 +107,11 @@ class Telling(Agreement):
             progress = self.progress.get(server)
             contact = 0.0 if server == self.own.id else (now - progress.contact if progress else None)
             is_leader = self.leader is not None and self.leader.id == server
-            found.append(
-                {
-                    "id": server, "address": address, "name": name,
-                    "leader": is_leader, "contact": contact, "voter": not role,
-                    "match": self.own_match if server == self.own.id else (progress.match if progress else None),
-                }
-            )  # fmt: skip
+            match = self.own_match if server == self.own.id else (progress.match if progress else None)
+            row = ServerRow(
+                id=server, address=address, name=name, leader=is_leader, voter=not role, contact=contact, match=match
+            )
+            found.append(row)
         return found
 
     def stats(self) -> dict[str, str]:
@@ -143,18 +138,9 @@ class Telling(Agreement):
             applied_index=self.last_applied,
             configuration_index=self.configurations.latest.index,
             snapshot_index=self.snapshot.index,
-            snapshot_seconds=self._snapshot_seconds(),
+            snapshot_seconds=self.storage.snapshots.age(),
             is_writable=self.storage.journal.writable,
         )
-
-    def _snapshot_seconds(self) -> float:
-        newest = self.storage.snapshots.newest()
-        if newest is None:
-            return 0.0
-        try:
-            return max(0.0, time.time() - os.stat(self.storage.snapshots.path(newest)).st_mtime)
-        except OSError:  # a newer one took its place just now
-            return 0.0
 
     @property
     def spool(self) -> str:
@@ -165,5 +151,5 @@ class Telling(Agreement):
         """End threads and files after `stop`; `clean`: leave a mark that all was written."""
         if clean:
             self.runtime.run_disk(self.storage.journal.finish, lambda _result, _error: None)
-        await asyncio.get_running_loop().run_in_executor(None, self.runtime.close)
+        await self.runtime.close()
         self.storage.journal.close()

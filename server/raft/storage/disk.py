@@ -50,6 +50,9 @@ class Disk(Protocol):
     def size(self, path: str) -> int:
         """The length of a file in bytes."""
 
+    def age(self, path: str) -> float:
+        """The seconds since a file was written."""
+
     def list(self, directory: str) -> list[str]:
         """The names in a directory, sorted; empty if it does not exist."""
 
@@ -142,6 +145,10 @@ class RealDisk:
     def size(self, path: str) -> int:
         """The length of a file in bytes."""
         return os.stat(path).st_size
+
+    def age(self, path: str) -> float:
+        """The seconds since a file was written, by the machine's clock; 0 if that was set back."""
+        return max(0.0, time.time() - os.stat(path).st_mtime)
 
     def list(self, directory: str) -> list[str]:
         """The names in a directory, sorted."""

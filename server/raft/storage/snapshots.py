@@ -214,6 +214,14 @@ class SnapshotStore:
         """The newest valid snapshot; damaged ones are passed over."""
         return self._valid[0] if self._valid else None
 
+    def age(self) -> float:
+        """The seconds since the newest was written; 0 without one."""
+        newest = self.newest()
+        try:
+            return self.disk.age(self.path(newest)) if newest is not None else 0.0
+        except OSError:  # a newer one took its place just now
+            return 0.0
+
     def kept_index(self) -> int:
         """The index of the older of two valid snapshots, else 0; the log before it may go."""
         return self._valid[KEPT - 1].index if len(self._valid) >= KEPT else 0

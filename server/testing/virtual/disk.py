@@ -173,6 +173,11 @@ class SimulatedDisk:
         """The length, as seen."""
         return len(self._at(path).live)
 
+    def age(self, path: str) -> float:
+        """No time has passed: nothing that is simulated goes by it."""
+        self._at(path)
+        return 0.0
+
     def list(self, directory: str) -> list[str]:
         """Names in a directory, sorted."""
         start = len(directory) + 1

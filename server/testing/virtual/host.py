@@ -130,7 +130,7 @@ class HostRuntime:
         seconds = (0.01 + self._host.disk_seconds) * self._world.chance.random()
         self._world.later(seconds, self._host.mine(lambda: _do(work, done)))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """There are no threads."""
 
 

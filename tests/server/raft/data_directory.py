@@ -125,7 +125,7 @@ async def make(path: str) -> None:
         await server.answered(engine.propose, register(number))  # again: no new versions
     await server.until(lambda: not engine.snapshotting and engine.own_match == engine.log.last_index)
     engine.stop()
-    engine.runtime.close()
+    await engine.runtime.close()
     Path(path, "found.json").write_text(json.dumps(server.found(), indent=1))
 
 

@@ -78,7 +78,7 @@ class NoRuntime:
 
     run_disk = run_aside = call_later
 
-    def close(self) -> None:
+    async def close(self) -> None:
         pass
 
 

@@ -23,7 +23,7 @@ async def _lives(path: str) -> dict[str, Any]:
     found = server.found()
     await server.answered(server.engine.propose, register(1000))
     server.engine.stop()
-    server.engine.runtime.close()
+    await server.engine.runtime.close()
     return found
 
 
