@@ -61,8 +61,8 @@ async def _collects_nothing() -> None:
     """Until the leader's duties take over."""
 
 
-class Asking(Protocol):
-    """A request, as far as rights go."""
+class AuthorizedRequest(Protocol):
+    """A request whose rights are looked up each time."""
 
     def authorize(self, view: View) -> None:
         """Find out who asks and whether they may; raises Refusal(403)."""
@@ -147,11 +147,11 @@ class Server:
         self.event_history.stop()
         self.events.close()
         self.heartbeats.stop()
-        for one in list(self._passes):
-            one.stop()
+        for pass_at_work in list(self._passes):
+            pass_at_work.stop()
 
     def close(self) -> None:
-        """End what works for requests: there are none any more."""
+        """Release request resources. Call after the HTTP server has stopped."""
         self.background.close()
         if self.audit is not None:
             self.audit.close()
@@ -234,19 +234,19 @@ class Server:
                 raise InternalError(f"internal error at index {outcome.index}; nothing was changed: {outcome.trace}")
         raise AssertionError("the machine has three outcomes")
 
-    async def authorize(self, context: Asking) -> None:
+    async def authorize(self, context: AuthorizedRequest) -> None:
         """Find out who asks, and whether they may, as of now; raises Refusal(403)."""
         context.authorize(self.view())
 
-    async def permit(self, context: Asking, namespace: str, capability: str) -> None:
+    async def permit(self, context: AuthorizedRequest, namespace: str, capability: str) -> None:
         """Go on if who asks has a capability; raises Refusal(403)."""
         context.allow(namespace, capability)
 
     def version_known_by_all(self) -> int:
         """The newest version of the log's vocabulary that every server of the configuration has said to know."""
         own, hellos = self.engine.own.id, self.transport.hellos
-        others = [one[0] for one in self.engine.configuration if one[0] != own]
-        known = [hellos[one].command_version if one in hellos else 1 for one in others]
+        others = [server_id for server_id, *_ in self.engine.configuration if server_id != own]
+        known = [hellos[server_id].command_version if server_id in hellos else 1 for server_id in others]
         return min([commands.COMMAND_VERSION, *known])
 
     async def read_ready(self, *, quorum: bool = False) -> None:

@@ -23,8 +23,8 @@ from yurt.server.acl.authority import Identity, denied
 CLUSTER = ("node", "agent", "operator", "plugin")
 
 
-class Asking(Protocol):
-    """The part of a request that is looked at."""
+class IdentifiedRequest(Protocol):
+    """A request whose token is known."""
 
     identity: Identity
     arguments: tuple[str, ...]
@@ -41,12 +41,12 @@ class Need:
     kind: str
     any_of: tuple[str, ...] = ()
 
-    def check(self, request: Asking) -> None:
+    def check(self, request: IdentifiedRequest) -> None:
         """Let the request through, or raise Refusal(403)."""
         if not self._is_met(request):
             raise denied()
 
-    def _is_met(self, request: Asking) -> bool:
+    def _is_met(self, request: IdentifiedRequest) -> bool:
         rights = request.identity.rights
         if rights.is_management or self.kind in ("nothing", "its", "own", "secret"):
             return True

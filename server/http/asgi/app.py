@@ -19,9 +19,9 @@ from yurt.fsm.errors import Refusal
 from yurt.server.acl.workloads import key_set
 from yurt.server.http.asgi import assets, guard, problems, websocket
 from yurt.server.http.asgi.bodies import CHUNK_BYTES, Bodies
+from yurt.server.http.asgi.client_connection import client_connection
 from yurt.server.http.asgi.context import JSON, VARY, Answer, Context, FileAnswer, text
 from yurt.server.http.asgi.exchange import send_file
-from yurt.server.http.asgi.leaving import asking
 from yurt.server.http.asgi.pretty import indented
 from yurt.server.http.asgi.streams import send_stream
 from yurt.server.http.asgi.uploads import Admit, BodyRoom, ClientGone, Unread, read_body
@@ -129,7 +129,7 @@ class App:
             context = Context(
                 self._server, scope["method"], path, scope["query_string"], headers, b"",
                 receive=None if limit else receive, address=address, give_back=reserved.give_back,
-                asking=asking(receive),
+                connection=client_connection(receive),
             )  # fmt: skip
             read = partial(read_body, receive, headers, limit, reserved)
             if limit and not await self._take_body(scope, send, context, read):

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from yurt.fsm.errors import Refusal
 from yurt.server.http.asgi.budget import Budget
-from yurt.server.http.asgi.leaving import GONE, Asking, asking
+from yurt.server.http.asgi.client_connection import GONE, ClientConnection, client_connection
 from yurt.server.http.query.found import LongBody
 from yurt.server.platform.address import client_of
 from yurt.server.platform.turns import Turns
@@ -127,7 +127,7 @@ class _Connection:
 
     __slots__ = ("_asking", "_cycle", "_ends_with_connection")
 
-    def __init__(self, cycle: RequestResponseCycle, client: Asking | None) -> None:
+    def __init__(self, cycle: RequestResponseCycle, client: ClientConnection | None) -> None:
         self._cycle, self._asking = cycle, client
         self._ends_with_connection = False
         cycle.transport.set_write_buffer_limits(high=FULL_BYTES)
@@ -136,7 +136,7 @@ class _Connection:
     def of(cls, receive: Receive) -> _Connection | None:
         """The connection; None if something else than uvicorn calls."""
         cycle = getattr(receive, "__self__", None)
-        return cls(cycle, asking(receive)) if isinstance(cycle, RequestResponseCycle) else None
+        return cls(cycle, client_connection(receive)) if isinstance(cycle, RequestResponseCycle) else None
 
     @property
     def is_gone(self) -> bool:

@@ -20,7 +20,7 @@ from yurt.server.platform.address import client_of
 
 if TYPE_CHECKING:
     from yurt.fsm.store.view import View
-    from yurt.server.http.asgi.leaving import Asking
+    from yurt.server.http.asgi.client_connection import ClientConnection
     from yurt.server.http.query.found import LongBody
     from yurt.server.platform.turns import Turns
     from yurt.server.server import Server
@@ -103,11 +103,11 @@ class Context:
     `need` is what its route and method ask for, `identity` who it comes from, `address` where from (of a request that
     was handed over: as the first server saw it). `is_inside`: from the node agent of a server's own process.
     `route` is the path of the endpoint, `handed_over` whether another server answers. `give_back` gives back the room
-    that the body has, `given` is the record that the body of a query is. `asking` is the client's connection.
+    that the body has, `given` is the record that the body of a query is. `connection` is the client's.
     """
 
     __slots__ = (
-        "_give_back", "_receive", "address", "arguments", "asking", "body", "forwarded", "given", "handed_over",
+        "_give_back", "_receive", "address", "arguments", "body", "connection", "forwarded", "given", "handed_over",
         "headers", "identity", "is_inside", "method", "need", "path", "query", "raw_query", "route", "server",
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ class Context:
         receive: Callable[[], Awaitable[MutableMapping[str, Any]]] | None = None,
         address: str = "",
         give_back: Callable[[], None] | None = None,
-        asking: Asking | None = None,
+        connection: ClientConnection | None = None,
     ) -> None:
         self.server, self.method, self.path, self.raw_query = server, method, path, raw_query
         self.headers, self.body, self.forwarded, self.address = headers, body, forwarded, address
@@ -133,7 +133,7 @@ class Context:
         self.need, self.identity, self.is_inside = NOTHING, ACLS_DISABLED, False
         self.route, self.handed_over = "", False
         self.given: Any = None
-        self._receive, self._give_back, self.asking = receive, give_back, asking
+        self._receive, self._give_back, self.connection = receive, give_back, connection
 
     async def parts(self) -> AsyncIterator[bytes]:
         """The body as it comes, on a route that streams it; raises Refusal(400) if the client goes away."""
@@ -210,7 +210,7 @@ class Context:
 
     @property
     def client(self) -> str:
-        """Whom this request counts for where clients share; empty for the server itself."""
+        """The client whose shares this request counts against; empty for the server itself."""
         return client_of(self.address)
 
     async def beside_loop(self, work: Callable[[], T]) -> T:

@@ -57,7 +57,7 @@ class Reads:
 
         Raises Refusal(499) as soon as the client is gone.
         """
-        with context.asking or NOBODY:
+        with context.connection or NOBODY:
             options = read_options(context)
             key = (query, context.arguments, _without_waiting(context), context.secret, _digest(context.body))
             if form is not None and context.body:

@@ -14,7 +14,7 @@ from yurt.server.http.asgi.protocol import LimitedProtocol
 GONE = "the client went away"
 
 
-class Asking:
+class ClientConnection:
     """The connection of a client that asks. Within it the task ends, with Refusal(499), when the connection is lost.
 
     For reads only: a write that was begun goes on whether or not somebody hears of its end.
@@ -47,10 +47,10 @@ class Asking:
             raise Refusal(499, GONE) from None
 
 
-def asking(receive: Any) -> Asking | None:
+def client_connection(receive: Any) -> ClientConnection | None:
     """The connection behind an ASGI request; None if something else than uvicorn with our protocol calls."""
     cycle = getattr(receive, "__self__", None)
     if not isinstance(cycle, RequestResponseCycle):
         return None
     protocol = cycle.transport.get_protocol()
-    return Asking(cycle, protocol) if isinstance(protocol, LimitedProtocol) else None
+    return ClientConnection(cycle, protocol) if isinstance(protocol, LimitedProtocol) else None
