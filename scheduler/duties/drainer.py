@@ -93,16 +93,18 @@ def _mark_all(found: Drains, allocations: list[Allocation]) -> Iterator[None]:
 
 def _mark_some(reader: Reader, found: Drains, moving: list[Allocation], taken: dict[GroupKey, int]) -> Iterator[None]:
     """Service allocations leave as far as the group's migrate block allows; batch ones run on."""
-    for one in moving:
+    for allocation in moving:
         yield
-        if _type(one) == BATCH or one.is_server_terminal or _is_marked(one) or not _has_health(one):
+        if _type(allocation) == BATCH or allocation.is_server_terminal or _is_marked(allocation):
             continue
-        key = (one.namespace, one.job_id, one.task_group)
+        if not _has_health(allocation):
+            continue
+        key = (allocation.namespace, allocation.job_id, allocation.task_group)
         if key not in taken:
-            taken[key] = yield from _allowed(reader, one)
+            taken[key] = yield from _allowed(reader, allocation)
         if taken[key] > 0:
             taken[key] -= 1
-            _mark(found, one, DesiredTransition(migrate=True))
+            _mark(found, allocation, DesiredTransition(migrate=True))
 
 
 def _has_health(allocation: Allocation) -> bool:

@@ -66,7 +66,7 @@ class SigningKeys:
         except (YurtError, TimeoutError, jwt.PyJWTError, ValueError) as error:
             self._failure = str(error) or type(error).__name__
         else:
-            self._known = {str(one.key_id): one.key for one in keys if isinstance(one.key, rsa.RSAPublicKey)}
+            self._known = {str(jwk.key_id): jwk.key for jwk in keys if isinstance(jwk.key, rsa.RSAPublicKey)}
             self._shown, self._failure = begun, ""
         self._tried = begun
 

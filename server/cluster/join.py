@@ -62,7 +62,8 @@ class Joining:
 
     def _note_timings(self) -> None:
         """Tell the engine the shortest election times of the members that have said theirs."""
-        hellos, members = self._server.transport.hellos, [one[0] for one in self._server.engine.configuration]
+        hellos = self._server.transport.hellos
+        members = [server_id for server_id, *_ in self._server.engine.configuration]
         known = {member: hellos[member].election_seconds for member in members if member in hellos}
         self._server.engine.heard_timings({member: seconds for member, seconds in known.items() if seconds > 0})
 

@@ -82,20 +82,21 @@ class Autopilot:
         configuration, engine = self.configuration, self._server.engine
         found = []
         last_index = engine.status().last_index
-        for one in engine.servers():
-            contact = float("inf") if one["contact"] is None else one["contact"]
-            lag = last_index - (one["match"] or 0)
+        for server in engine.servers():
+            contact = float("inf") if server["contact"] is None else server["contact"]
+            lag = last_index - (server["match"] or 0)
             fresh = contact * 1e9 <= configuration.last_contact_threshold
             keys = self._server.key_survey
-            able = keys.is_whole(one["id"]) and not keys.of(one["id"]).is_full
+            status = keys.of(server["id"])
+            able = keys.is_whole(server["id"]) and not status.is_full
             healthy = fresh and lag <= configuration.max_trailing_logs and able
             if healthy:
-                self._stable.setdefault(one["id"], self._server.now_ns())
+                self._stable.setdefault(server["id"], self._server.now_ns())
             else:
-                self._stable.pop(one["id"], None)
-            since = self._stable.get(one["id"])
+                self._stable.pop(server["id"], None)
+            since = self._stable.get(server["id"])
             stable_since = ZERO_TIME if since is None else to_rfc3339(since)
-            found.append(Health(one, contact, keys.of(one["id"]).missing, healthy, stable_since))
+            found.append(Health(server, contact, status.missing, healthy, stable_since))
         return found
 
     async def _run(self) -> None:

@@ -132,9 +132,9 @@ async def _unasked(work: Coroutine[None, None, object]) -> None:
 
 
 def _answer(asked: list[asyncio.Future[None]], error: Exception | None) -> None:
-    for one in asked:
-        if not one.done():
-            one.set_exception(error) if error else one.set_result(None)
+    for answer in asked:
+        if not answer.done():
+            answer.set_exception(error) if error else answer.set_result(None)
 
 
 def _next_of(commands: Iterator[Command | None]) -> Steps[Command | None]:

@@ -210,7 +210,7 @@ class Leader:
         size = placements_of(view, current, cluster)
         if size <= PLACEMENTS_AT_ONCE:
             return self._decide(broker, cluster, current, now_ns)
-        room = PLACEMENTS_PER_CHILD - sum(placements_of(view, one, cluster) for one in heavy)
+        room = PLACEMENTS_PER_CHILD - sum(placements_of(view, other, cluster) for other in heavy)
         if self._has_child or (heavy and size > room):
             broker.set_aside(evaluation.id)
         else:
@@ -394,7 +394,7 @@ class Leader:
 
     def _acked(self, broker: Broker, *eval_ids: str) -> None:
         """They are done; what they make needless is canceled."""
-        if needless := [one for eval_id in eval_ids for one in broker.ack(eval_id)]:
+        if needless := [evaluation for eval_id in eval_ids for evaluation in broker.ack(eval_id)]:
             text = "canceled after more recent eval was processed"
-            canceled = [replace(one, status=CANCELED, status_description=text) for one in needless]
+            canceled = [replace(evaluation, status=CANCELED, status_description=text) for evaluation in needless]
             self._track(self._ends.store(canceled, self._is_current(self._broker)))

@@ -283,8 +283,8 @@ class EngineState:
     def configuration_changed(self) -> None:
         """Another configuration is in force: who votes, who is a peer."""
         self.voters = voters_of(self.configuration)
-        self.member_ids = frozenset(one[0] for one in self.configuration)
-        self.peers = {one[0]: Peer(*one[:3]) for one in self.configuration if one[0] != self.own.id}
+        self.member_ids = frozenset(server_id for server_id, *_ in self.configuration)
+        self.peers = {row[0]: Peer(*row[:3]) for row in self.configuration if row[0] != self.own.id}
         self.others = sorted(peer for server, peer in self.peers.items() if server in self.voters)
 
     @property

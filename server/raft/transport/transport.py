@@ -261,7 +261,7 @@ class PeerTransport:
 
     def _link_another(self, server_id: str) -> None:
         """Let messages to a server leave on another connection that was dialled to it, if one stands."""
-        for other in sorted(self._open, key=lambda one: not self._is_configured(one, server_id)):
+        for other in sorted(self._open, key=lambda connection: not self._is_configured(connection, server_id)):
             hello = other.hello
             if hello is not None and hello.server_id == server_id and other.dialled and other.is_open:
                 self.hellos[server_id], self._dialled[server_id] = hello, other

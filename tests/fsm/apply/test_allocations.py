@@ -155,7 +155,7 @@ def test_complete_and_failed_count_for_ever_others_do_not(world: World) -> None:
 
 
 def test_the_last_allocation_that_ends_ends_the_job(world: World) -> None:
-    done = tuple(replace(one, status="complete") for one in world.evaluations())
+    done = tuple(replace(evaluation, status="complete") for evaluation in world.evaluations())
     world.do(c.UpdateEvaluations(evaluations=done))
     world.place("a1")
     assert world.jobs().status == "running"

@@ -115,9 +115,9 @@ def test_all_summaries_are_counted_in_turns_and_commands_of_bounded_work(version
         task.cancel()
 
     asyncio.run(run())
-    assert {one.summary["g"] for one in machine.view().scan(JOB_SUMMARIES)} == {RIGHT["g"]}
+    assert {row.summary["g"] for row in machine.view().scan(JOB_SUMMARIES)} == {RIGHT["g"]}
     if version == 6:
-        assert [len(one.summaries or ()) for one in server.commands] == [AT_ONCE_MAX] * 3
+        assert [len(command.summaries or ()) for command in server.commands] == [AT_ONCE_MAX] * 3
         assert rounds[0] > 3 * AT_ONCE_MAX * 5 // 8
     else:
-        assert [one.summaries for one in server.commands] == [None, None]
+        assert [command.summaries for command in server.commands] == [None, None]

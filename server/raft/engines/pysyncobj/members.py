@@ -117,7 +117,8 @@ class Members:
 
     def rows(self) -> list[Row]:
         """The members as `replace` takes them."""
-        return [(one.peer.id, one.peer.address, one.peer.name, one.library) for one in self._by_id.values()]
+        members = self._by_id.values()
+        return [(member.peer.id, member.peer.address, member.peer.name, member.library) for member in members]
 
     def save(self) -> None:
         """Write the file anew; raises OSError."""
