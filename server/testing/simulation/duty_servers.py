@@ -6,7 +6,6 @@ import random
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -89,7 +88,6 @@ class Process(Server):
         parts = (machine, Front(engine), Peers(host.cluster), Metrics())
         super().__init__(CONFIG, *parts, turns=Turns(lambda: 0.0))  # type: ignore[arg-type]
         self.heartbeats._chance = random.Random(chance.random())
-        self.keyring = SimpleNamespace(survey=SimpleNamespace(most_are_full=False))  # type: ignore[assignment]
 
     def now_ns(self) -> int:
         return BIRTH_NS + int((self._host.clock() + self._jump[0]) * 1e9)
