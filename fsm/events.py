@@ -226,10 +226,10 @@ class EventRing:
         return self._is_whole
 
     def refill(self, entries: Iterable[Entry], gone: int, upto: int) -> bool:
-        """Take back all that was told after index `gone` up to `upto`; False, and no change, if it does not fit.
+        """Backfill events in (`gone`, `upto`]. Return False and change nothing if they do not join up with the ring.
 
-        It fits if what is held begins after `upto` and is not whole, and the entries lie between the two, in order.
-        Without room for all of it its newest commands are taken. Readers go on where they are.
+        They join up if the ring begins after `upto`, is not whole, and the entries lie between the two, in order.
+        Without room for all, the newest commands are taken. Readers go on where they are.
         """
         commands = [list(parts) for _, parts in groupby(entries, key=lambda one: one.index)]
         bounds = [gone, *(parts[0].index for parts in commands), upto + 1]

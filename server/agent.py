@@ -146,7 +146,7 @@ class _Agent:
             return 0
         assert self.configuration is not None
         if config.server.raft_engine != LIBRARY and self._recovered(self.configuration):
-            log.warning("peers.json was carried out: this server has another configuration now")
+            log.warning("recovery: Raft configuration replaced from peers.json")
         with self.collector.loading():
             parts = self._assemble(transport, self.configuration)
         server, engine = parts.server, parts.server.engine

@@ -245,7 +245,7 @@ class Supervisor:
             for pid in children:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-            time.sleep(0.005)
+            time.sleep(0.005)  # what was killed ends on its own; there is no one signal for the end of them all
             self._reap()
 
     def _oom(self) -> bool:

@@ -152,7 +152,7 @@ def until(seconds: float, attempt: Callable[[], bool], pause: float = 0.1) -> bo
     while not attempt():
         if time.monotonic() > deadline:
             return False
-        time.sleep(pause)
+        time.sleep(pause)  # what is waited for is told by HTTP alone: it is asked again
     return True
 
 

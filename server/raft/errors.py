@@ -53,19 +53,15 @@ class Overloaded(YurtError):
 class StorageFull(YurtError):
     """There is no room for the log; nothing was written, reads go on."""
 
-    def __init__(self) -> None:
-        super().__init__("the disk has no space left for the log; nothing was written, reads go on: free some space")
+    def __init__(self, whose: str = "the disk has") -> None:
+        super().__init__(f"{whose} no space left for the log; nothing was written, reads go on: free some space")
 
 
 class MostStoragesFull(StorageFull):
     """Most voters have no room for the log; nothing was written, reads go on."""
 
     def __init__(self) -> None:
-        YurtError.__init__(
-            self,
-            "the disks of most servers have no space left for the log; nothing was written, reads go on: "
-            "free some space",
-        )
+        super().__init__("the disks of most servers have")
 
 
 class NotSent(YurtError):

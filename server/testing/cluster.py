@@ -22,8 +22,8 @@ class Cluster:
     """`with Cluster(servers=3) as cluster:` starts real `yurt` processes and ends them.
 
     Their files are in a temporary directory, or in `directory`, which then stays. `config` is merged into every
-    agent's configuration. `faults` puts links of ours between the servers, so that they can be cut and slowed, and
-    lets disks and clocks be broken. `nodes` are node agents, processes too, which run what is placed on them; their
+    agent's configuration. `faults` routes peer traffic through a proxy (cut, delay) and enables disk and clock
+    faults. `nodes` are node agents, processes too, which run what is placed on them; their
     tasks end with the cluster. `kind` is what runs as a server; `engine` is what replicates its state, "core" or
     "pysyncobj", the control (docs/raft.md). The last `later` servers are not started: they join when they are.
 

@@ -78,7 +78,7 @@ async def target_of(context: Context, node: Node, raw_query: bytes | None = None
 
 async def _reached(targets: tuple[Target, ...]) -> tuple[Target, asyncio.StreamReader, asyncio.StreamWriter]:
     """The first target that takes a connection; raises Refusal(500) with why the last one did not."""
-    reason = "nobody is known who could answer"
+    reason = "no agent can serve this request"
     for target in targets:
         try:
             return (target, *await _connect(target))
